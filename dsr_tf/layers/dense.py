@@ -1,0 +1,84 @@
+"""Sparse versions of Keras' densely connected layers."""
+
+import keras
+
+from dsr_tf.layers.masked import MaskedKernel
+
+
+@keras.saving.register_keras_serializable(package="dsr_tf")
+class SparseDense(MaskedKernel, keras.layers.Dense):
+    """`keras.layers.Dense` whose kernel is `mask * weights`.
+
+    It computes `activation(dot(input, mask * kernel) + bias)` with dense
+    matrix products: it saves weights, not time. Which weights are active
+    changes only where a callback or you assign `mask`.
+
+    Args:
+        units: Positive integer, dimensionality of the output.
+        sparsity: Share of inactive weights, in [0, 1). The layer starts with
+            `round((1 - sparsity) * num_groups)` active groups, at least one.
+        granularity: What one mask entry governs: `"element"`, one weight.
+        seed: Integer that the mask is drawn from; None draws a fresh one.
+        **kwargs: Any other argument of `keras.layers.Dense`.
+
+    Input shape: `(batch, ..., input_dim)`.
+    Output shape: `(batch, ..., units)`.
+
+    Raises:
+        ValueError: if an argument is out of range.
+
+    Example:
+
+    >>> layer = dsr_tf.layers.SparseDense(10, sparsity=0.9, seed=0)
+    >>> layer.build((None, 100))
+    >>> int(keras.ops.sum(keras.ops.cast(layer.mask, "int32")))
+    100
+    """
+
+    def __init__(
+        self, units, sparsity=0.9, granularity="element", seed=None, **kwargs
+    ):
+        super().__init__(
+            units,
+            sparsity=sparsity,
+            granularity=granularity,
+            seed=seed,
+            **kwargs,
+        )
+
+
+@keras.saving.register_keras_serializable(package="dsr_tf")
+class SparseEinsumDense(MaskedKernel, keras.layers.EinsumDense):
+    """`keras.layers.EinsumDense` whose kernel is `mask * weights`.
+
+    Args:
+        equation: Einsum equation, such as `"abc,cd->abd"`.
+        output_shape: Expected shape of the output without the batch.
+        sparsity: Share of inactive weights, in [0, 1).
+        granularity: What one mask entry governs: `"element"`, one weight.
+        seed: Integer that the mask is drawn from; None draws a fresh one.
+        **kwargs: Any other argument of `keras.layers.EinsumDense`.
+
+    Input and output shape: as the equation says.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        equation,
+        output_shape,
+        sparsity=0.9,
+        granularity="element",
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(
+            equation,
+            output_shape,
+            sparsity=sparsity,
+            granularity=granularity,
+            seed=seed,
+            **kwargs,
+        )

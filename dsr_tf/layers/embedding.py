@@ -1,0 +1,60 @@
+"""Sparse version of Keras' embedding."""
+
+import keras
+
+from dsr_tf.layers.masked import Masked
+
+
+@keras.saving.register_keras_serializable(package="dsr_tf")
+class SparseEmbedding(Masked, keras.layers.Embedding):
+    """`keras.layers.Embedding` whose table is `mask * weights`.
+
+    The whole table is masked in every step, and its gradient is dense: for
+    a very large vocabulary that is slower than Keras' own layer, which
+    touches the rows in the batch only.
+
+    Args:
+        input_dim: Positive integer, size of the vocabulary.
+        output_dim: Positive integer, length of a vector.
+        sparsity: Share of inactive weights, in [0, 1).
+        granularity: What one mask entry governs: `"element"`, one weight.
+        seed: Integer that the mask is drawn from; None draws a fresh one.
+        **kwargs: Any other argument of `keras.layers.Embedding`.
+
+    Input shape: integers of any shape.
+    Output shape: `(*input_shape, output_dim)`.
+
+    Raises:
+        ValueError: if an argument is out of range, or `weights` is given.
+    """
+
+    _weight_name = "embeddings"
+
+    def __init__(
+        self,
+        input_dim,
+        output_dim,
+        sparsity=0.9,
+        granularity="element",
+        seed=None,
+        **kwargs,
+    ):
+        if "weights" in kwargs:
+            raise ValueError(
+                "SparseEmbedding takes no `weights`. Pass them as an "
+                "`embeddings_initializer`, or make an Embedding with them "
+                "sparse by `dsr_tf.sparsify`. Received: weights of type "
+                f"{type(kwargs['weights']).__name__}"
+            )
+        super().__init__(
+            input_dim,
+            output_dim,
+            sparsity=sparsity,
+            granularity=granularity,
+            seed=seed,
+            **kwargs,
+        )
+
+    @property
+    def embeddings(self):
+        return self._apply_mask(super().embeddings)

@@ -1,0 +1,186 @@
+"""The mixin that makes a Keras layer sparse.
+
+A masked layer is Keras' own layer with two more variables. `mask` says
+which groups of weights are active; it multiplies the kernel where Keras
+reads it, so `call` is Keras' own. `reallocation_state` is a place where
+whoever moves the weights keeps what must survive a restart; a layer does
+not look into it.
+"""
+
+import contextlib
+import contextvars
+
+import keras
+import numpy as np
+from keras import ops
+
+from dsr_tf import distribution
+from dsr_tf import draws
+from dsr_tf import granularity as granularities
+
+STATE_SIZE = 8
+
+_masking = contextvars.ContextVar("dsr_tf_masking", default=True)
+
+
+@contextlib.contextmanager
+def without_masking():
+    """Within this scope, layers read their stored kernels as they are.
+
+    Inactive weights are stored as 0, so inference computes the same; an
+    exported graph is traced this way and needs no masks.
+    """
+    token = _masking.set(False)
+    try:
+        yield
+    finally:
+        _masking.reset(token)
+
+
+class Masked:
+    """Mixin for a layer one of whose variables is `mask * weights`.
+
+    It must come before the Keras layer among the bases. The variable is the
+    one that the layer adds under the name `_weight_name`. Inactive weights
+    are stored as exactly 0 from the start.
+
+    Args:
+        sparsity: Share of inactive weights, in [0, 1). The layer starts
+            with `round((1 - sparsity) * num_groups)` active groups, at least
+            one, at random places.
+        granularity: What one mask entry governs, see `dsr_tf.granularity`.
+        seed: Integer that the mask is drawn from; None draws a fresh one.
+    """
+
+    _weight_name = "kernel"
+
+    def __init__(
+        self, *args, sparsity=0.9, granularity="element", seed=None, **kwargs
+    ):
+        self.sparsity = distribution.check_sparsity(sparsity)
+        self.granularity = granularities.get(granularity)
+        self.seed = seed
+        self._mask_seed = draws.check_seed(seed)
+        super().__init__(*args, **kwargs)
+
+    def add_weight(self, *args, name=None, **kwargs):
+        """Keras' `add_weight`; the kernel gets its mask as it is made."""
+        if name != self._weight_name:
+            return super().add_weight(*args, name=name, **kwargs)
+        shape = tuple(args[0] if args else kwargs.pop("shape"))
+        mask_shape = self.granularity.mask_shape(shape)
+        mask = _random_mask(mask_shape, self.sparsity, self._mask_seed)
+        initializer = keras.initializers.get(kwargs.pop("initializer"))
+
+        def masked_initializer(shape, dtype=None):
+            values = initializer(shape, dtype=dtype)
+            spread = ops.convert_to_tensor(self.granularity.spread(mask))
+            return values * ops.cast(spread, values.dtype)
+
+        kernel = super().add_weight(
+            name=name, shape=shape, initializer=masked_initializer, **kwargs
+        )
+        self.mask = super().add_weight(
+            name="mask",
+            shape=mask_shape,
+            initializer=lambda shape, dtype: ops.convert_to_tensor(mask),
+            dtype="bool",
+            trainable=False,
+        )
+        self.reallocation_state = super().add_weight(
+            name="reallocation_state",
+            shape=(STATE_SIZE,),
+            initializer="zeros",
+            dtype="int32",
+            trainable=False,
+        )
+        return kernel
+
+    @property
+    def masked_variable(self):
+        """The stored kernel: 0 wherever the mask is False."""
+        return getattr(self, f"_{self._weight_name}")
+
+    def _apply_mask(self, weights):
+        # Keras asks for the kernel while it is being made, before the mask.
+        mask = getattr(self, "mask", None)
+        if mask is None or not _masking.get():
+            return weights
+        weights = ops.convert_to_tensor(weights)
+        mask = self.granularity.spread(ops.convert_to_tensor(mask))
+        return weights * ops.cast(mask, weights.dtype)
+
+    def save_own_variables(self, store):
+        """Store every variable under its name, inactive weights as 0."""
+        for variable in self._own_variables():
+            if variable is self.masked_variable:
+                kernel = ops.convert_to_numpy(variable)
+                mask = self.granularity.spread(ops.convert_to_numpy(self.mask))
+                store[variable.name] = np.where(mask, kernel, kernel.dtype.type(0))
+            else:
+                store[variable.name] = variable
+
+    def load_own_variables(self, store):
+        """Load what `save_own_variables` stored.
+
+        Raises:
+            ValueError: if the file holds a layer without a mask, or other
+                variables than this layer has.
+        """
+        expected = {variable.name for variable in self._own_variables()}
+        if expected != set(store.keys()):
+            raise ValueError(
+                f"Layer '{self.name}' ({type(self).__name__}) stores the "
+                f"variables {sorted(expected)}, but the file holds "
+                f"{sorted(store.keys())} for it: it was saved from another "
+                "layer, perhaps a dense one without a mask. Use "
+                "`dsr_tf.sparsify` on the dense model instead."
+            )
+        for variable in self._own_variables():
+            variable.assign(store[variable.name])
+
+    def _own_variables(self):
+        return self._trainable_variables + self._non_trainable_variables
+
+    def get_config(self):
+        config = super().get_config()
+        config.update(
+            sparsity=self.sparsity,
+            granularity=self.granularity.name,
+            seed=self.seed,
+        )
+        return config
+
+
+class MaskedKernel(Masked):
+    """`Masked` for layers that read their weights from `self.kernel`."""
+
+    @property
+    def kernel(self):
+        return self._apply_mask(super().kernel)
+
+    @kernel.setter
+    def kernel(self, variable):
+        # Depthwise and transposed convolutions assign it in `build`; all
+        # other layers assign `_kernel` themselves and only read `kernel`.
+        self._kernel = variable
+
+
+class StoredKernel:
+    """Gives a layer that sets `self.kernel` the property of the others."""
+
+    @property
+    def kernel(self):
+        return self._kernel
+
+
+def _random_mask(shape, sparsity, seed):
+    size = int(np.prod(shape))
+    num_active = distribution.num_active(size, sparsity)
+    mask = np.zeros(size, "bool")
+    mask[
+        draws.generator(seed).choice(
+            size, num_active, replace=False, shuffle=False
+        )
+    ] = True
+    return mask.reshape(shape)

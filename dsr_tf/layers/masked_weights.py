@@ -1,0 +1,73 @@
+"""Finding the masked kernels of a model."""
+
+import dataclasses
+
+import numpy as np
+from keras import ops
+
+from dsr_tf.layers.masked import Masked
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MaskedWeight:
+    """One masked kernel of a model.
+
+    Attributes:
+        path: Its name in the model, such as `"sparse_dense/kernel"`.
+        kernel: Keras variable, the stored weights, 0 where inactive.
+        mask: Keras variable of booleans, True where a group is active.
+        layer: The layer that holds both.
+    """
+
+    path: str
+    kernel: object
+    mask: object
+    layer: Masked
+
+    @property
+    def size(self):
+        """Number of weights."""
+        return int(np.prod(self.kernel.shape))
+
+    @property
+    def granularity(self):
+        return self.layer.granularity
+
+    @property
+    def group_size(self):
+        """Number of weights that one mask entry governs."""
+        return self.granularity.group_size(self.kernel.shape)
+
+    @property
+    def num_active(self):
+        """Number of active weights, counted from the mask."""
+        mask = ops.convert_to_numpy(self.mask)
+        return int(np.count_nonzero(mask)) * self.group_size
+
+
+def masked_weights(model):
+    """The masked kernels of a model, each once, in the order of its layers.
+
+    Args:
+        model: A Keras model or layer, of any kind; layers inside of other
+            layers are found too.
+
+    Returns:
+        List of `MaskedWeight`, with `.path`, `.kernel`, `.mask`,
+        `.num_active` and `.size`. Empty where nothing is masked.
+
+    Raises:
+        ValueError: if a masked layer has no variables yet.
+    """
+    found = {}
+    for layer in model._flatten_layers():
+        if not isinstance(layer, Masked) or id(layer) in found:
+            continue
+        if not layer.built:
+            raise ValueError(
+                f"Layer '{layer.name}' is not built yet: call the model on "
+                "data, or `model.build(input_shape)`, first."
+            )
+        kernel = layer.masked_variable
+        found[id(layer)] = MaskedWeight(kernel.path, kernel, layer.mask, layer)
+    return list(found.values())

@@ -1,0 +1,58 @@
+"""LeNet-300-100, the paper's network for MNIST."""
+
+import keras
+
+
+def lenet_300_100(
+    input_shape=(28, 28, 1),
+    num_classes=10,
+    batch_normalization=True,
+    l1=0.0,
+    l2=0.0,
+):
+    """Fully connected layers of 300 and 100 units and one of logits.
+
+    Table 1 of the paper and the authors' code: 266,200 weights for MNIST in
+    three kernels, all of which they make sparse; uniform initial weights in
+    +-1/sqrt(fan_in). With batch normalization, it follows every layer, the
+    logits too, and there are no biases.
+
+    Args:
+        input_shape: Shape of an input without the batch, flattened first.
+        num_classes: Positive integer, number of logits.
+        batch_normalization: Whether to normalize; else layers have biases.
+        l1: Multiplier of the L1 penalty on the kernels, `l1 * sum(|w|)`.
+        l2: Weight decay, `l2 / 2 * sum(w**2)` on every trainable weight.
+
+    Returns:
+        A functional `keras.Model` from float inputs to logits
+        `(batch, num_classes)`. It is dense; see `dsr_tf.sparsify`.
+    """
+    penalty = keras.regularizers.L2(l2 / 2) if l2 else None
+    inputs = keras.Input(input_shape, name="image")
+    x = keras.layers.Flatten()(inputs)
+    for name, units in (("fc1", 300), ("fc2", 100), ("fc3", num_classes)):
+        x = keras.layers.Dense(
+            units,
+            use_bias=not batch_normalization,
+            kernel_initializer=keras.initializers.VarianceScaling(
+                1 / 3, "fan_in", "uniform"
+            ),
+            kernel_regularizer=keras.regularizers.L1L2(l1, l2 / 2),
+            bias_regularizer=penalty,
+            name=name,
+        )(x)
+        if batch_normalization:
+            x = keras.layers.BatchNormalization(
+                momentum=0.9,
+                epsilon=1e-5,
+                beta_regularizer=penalty,
+                gamma_regularizer=penalty,
+                name=f"{name}_bn",
+            )(x)
+        if name != "fc3":
+            x = keras.layers.ReLU(name=f"{name}_relu")(x)
+    outputs = keras.layers.Activation(
+        "linear", dtype="float32", name="logits"
+    )(x)
+    return keras.Model(inputs, outputs, name="lenet_300_100")

@@ -1,0 +1,1 @@
+"""How weights move: rules, methods, and one exact step on a model."""

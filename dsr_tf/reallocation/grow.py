@@ -1,0 +1,20 @@
+"""Rules that choose which inactive groups become active.
+
+A rule sees how many groups of a kernel are free to grow and answers with
+the indices, among them, of those that do. Groups pruned in the same step
+are never among the free ones.
+"""
+
+
+def at_random(num_free, num_grown, generator):
+    """Every set of `num_grown` groups is equally likely (DSR, SET).
+
+    Args:
+        num_free: Number of groups to choose from.
+        num_grown: Number of groups to choose.
+        generator: A `numpy.random.Generator`.
+
+    Returns:
+        Integer array `(num_grown,)` of distinct indices below `num_free`.
+    """
+    return generator.choice(num_free, num_grown, replace=False, shuffle=False)

@@ -1,0 +1,61 @@
+"""Rules that choose which active groups become inactive.
+
+A rule sees the scores of a kernel's active groups, an array `(num_active,)`
+of mean magnitudes, and answers with a boolean array of that shape.
+"""
+
+import numpy as np
+
+
+def below(scores, threshold):
+    """Groups whose score is strictly below the threshold (DSR)."""
+    return scores < threshold
+
+
+def none(scores):
+    """No group (static sparsity)."""
+    return np.zeros(scores.shape, "bool")
+
+
+def keep_last_group(pruned, scores):
+    """The same choice, but for the largest group where all would go.
+
+    A kernel without an active group would cut the network and could never
+    receive a share of the growth again. (The authors' code keeps the first
+    group in memory order; the largest is the one that matters most.)
+    """
+    if pruned.size and pruned.all():
+        pruned = pruned.copy()
+        pruned[np.argmax(scores)] = False
+    return pruned
+
+
+def limit_weights(pruned, scores, group_sizes, limit):
+    """The same choices with at most `limit` weights in all.
+
+    Where a model is nearly dense, more may be chosen than there is free
+    room to grow again. Then those with the largest scores stay.
+
+    Args:
+        pruned: One boolean array a kernel.
+        scores: One array of scores a kernel.
+        group_sizes: Weights a group of each kernel.
+        limit: Largest number of weights to prune, over all kernels.
+
+    Returns:
+        One boolean array a kernel.
+    """
+    excess = -limit + sum(
+        int(np.count_nonzero(p)) * size for p, size in zip(pruned, group_sizes)
+    )
+    if excess <= 0:
+        return pruned
+    pruned = [p.copy() for p in pruned]
+    places = [(k, i) for k, p in enumerate(pruned) for i in np.flatnonzero(p)]
+    places.sort(key=lambda place: -scores[place[0]][place[1]])
+    for kernel, index in places:
+        if excess <= 0:
+            break
+        pruned[kernel][index] = False
+        excess -= group_sizes[kernel]
+    return pruned

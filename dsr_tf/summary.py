@@ -1,0 +1,171 @@
+"""What of a model is sparse, and how sparse: counted from the masks."""
+
+import dataclasses
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from dsr_tf.layers import masked_weights
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerSummary:
+    """One masked kernel: its path, shape, weights and active weights."""
+
+    path: str
+    shape: tuple
+    granularity: str
+    size: int
+    num_active: int
+
+    @property
+    def density(self):
+        return self.num_active / self.size
+
+
+@dataclasses.dataclass(frozen=True)
+class SparsitySummary:
+    """Active weights of a model, a line for each masked kernel.
+
+    Attributes:
+        name: The model's name.
+        layers: List of `LayerSummary`, in the order of the layers.
+        num_parameters: All parameters of the model: trainable and not,
+            kernels, biases, statistics; without masks and their state.
+        skipped_layers: What `sparsify` left dense, `{layer: reason}`.
+    """
+
+    name: str
+    layers: list
+    num_parameters: int
+    skipped_layers: dict
+
+    @property
+    def num_masked(self):
+        """Number of weights in masked kernels."""
+        return sum(layer.size for layer in self.layers)
+
+    @property
+    def num_active(self):
+        """Number of active weights in masked kernels: the budget."""
+        return sum(layer.num_active for layer in self.layers)
+
+    @property
+    def num_active_parameters(self):
+        """All parameters but the inactive weights."""
+        return self.num_parameters - self.num_masked + self.num_active
+
+    @property
+    def mask_density(self):
+        """Active share of the masked kernels; 1 where there are none."""
+        return self.num_active / self.num_masked if self.layers else 1.0
+
+    @property
+    def model_density(self):
+        """Active share of all parameters of the model."""
+        return self.num_active_parameters / max(1, self.num_parameters)
+
+    def to_dict(self):
+        """The same as a dict of plain values, ready for JSON."""
+        return {
+            "name": self.name,
+            "layers": [
+                {**dataclasses.asdict(layer), "density": layer.density}
+                for layer in self.layers
+            ],
+            "num_parameters": self.num_parameters,
+            "num_active_parameters": self.num_active_parameters,
+            "num_masked": self.num_masked,
+            "num_active": self.num_active,
+            "mask_density": self.mask_density,
+            "model_density": self.model_density,
+            "skipped_layers": dict(self.skipped_layers),
+        }
+
+    def table(self):
+        """The same as a `rich` table."""
+        table = Table(title=f"Sparsity of {self.name}", box=box.SIMPLE_HEAD)
+        table.add_column("kernel", overflow="fold")
+        for column in ("shape", "weights", "active", "density"):
+            table.add_column(column, justify="right")
+
+        def add(name, shape, size, active, **style):
+            density = f"{active / size:.4f}"
+            table.add_row(
+                name, shape, f"{size:,}", f"{active:,}", density, **style
+            )
+
+        for layer in self.layers:
+            shape = "x".join(str(n) for n in layer.shape)
+            add(layer.path, shape, layer.size, layer.num_active)
+        table.add_section()
+        if self.layers:
+            add("masked kernels", "", self.num_masked, self.num_active)
+        add(
+            "all parameters",
+            "",
+            self.num_parameters,
+            self.num_active_parameters,
+        )
+        by_reason = {}
+        for name, reason in self.skipped_layers.items():
+            by_reason.setdefault(reason, []).append(name)
+        if by_reason:
+            table.caption = "Left dense: " + "; ".join(
+                f"{_enumerate(names)}: {reason}"
+                for reason, names in by_reason.items()
+            )
+        return table
+
+    def __str__(self):
+        console = Console(width=88, no_color=True)
+        with console.capture() as capture:
+            console.print(self.table())
+        return capture.get()
+
+    __repr__ = __str__
+
+
+def _enumerate(names):
+    if len(names) <= 3:
+        return ", ".join(names)
+    return f"{names[0]}, {names[1]} and {len(names) - 2} more"
+
+
+def sparsity_summary(model):
+    """Count the active weights of a model, kernel by kernel.
+
+    Args:
+        model: A built Keras model, with or without masked layers.
+
+    Returns:
+        A `SparsitySummary`: print it for a table; `to_dict()` for values.
+
+    Raises:
+        ValueError: if a masked layer is not built yet.
+    """
+    weights = masked_weights(model)
+    extras = {id(weight.mask) for weight in weights} | {
+        id(weight.layer.reallocation_state) for weight in weights
+    }
+    return SparsitySummary(
+        name=model.name,
+        layers=[
+            LayerSummary(
+                path=weight.path,
+                shape=tuple(weight.kernel.shape),
+                granularity=weight.granularity.name,
+                size=weight.size,
+                num_active=weight.num_active,
+            )
+            for weight in weights
+        ],
+        num_parameters=sum(
+            int(np.prod(variable.shape))
+            for variable in model.weights
+            if id(variable) not in extras
+        ),
+        skipped_layers=dict(getattr(model, "skipped_layers", {})),
+    )
