@@ -1,4 +1,19 @@
-"""Sparse training in Keras 3: dynamic sparse reparameterization and peers."""
+"""Sparse training in Keras 3: dynamic sparse reparameterization and peers.
+
+model = dsr_tf.sparsify(model, sparsity=0.9)
+model.compile("sgd", "sparse_categorical_crossentropy")
+reallocation = dsr_tf.callbacks.DynamicSparseReparameterization()
+model.fit(x, y, callbacks=[reallocation])
+dsr_tf.export.saved_model(model, "model")
+"""
+
+import os
+import sys
+
+if sys.argv[0] == "-m":
+    # A command of this package is starting (`python -m dsr_tf.train`): show
+    # its own lines, not the notes that TensorFlow's C++ code makes at start.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from dsr_tf import callbacks
 from dsr_tf import export
@@ -8,3 +23,16 @@ from dsr_tf.conversion import sparsify
 from dsr_tf.conversion import strip
 from dsr_tf.layers import masked_weights
 from dsr_tf.summary import sparsity_summary
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "callbacks",
+    "export",
+    "layers",
+    "masked_weights",
+    "methods",
+    "sparsify",
+    "sparsity_summary",
+    "strip",
+]

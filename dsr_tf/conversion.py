@@ -36,8 +36,8 @@ def sparsify(
     Args:
         model: A built Sequential or functional Keras model; models nested
             in it are converted too.
-        sparsity: Share of inactive weights over all masked kernels together,
-            in [0, 1). The number of active weights is
+        sparsity: Share of inactive weights over all kernels that become
+            masked, together, in [0, 1). The number of active weights is
             `round((1 - sparsity) * num_weights)`, exactly.
         distribution: How the budget is shared at the start: `"uniform"`,
             the same density in every kernel.
@@ -69,7 +69,7 @@ def sparsify(
             f"mask={mask!r}"
         )
     wanted = _as_predicate(filters)
-    skipped = {}
+    skipped, converted = {}, set()
 
     def convert(layer):
         reason = _reason_to_skip(layer, wanted)
@@ -79,10 +79,13 @@ def sparsify(
             return type(layer).from_config(layer.get_config())
         config = layer.get_config()
         config.update(sparsity=sparsity, granularity=granularity.name)
-        return MASKED_KINDS[type(layer)].from_config(config)
+        masked = MASKED_KINDS[type(layer)].from_config(config)
+        converted.add(masked)
+        return masked
 
     sparse = _rebuild(model, convert)
-    weights = masked_weights(sparse)
+    # Layers that were masked before keep the masks that they had.
+    weights = [w for w in masked_weights(sparse) if w.layer in converted]
     if not weights:
         raise ValueError(
             f"Model '{model.name}' has no layer to mask"
@@ -214,9 +217,7 @@ def _copy_weights(source, target):
         target.set_weights(source.get_weights())
     else:
         masked, dense = (
-            (source, target)
-            if isinstance(source, Masked)
-            else (target, source)
+            (source, target) if isinstance(source, Masked) else (target, source)
         )
         name = masked._weight_name
         old = ops.convert_to_numpy(getattr(source, name))

@@ -10,7 +10,8 @@ import random
 
 import numpy as np
 
-MAX_SEED = 2**31 - 1
+# Stored in 32 bits, plus one (`ReallocationState`).
+MAX_SEED = 2**31 - 2
 
 
 def check_seed(seed):
@@ -20,17 +21,18 @@ def check_seed(seed):
     `keras.utils.set_random_seed` governs it, as it does Keras' own seeds.
 
     Raises:
-        ValueError: if `seed` is neither None nor an integer in [0, 2**31).
+        ValueError: if `seed` is neither None nor an integer from 0 to
+            2**31 - 2.
     """
     if seed is None:
-        return random.randrange(MAX_SEED)
+        return random.randrange(MAX_SEED + 1)
     if (
         isinstance(seed, bool)
         or not isinstance(seed, numbers.Integral)
         or not 0 <= seed <= MAX_SEED
     ):
         raise ValueError(
-            "`seed` must be None or an integer from 0 to 2**31 - 1. "
+            "`seed` must be None or an integer from 0 to 2**31 - 2. "
             f"Received: seed={seed!r}"
         )
     return int(seed)
@@ -40,7 +42,7 @@ def generator(seed, count=0, stream=0):
     """A numpy generator for draw `count` of `stream` under `seed`.
 
     Args:
-        seed: Integer in [0, 2**31).
+        seed: Integer from 0 to 2**31 - 2.
         count: Which event draws; 0 is the making of masks, reallocations
             count from 1.
         stream: Which of the kernels draws, below 2**20.

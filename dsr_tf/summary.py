@@ -32,8 +32,8 @@ class SparsitySummary:
     Attributes:
         name: The model's name.
         layers: List of `LayerSummary`, in the order of the layers.
-        num_parameters: All parameters of the model: trainable and not,
-            kernels, biases, statistics; without masks and their state.
+        num_parameters: All that the model can learn: kernels, biases,
+            scales. Statistics of batches, masks and seeds are not counted.
         skipped_layers: What `sparsify` left dense, `{layer: reason}`.
     """
 
@@ -147,8 +147,11 @@ def sparsity_summary(model):
         ValueError: if a masked layer is not built yet.
     """
     weights = masked_weights(model)
-    extras = {id(weight.mask) for weight in weights} | {
-        id(weight.layer.reallocation_state) for weight in weights
+    # By layer, since `trainable_weights` leaves out frozen layers.
+    parameters = {
+        id(variable): variable
+        for layer in model._flatten_layers()
+        for variable in layer._trainable_variables
     }
     return SparsitySummary(
         name=model.name,
@@ -163,9 +166,7 @@ def sparsity_summary(model):
             for weight in weights
         ],
         num_parameters=sum(
-            int(np.prod(variable.shape))
-            for variable in model.weights
-            if id(variable) not in extras
+            int(np.prod(variable.shape)) for variable in parameters.values()
         ),
         skipped_layers=dict(getattr(model, "skipped_layers", {})),
     )

@@ -91,11 +91,19 @@ class Reallocation(keras.callbacks.Callback):
         self._last_record = None
         self._warned = False
 
-    def on_train_begin(self, logs=None):
-        reallocator = Reallocator(self.model, self.method)
+    def check(self, model):
+        """Refuse a compiled model that this callback cannot train.
+
+        Raises:
+            ValueError: as described for the class.
+        """
+        reallocator = Reallocator(model, self.method)
         check_optimizer(
-            self.model.optimizer, [w.kernel for w in reallocator.masked]
+            model.optimizer, [weight.kernel for weight in reallocator.masked]
         )
+
+    def on_train_begin(self, logs=None):
+        self.check(self.model)
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch

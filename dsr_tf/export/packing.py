@@ -72,8 +72,11 @@ def unpack(gaps, high_planes, low_planes, size):
         [octets(high_planes), tf.io.decode_raw(low_planes, tf.uint8)], axis=0
     )
     planes = tf.reshape(planes, [4, -1])
-    values = tf.bitcast(tf.transpose(planes[::-1]), tf.float32)
-    return tf.scatter_nd(positions[:, None], values, [size])
+    # As integers: arithmetic on floats would flush the smallest to 0.
+    values = tf.bitcast(tf.transpose(planes[::-1]), tf.int32)
+    return tf.bitcast(
+        tf.scatter_nd(positions[:, None], values, [size]), tf.float32
+    )
 
 
 def _compress(data):

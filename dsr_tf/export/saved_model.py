@@ -46,9 +46,9 @@ def saved_model(model, path, input_signature=None):
     import tensorflow as tf
 
     signature, call = _serving(model, input_signature)
-    num_trainable = len(model.trainable_variables)
+    variables = model.variables
     layout = _Layout(
-        model.trainable_variables + model.non_trainable_variables,
+        variables,
         unread={id(weight.mask) for weight in masked_weights(model)},
     )
     blob = _resource(layout.rows)
@@ -58,9 +58,9 @@ def saved_model(model, path, input_signature=None):
         rows = tf.raw_ops.ReadVariableOp(
             resource=blob.resource_handle, dtype=tf.float32
         )
-        values = layout.tensors(rows)
-        with without_masking():
-            return call(values[:num_trainable], values[num_trainable:], inputs)
+        state = zip(variables, layout.tensors(rows))
+        with keras.StatelessScope(state), without_masking():
+            return call(inputs)
 
     root = tf.Module()
     root.blob, root.packed, root.serve = blob, blob.packed, serve
@@ -113,7 +113,7 @@ def _umask():
 
 
 def _serving(model, input_signature):
-    """Input specs by the model's names, and a stateless call to match."""
+    """Input specs by the model's names, and a call with such inputs."""
     import tensorflow as tf
 
     known = getattr(model, "inputs", None)
@@ -138,12 +138,9 @@ def _serving(model, input_signature):
             "Received: input_signature=None"
         )
 
-    def call(trainable, fixed, inputs):
+    def call(inputs):
         inputs = tf.nest.pack_sequence_as(struct, inputs)
-        outputs, _ = model.stateless_call(
-            trainable, fixed, inputs, training=False
-        )
-        flat = tf.nest.flatten(outputs)
+        flat = tf.nest.flatten(model(inputs, training=False))
         names = output_names or [f"output_{i}" for i in range(len(flat))]
         return dict(zip(names, flat, strict=True))
 
@@ -205,7 +202,7 @@ def _resource(rows):
 
     packed = packing.pack(rows.reshape(-1))
     unpacked = packing.unpack(*packed, rows.size).numpy()
-    if not np.array_equal(unpacked.reshape(rows.shape), rows):
+    if not np.array_equal(unpacked, rows.reshape(-1), equal_nan=True):
         raise RuntimeError("The packed weights do not unpack to the same.")
 
     class Blob(tf.saved_model.experimental.TrackableResource):

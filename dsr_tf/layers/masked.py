@@ -116,7 +116,9 @@ class Masked:
             if variable is self.masked_variable:
                 kernel = ops.convert_to_numpy(variable)
                 mask = self.granularity.spread(ops.convert_to_numpy(self.mask))
-                store[variable.name] = np.where(mask, kernel, kernel.dtype.type(0))
+                store[variable.name] = np.where(
+                    mask, kernel, kernel.dtype.type(0)
+                )
             else:
                 store[variable.name] = variable
 

@@ -52,7 +52,7 @@ def lenet_300_100(
             )(x)
         if name != "fc3":
             x = keras.layers.ReLU(name=f"{name}_relu")(x)
-    outputs = keras.layers.Activation(
-        "linear", dtype="float32", name="logits"
-    )(x)
+    outputs = keras.layers.Activation("linear", dtype="float32", name="logits")(
+        x
+    )
     return keras.Model(inputs, outputs, name="lenet_300_100")

@@ -205,6 +205,4 @@ class _Kernel:
 
     def _write(self, variable, groups, moved, fresh):
         groups[moved] = fresh
-        variable.assign(
-            self.weight.granularity.ungroup(groups, variable.shape)
-        )
+        variable.assign(self.weight.granularity.ungroup(groups, variable.shape))

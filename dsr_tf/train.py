@@ -1,0 +1,50 @@
+"""Train a sparse network: `python -m dsr_tf.train --flagfile=FILE`.
+
+Settings are flags, of which a flagfile holds a line each; a flag on the
+command line overrides the flagfile. Everything that the run writes goes to
+--output_dir: summary.json, metrics.csv, reallocations.csv, checkpoints/,
+saved_model/ and model.keras.
+"""
+
+import sys
+
+from absl import flags
+from rich.console import Console
+
+from dsr_tf import command_line
+from dsr_tf.report import results_table
+from dsr_tf.summary import sparsity_summary
+from dsr_tf.training import experiment as experiments
+from dsr_tf.training.run import Run
+
+
+def main(argv=None):
+    argv = argv or ["dsr_tf.train", *sys.argv[1:]]
+    flag_values = flags.FlagValues()
+    experiments.define_flags(flag_values)
+    command_line.parse(flag_values, argv, __doc__)
+    with command_line.usage_errors(argv[0]):
+        run = Run(experiments.from_flags(flag_values))
+    console = Console()
+    _announce(run, console)
+    summary = run.train()
+    console.print(sparsity_summary(run.model).table())
+    console.print(results_table(summary, run.experiment.output_dir))
+
+
+def _announce(run, console):
+    experiment, sparsity = run.experiment, sparsity_summary(run.model)
+    console.print(
+        f"{experiment.model} on {experiment.dataset}, {experiment.method}: "
+        f"{sparsity.num_active_parameters:,} of {sparsity.num_parameters:,} "
+        f"parameters active, mask density {sparsity.mask_density:.4f}",
+        highlight=False,
+    )
+    if run.start:
+        console.print(f"Resuming at step {run.start}.", highlight=False)
+    elif experiment.resume:
+        console.print("No checkpoint to resume from: starting at step 0.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What `dsr_tf.train` runs: flags, an experiment, a run in its folder."""

@@ -1,0 +1,94 @@
+"""From an experiment to the Keras objects that run it."""
+
+import math
+
+import keras
+
+from dsr_tf import callbacks
+from dsr_tf import conversion
+from dsr_tf import methods
+from dsr_tf.models import MODELS
+
+# Keras shows progress, and reallocates, between executions only; more
+# steps in one execution than this gain nothing.
+_MAX_STEPS_PER_EXECUTION = 100
+
+
+def build_model(experiment, image_shape, num_classes):
+    """The network, dense or sparse, as the experiment says."""
+    model = MODELS[experiment.model](
+        input_shape=image_shape,
+        num_classes=num_classes,
+        batch_normalization=experiment.batch_normalization,
+        l1=experiment.l1,
+        l2=experiment.l2,
+    )
+    if experiment.method == "dense":
+        return model
+    return conversion.sparsify(
+        model,
+        experiment.sparsity,
+        distribution=experiment.distribution,
+        granularity=experiment.granularity,
+        seed=experiment.seed,
+    )
+
+
+def compile_model(model, experiment, steps_per_epoch):
+    """Compile with SGD and the learning rate schedule, in updates."""
+    schedule = experiment.learning_rate.values
+    rates = list(schedule.values())
+    # The rate of a boundary counts from the step after it on.
+    boundaries = [epoch * steps_per_epoch - 1 for epoch in schedule if epoch]
+    jit_compile = experiment.jit_compile
+    if jit_compile is None:
+        jit_compile = experiment.strategy == "default"
+    model.compile(
+        optimizer=keras.optimizers.SGD(
+            keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates)
+            if boundaries
+            else rates[0],
+            momentum=experiment.momentum,
+            nesterov=experiment.nesterov,
+        ),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        jit_compile=jit_compile,
+        steps_per_execution=steps_per_execution(experiment, steps_per_epoch),
+    )
+
+
+def steps_per_execution(experiment, steps_per_epoch):
+    """Steps in one call: as many as meet every period and epoch exactly."""
+    if experiment.strategy == "mirrored":
+        return 1
+    if experiment.steps_per_execution:
+        return experiment.steps_per_execution
+    common = steps_per_epoch
+    for period in experiment.period.values.values():
+        common = math.gcd(common, period)
+    if experiment.checkpoint_every_steps:
+        common = math.gcd(common, experiment.checkpoint_every_steps)
+    return max(
+        n for n in range(1, _MAX_STEPS_PER_EXECUTION + 1) if common % n == 0
+    )
+
+
+def build_reallocation(experiment, listener):
+    """The callback that moves weights, None for a dense network."""
+    if experiment.method == "dense":
+        return None
+    method = methods.Static()
+    if experiment.method == "dsr":
+        method = methods.DSR(
+            num_reallocated=experiment.num_reallocated,
+            tolerance=experiment.tolerance,
+            initial_threshold=experiment.initial_threshold,
+        )
+    return callbacks.Reallocation(
+        method,
+        experiment.period,
+        stop_epoch=experiment.stop_epoch,
+        seed=experiment.seed,
+        listener=listener,
+    )

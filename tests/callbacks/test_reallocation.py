@@ -1,0 +1,317 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import dsr_tf
+from dsr_tf import layers
+from dsr_tf.callbacks import DynamicSparseReparameterization
+from dsr_tf.callbacks import Reallocation
+from dsr_tf.reallocation.state import ReallocationState
+from tests.conftest import assert_same
+from tests.conftest import assert_zero_outside_masks
+from tests.conftest import make_model
+from tests.conftest import snapshot
+from tests.conftest import values
+
+
+def dsr(records, period=10, **arguments):
+    arguments = {"num_reallocated": 15, "seed": 0, **arguments}
+    return DynamicSparseReparameterization(
+        period=period, listener=records.append, **arguments
+    )
+
+
+def fit(model, data, callbacks, epochs=2, batch_size=8, **arguments):
+    """Batches of 8: 20 steps an epoch."""
+    return model.fit(
+        *data,
+        batch_size=batch_size,
+        epochs=epochs,
+        shuffle=False,
+        verbose=0,
+        callbacks=callbacks,
+        **arguments,
+    )
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [{"run_eagerly": True}, {"jit_compile": False}, {"jit_compile": True}],
+    ids=["eager", "graph", "jit"],
+)
+def test_every_period_and_not_after_the_last_step(data, mode):
+    model, records = make_model(**mode), []
+    budget = sum(w.num_active for w in layers.masked_weights(model))
+    fit(model, data, [dsr(records)], epochs=3)
+    assert [r.step for r in records] == [10, 20, 30, 40, 50]
+    assert {r.num_active for r in records} == {budget}
+    assert all(r.num_grown == r.num_pruned for r in records)
+    assert_zero_outside_masks(model)
+
+
+def test_modes_agree(data):
+    def masks(**mode):
+        model = make_model(**mode)
+        fit(model, data, [dsr([])], epochs=3)
+        return [values(w.mask) for w in layers.masked_weights(model)]
+
+    eager = masks(run_eagerly=True)
+    assert_same(eager, masks(jit_compile=False))
+
+
+def test_steps_per_execution_that_divides_is_exact(data):
+    def run(steps):
+        model, records = make_model(steps_per_execution=steps), []
+        fit(model, data, [dsr(records)], epochs=3)
+        return snapshot(model)[:-2], [r.step for r in records]
+
+    (first, steps), (second, more) = run(1), run(5)
+    assert steps == more == [10, 20, 30, 40, 50]
+    assert_same(first, second)
+
+
+def test_steps_per_execution_that_does_not_divide_says_so_once(data, caplog):
+    model, records = make_model(steps_per_execution=4), []
+    with caplog.at_level("WARNING", logger="absl"):
+        fit(model, data, [dsr(records)], epochs=3)
+    # The first multiples of 4 at or after multiples of 10.
+    assert [r.step for r in records] == [12, 20, 32, 40, 52]
+    warnings = [r for r in caplog.records if "not divisible" in r.message]
+    assert len(warnings) == 1
+
+
+def test_an_incomplete_last_execution(data):
+    """23 batches in executions of 5: the last has 3."""
+    x, y = data
+    model, records = make_model(steps_per_execution=5), []
+    fit(model, (x[:138], y[:138]), [dsr(records, 5)], 2, batch_size=6)
+    assert int(model.optimizer.iterations) == 46
+    assert [r.step for r in records] == [5, 10, 15, 20, 28, 33, 38, 43]
+
+
+def test_period_schedule_and_stop_epoch(data):
+    model, records = make_model(), []
+    callback = dsr(records, {0: 5, 1: 10, 2: 15}, stop_epoch=4)
+    fit(model, data, [callback], epochs=6)
+    # Epochs of 20 steps; step 20 is due in epoch 1, where 10 divides it,
+    # and step 40 is not in epoch 2, where multiples of 15 count.
+    assert [r.step for r in records] == [5, 10, 15, 20, 30, 45, 60, 75]
+
+
+def test_a_dataset_of_unknown_size(data):
+    batches = tf.data.Dataset.from_generator(
+        lambda: iter(zip(data[0].reshape(20, 8, 12), data[1].reshape(20, 8))),
+        output_signature=(
+            tf.TensorSpec((8, 12), tf.float32),
+            tf.TensorSpec((8,), tf.int32),
+        ),
+    )
+    model, records = make_model(), []
+    model.fit(batches, epochs=3, verbose=0, callbacks=[dsr(records)])
+    assert len(records) == 5 or len(records) == 6
+    assert [r.step // 10 for r in records] == list(range(1, len(records) + 1))
+
+
+def test_several_fits_are_one_training(data):
+    def run(*epochs):
+        model, records = make_model("adam"), []
+        start = 0
+        for n in epochs:
+            callback = dsr(records, 7)
+            fit(
+                model,
+                data,
+                [callback],
+                epochs=start + n,
+                initial_epoch=start,
+            )
+            start += n
+        return snapshot(model), [r.step for r in records]
+
+    (once, steps), (thrice, again) = run(4), run(1, 1, 2)
+    assert steps == again
+    assert_same(once, thrice)
+
+
+def test_a_model_trained_before_does_not_catch_up(data):
+    model, records = make_model(), []
+    fit(model, data, [], epochs=1, batch_size=6)  # 27 steps
+    fit(model, data, [dsr(records)], epochs=1)
+    assert [r.step for r in records] == [30, 40]
+    # A new optimizer counts from 0 again.
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    records.clear()
+    fit(model, data, [dsr(records)], epochs=1)
+    assert [r.step for r in records] == [10]
+
+
+@pytest.mark.parametrize("file", ["m.keras", "m.weights.h5"])
+def test_resume_from_a_file_is_exact(file, data, tmp_path):
+    def fresh():
+        return make_model(keras.optimizers.Adam(0.01))
+
+    whole, records = fresh(), []
+    fit(whole, data, [dsr(records, 7)], epochs=4)
+
+    first, part = fresh(), []
+    fit(first, data, [dsr(part, 7)], epochs=2)
+    if file == "m.keras":
+        first.save(tmp_path / file)
+        second = keras.models.load_model(tmp_path / file)
+    else:
+        first.save_weights(tmp_path / file)
+        second = fresh()
+        second.optimizer.build(second.trainable_variables)
+        second.load_weights(tmp_path / file)
+    # No seed: the one that training began with lies in the file.
+    fit(second, data, [dsr(part, 7, seed=None)], epochs=4, initial_epoch=2)
+    assert [r.step for r in part] == [r.step for r in records]
+    # Keras drops the model's name from paths when it loads a Sequential.
+    for ours, theirs in zip(part, records):
+        assert [*ours.grown.values()] == [*theirs.grown.values()]
+        assert ours.threshold == theirs.threshold
+    assert_same(
+        [values(v) for v in whole.weights], [values(v) for v in second.weights]
+    )
+
+
+def test_backup_and_restore(data, tmp_path):
+    class Crash(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    def run(*extra):
+        keras.utils.set_random_seed(1)
+        model = make_model("adam")
+        backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+        fit(model, data, [backup, dsr([], 7), *extra], epochs=5)
+        return model
+
+    with pytest.raises(KeyboardInterrupt):
+        run(Crash())
+    resumed, whole = run(), make_model("adam")
+    keras.utils.set_random_seed(1)
+    whole = make_model("adam")
+    fit(whole, data, [dsr([], 7)], epochs=5)
+    assert_same(
+        [values(v) for v in whole.weights], [values(v) for v in resumed.weights]
+    )
+
+
+def test_logs_of_an_epoch(data):
+    model, records = make_model(), []
+    history = fit(model, data, [dsr(records, 15)], epochs=3).history
+    assert history["mask_density"] == [0.3] * 3
+    moved = {r.step // 20: r.num_grown for r in records}
+    assert history["num_reallocated"] == [moved.get(e, 0) for e in range(3)]
+    assert history["threshold"][-1] == pytest.approx(
+        1e-3
+        * 2.0
+        ** ReallocationState.read(
+            layers.masked_weights(model)
+        ).threshold_exponent
+    )
+
+
+def test_static_never_moves(data):
+    model = make_model()
+    before = [values(w.mask) for w in layers.masked_weights(model)]
+    callback = Reallocation(dsr_tf.methods.Static(), period=1)
+    history = fit(model, data, [callback]).history
+    assert_same(before, [values(w.mask) for w in layers.masked_weights(model)])
+    assert history["mask_density"] == [0.3, 0.3]
+    assert "threshold" not in history
+
+
+def test_seeds(data):
+    def masks(seed):
+        model = make_model()
+        fit(model, data, [dsr([], seed=seed)])
+        return np.concatenate(
+            [values(w.mask).reshape(-1) for w in layers.masked_weights(model)]
+        )
+
+    assert np.array_equal(masks(1), masks(1))
+    assert not np.array_equal(masks(1), masks(2))
+
+
+@pytest.mark.parametrize(
+    "policy", ["mixed_bfloat16", "mixed_float16", "bfloat16"]
+)
+def test_mixed_precision(policy, data):
+    keras.config.set_dtype_policy(policy)
+    model, records = make_model("adam"), []
+    fit(model, data, [dsr(records)], epochs=3)
+    assert len({r.num_active for r in records}) == 1
+    assert sum(r.num_grown for r in records) > 0
+    assert_zero_outside_masks(model)
+
+
+def test_penalties_and_decay_leave_zeros(data):
+    penalty = keras.regularizers.L1L2(1e-3, 1e-3)
+    model = keras.Sequential(
+        [
+            keras.Input((12,)),
+            layers.SparseDense(20, 0.7, kernel_regularizer=penalty),
+            layers.SparseDense(3, 0.7, kernel_constraint="max_norm"),
+        ]
+    )
+    model.compile(
+        keras.optimizers.AdamW(weight_decay=0.1),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    fit(model, data, [dsr([])])
+    assert_zero_outside_masks(model)
+
+
+def test_mirrored_replicas_stay_equal(data):
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with strategy.scope():
+        model = make_model("adam", jit_compile=False)
+    records = []
+    fit(model, data, [dsr(records, 2)], epochs=6)
+    assert len(records) == 59
+    assert len({r.num_active for r in records}) == 1
+    for variable in [*model.variables, *model.optimizer.variables]:
+        copies = [values(c) for c in variable.value.values]
+        assert len(copies) == 2
+        np.testing.assert_array_equal(*copies)
+    assert_zero_outside_masks(model)
+
+
+def test_muon_is_refused_unless_it_leaves_masked_layers_alone(data):
+    model = make_model(keras.optimizers.Muon())
+    with pytest.raises(ValueError, match="Muon updates every weight"):
+        fit(model, data, [dsr([])])
+    model = make_model(keras.optimizers.Muon(exclude_layers=["a", "b"]))
+    fit(model, data, [dsr([])])
+    assert_zero_outside_masks(model)
+
+
+@pytest.mark.parametrize(
+    "arguments, error, message",
+    [
+        ({"period": 0}, ValueError, "`period`.*Received: period=0"),
+        ({"period": 1.5}, ValueError, "positive integer"),
+        ({"period": {3: 5}}, ValueError, "starts at epoch 0"),
+        ({"stop_epoch": -1}, ValueError, "Received: stop_epoch=-1"),
+        ({"seed": -1}, ValueError, "Received: seed=-1"),
+        ({"method": "dsr"}, TypeError, "Received: method='dsr'"),
+        ({"listener": 3}, TypeError, "Received: listener=3"),
+    ],
+)
+def test_bad_arguments(arguments, error, message):
+    with pytest.raises(error, match=message):
+        Reallocation(
+            **{"method": dsr_tf.methods.DSR(), "period": 10, **arguments}
+        )
+
+
+def test_a_dense_model_is_refused_before_training(data):
+    model = keras.Sequential([keras.Input((12,)), keras.layers.Dense(3)])
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="has no masked layers"):
+        fit(model, data, [dsr([])])
+    assert int(model.optimizer.iterations) == 0

@@ -1,0 +1,79 @@
+"""Shared by all tests: two CPU devices, and small sparse models."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dsr_tf import layers
+
+# MirroredStrategy needs two devices; nothing else notices.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0],
+    [tf.config.LogicalDeviceConfiguration()] * 2,
+)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_keras():
+    keras.utils.set_random_seed(0)
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture
+def data():
+    """160 points in 12 dimensions, 3 classes that can be learnt."""
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(160, 12)).astype("float32")
+    y = np.argmax(x @ generator.normal(size=(12, 3)), axis=1)
+    return x, y.astype("int32")
+
+
+def make_model(optimizer="sgd", sparsity=0.7, **compile_arguments):
+    """A compiled sparse network for `data`: 12-20-3, 300 weights.
+
+    Always with the same initial weights and masks.
+    """
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((12,)),
+            layers.SparseDense(
+                20, sparsity, activation="relu", seed=1, name="a"
+            ),
+            layers.SparseDense(3, sparsity, seed=2, name="b"),
+        ],
+        name="net",
+    )
+    model.compile(
+        optimizer,
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        **compile_arguments,
+    )
+    return model
+
+
+def values(variable):
+    return keras.ops.convert_to_numpy(variable)
+
+
+def assert_zero_outside_masks(model):
+    """Invariant 2: inactive weights are stored as exactly 0."""
+    for weight in layers.masked_weights(model):
+        assert not values(weight.kernel)[~values(weight.mask)].any()
+
+
+def snapshot(model):
+    """All variables of a model and its optimizer, as arrays."""
+    return [values(v) for v in [*model.variables, *model.optimizer.variables]]
+
+
+def assert_same(first, second):
+    assert len(first) == len(second)
+    for a, b in zip(first, second):
+        np.testing.assert_array_equal(a, b)

@@ -1,0 +1,189 @@
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import dsr_tf
+from dsr_tf import layers
+from dsr_tf.models import lenet_300_100
+
+IMAGES = np.random.default_rng(0).normal(size=(5, 28, 28, 1)).astype("float32")
+
+# Plain TensorFlow, in a process that cannot import this package.
+LOADER = """
+import sys
+sys.modules["dsr_tf"] = None
+import numpy as np
+import tensorflow as tf
+loaded = tf.saved_model.load(sys.argv[1])
+(name,) = loaded.signatures["serving_default"].structured_input_signature[1]
+images = np.load(sys.argv[2])
+outputs = loaded.signatures["serving_default"](**{name: images})
+(output_name,) = outputs
+np.save(sys.argv[3], outputs[output_name].numpy())
+print(name, output_name)
+"""
+
+
+def size(folder):
+    return sum(
+        os.path.getsize(os.path.join(parent, name))
+        for parent, _, names in os.walk(folder)
+        for name in names
+    )
+
+
+def serve(path, *inputs):
+    loaded = tf.saved_model.load(str(path))
+    return [value.numpy() for value in loaded.serve(*inputs).values()]
+
+
+def test_a_fresh_process_without_this_package(tmp_path):
+    model = dsr_tf.sparsify(lenet_300_100(), 0.95, seed=0)
+    dsr_tf.export.saved_model(model, tmp_path / "model")
+    np.save(tmp_path / "images.npy", IMAGES)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            LOADER,
+            tmp_path / "model",
+            tmp_path / "images.npy",
+            tmp_path / "logits.npy",
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == ["image", "logits"]
+    np.testing.assert_array_equal(
+        np.load(tmp_path / "logits.npy"), values_of(model, IMAGES)
+    )
+
+
+def values_of(model, inputs):
+    return tf.function(model)(inputs, training=False).numpy()
+
+
+def test_size_follows_the_active_weights(tmp_path):
+    dense = lenet_300_100()
+    sizes = []
+    for sparsity in (0.9, 0.95):
+        model = dsr_tf.sparsify(dense, sparsity, seed=0)
+        dsr_tf.export.saved_model(model, tmp_path / str(sparsity))
+        sizes.append(size(tmp_path / str(sparsity)))
+    dense_bytes = 4 * dense.count_params()
+    assert sizes[0] < dense_bytes / 6.5
+    assert sizes[1] < dense_bytes / 9
+    packed = [s for s in os.listdir(tmp_path / "0.9") if s.startswith(".")]
+    assert packed == []
+
+
+def test_the_v1_loader(tmp_path):
+    model = dsr_tf.sparsify(lenet_300_100(), 0.9, seed=0)
+    dsr_tf.export.saved_model(model, tmp_path / "model")
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        meta = tf.compat.v1.saved_model.load(
+            session, ["serve"], str(tmp_path / "model")
+        )
+        signature = meta.signature_def["serving_default"]
+        outputs = session.run(
+            signature.outputs["logits"].name,
+            {signature.inputs["image"].name: IMAGES},
+        )
+    np.testing.assert_array_equal(outputs, values_of(model, IMAGES))
+
+
+def test_two_models_in_one_process(tmp_path):
+    for name, sparsity in (("a", 0.5), ("b", 0.9)):
+        model = dsr_tf.sparsify(lenet_300_100(), sparsity, seed=0)
+        dsr_tf.export.saved_model(model, tmp_path / name)
+    loaded = [tf.saved_model.load(str(tmp_path / n)) for n in "aab"]
+    first, again, other = (x.serve(IMAGES)["logits"].numpy() for x in loaded)
+    del loaded[0]
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+    np.testing.assert_array_equal(
+        loaded[0].serve(IMAGES)["logits"].numpy(), first
+    )
+
+
+def test_several_inputs_and_outputs_random_layers_and_integers(tmp_path):
+    words = keras.Input((4,), dtype="int32", name="words")
+    numbers = keras.Input((6,), name="numbers")
+    x = keras.layers.Flatten()(layers.SparseEmbedding(9, 3, 0.5)(words))
+    y = keras.layers.Dropout(0.5)(layers.SparseDense(5, 0.5)(numbers))
+    z = keras.layers.Concatenate()([x, y])
+    heads = [
+        keras.layers.Dense(2, name="first")(z),
+        keras.layers.Dense(1, name="second")(z),
+    ]
+    model = keras.Model([words, numbers], heads)
+    dsr_tf.export.saved_model(model, tmp_path / "m")
+    inputs = np.ones((3, 4), "int32"), np.ones((3, 6), "float32")
+    loaded = tf.saved_model.load(str(tmp_path / "m"))
+    outputs = loaded.signatures["serving_default"](
+        words=tf.constant(inputs[0]), numbers=tf.constant(inputs[1])
+    )
+    for name, expected in zip(("first", "second"), model(list(inputs))):
+        np.testing.assert_allclose(outputs[name], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "bfloat16", "float64"])
+def test_other_precisions(policy, tmp_path):
+    keras.config.set_dtype_policy(policy)
+    model = keras.Sequential(
+        [keras.Input((6,)), layers.SparseDense(5, 0.5), keras.layers.Dense(2)]
+    )
+    dsr_tf.export.saved_model(model, tmp_path / "m")
+    x = np.random.default_rng(0).normal(size=(3, 6))
+    x = tf.cast(x, model.inputs[0].dtype)
+    (output,) = serve(tmp_path / "m", x)
+    np.testing.assert_array_equal(output, values_of(model, x))
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = layers.SparseDense(3, 0.5, seed=0)
+
+    def call(self, x):
+        return self.dense(x)
+
+
+def test_a_subclassed_model_needs_its_inputs(tmp_path):
+    model = Subclassed()
+    x = np.ones((2, 4), "float32")
+    expected = model(x)
+    with pytest.raises(ValueError, match="Give `input_signature`"):
+        dsr_tf.export.saved_model(model, tmp_path / "m")
+    assert not (tmp_path / "m").exists()
+    dsr_tf.export.saved_model(
+        model, tmp_path / "m", tf.TensorSpec((None, 4), name="x")
+    )
+    np.testing.assert_array_equal(serve(tmp_path / "m", x)[0], expected)
+
+
+def test_nothing_is_overwritten(tmp_path):
+    model = keras.Sequential([keras.Input((3,)), layers.SparseDense(2, 0.5)])
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").write_text("mine")
+    (tmp_path / "file").write_text("mine")
+    for path in (tmp_path / "full", tmp_path / "file"):
+        with pytest.raises(ValueError, match="does not exist or is empty"):
+            dsr_tf.export.saved_model(model, path)
+    assert (tmp_path / "full" / "file").read_text() == "mine"
+    (tmp_path / "empty").mkdir()
+    dsr_tf.export.saved_model(model, tmp_path / "empty")
+    assert sorted(os.listdir(tmp_path)) == ["empty", "file", "full"]
+
+
+def test_other_things_are_refused(tmp_path):
+    with pytest.raises(TypeError, match="takes a Keras model"):
+        dsr_tf.export.saved_model("model", tmp_path / "m")
+    with pytest.raises(ValueError, match="not built"):
+        dsr_tf.export.saved_model(Subclassed(), tmp_path / "m")

@@ -1,0 +1,204 @@
+import keras
+import numpy as np
+import pytest
+
+from dsr_tf import layers
+from dsr_tf.layers.masked import without_masking
+from tests.conftest import values
+
+KINDS = {
+    "dense": (lambda **k: layers.SparseDense(7, **k), (2, 5)),
+    "conv1d": (lambda **k: layers.SparseConv1D(7, 3, **k), (2, 9, 5)),
+    "conv2d": (
+        lambda **k: layers.SparseConv2D(8, 3, groups=2, strides=2, **k),
+        (2, 9, 9, 4),
+    ),
+    "conv3d": (lambda **k: layers.SparseConv3D(4, 2, **k), (2, 5, 5, 5, 3)),
+    "depthwise": (
+        lambda **k: layers.SparseDepthwiseConv2D(
+            3, depth_multiplier=2, padding="same", **k
+        ),
+        (2, 6, 6, 5),
+    ),
+    "transpose": (
+        lambda **k: layers.SparseConv2DTranspose(4, 3, strides=2, **k),
+        (2, 5, 5, 3),
+    ),
+    "einsum": (
+        lambda **k: layers.SparseEinsumDense(
+            "abc,cd->abd", (None, 8), bias_axes="d", **k
+        ),
+        (2, 4, 6),
+    ),
+    "embedding": (lambda **k: layers.SparseEmbedding(11, 6, **k), None),
+}
+
+
+@pytest.fixture(params=KINDS)
+def kind(request):
+    make, shape = KINDS[request.param]
+    if shape is None:
+        return make, np.arange(8).reshape(2, 4)
+    x = np.random.default_rng(0).normal(size=shape).astype("float32")
+    return make, x
+
+
+def built(make, x, **arguments):
+    layer = make(**arguments)
+    layer(x)
+    return layer
+
+
+def test_exact_count_and_zeros(kind):
+    layer = built(*kind, sparsity=0.6, seed=5)
+    (weight,) = layers.masked_weights(layer)
+    mask, kernel = values(weight.mask), values(weight.kernel)
+    assert mask.dtype == bool and mask.itemsize == 1
+    assert mask.sum() == weight.num_active == round(0.4 * weight.size)
+    assert not kernel[~mask].any()
+    assert kernel[mask].all()
+
+
+def test_seeds(kind):
+    make, x = kind
+
+    def mask(**k):
+        return values(built(make, x, sparsity=0.5, **k).mask)
+
+    assert np.array_equal(mask(seed=3), mask(seed=3))
+    assert not np.array_equal(mask(seed=3), mask(seed=4))
+    assert not np.array_equal(mask(), mask())
+
+
+def test_output_is_keras_own_on_the_masked_kernel(kind):
+    """Whatever the stored values outside of the mask may be."""
+    make, x = kind
+    layer = built(make, x, sparsity=0.5, seed=1)
+    masked = values(layer.masked_variable)
+    dense_kind = {m: d for d, m in layers.MASKED_KINDS.items()}[type(layer)]
+    config = layer.get_config()
+    for name in ("sparsity", "granularity", "seed"):
+        config.pop(name)
+    dense = dense_kind.from_config(config)
+    dense(x)
+    dense.set_weights([masked, *layer.get_weights()[1:-2]])
+    layer.masked_variable.assign(
+        np.where(values(layer.mask), masked, np.float32(9))
+    )
+    np.testing.assert_array_equal(values(layer(x)), values(dense(x)))
+
+
+def test_gradient_is_zero_outside_the_mask(kind):
+    import tensorflow as tf
+
+    make, x = kind
+    layer = built(make, x, sparsity=0.5, seed=1)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(x) ** 2)
+    gradient = values(tape.gradient(loss, layer.masked_variable.value))
+    mask = values(layer.mask)
+    assert not gradient[~mask].any()
+    assert gradient[mask].any()
+
+
+def test_without_masking_reads_the_stored_kernel(kind):
+    make, x = kind
+    layer = built(make, x, sparsity=0.5, seed=1)
+    before = values(layer(x))
+    layer.mask.assign(np.zeros(layer.mask.shape, "bool"))
+    with without_masking():
+        np.testing.assert_array_equal(values(layer(x)), before)
+    assert not np.array_equal(values(layer(x)), before)
+
+
+def test_files_and_configs(kind, tmp_path):
+    make, x = kind
+    layer = make(sparsity=0.5, seed=1)
+    inputs = keras.Input(x.shape[1:], dtype=str(x.dtype))
+    model = keras.Model(inputs, layer(inputs))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    for old, new in zip(model.weights, loaded.weights):
+        np.testing.assert_array_equal(values(old), values(new))
+    assert loaded.layers[-1].get_config() == layer.get_config()
+
+    model.save_weights(tmp_path / "model.weights.h5")
+    other = keras.models.clone_model(model)
+    layer_copy = other.layers[-1]
+    layer_copy.mask.assign(np.zeros(layer_copy.mask.shape, "bool"))
+    other.load_weights(tmp_path / "model.weights.h5")
+    np.testing.assert_array_equal(
+        model.predict(x, verbose=0), other.predict(x, verbose=0)
+    )
+
+
+def test_a_file_stores_zeros_whatever_lies_under_the_mask(tmp_path):
+    model = keras.Sequential(
+        [keras.Input((6,)), layers.SparseDense(4, 0.5, seed=0)]
+    )
+    layer = model.layers[0]
+    layer.masked_variable.assign(np.ones((6, 4)))
+    model.save_weights(tmp_path / "m.weights.h5")
+    model.load_weights(tmp_path / "m.weights.h5")
+    np.testing.assert_array_equal(
+        values(layer.masked_variable), values(layer.mask).astype("float32")
+    )
+
+
+def test_dense_weights_are_refused(tmp_path):
+    dense = keras.Sequential(
+        [keras.Input((6,)), keras.layers.Dense(4, name="x")]
+    )
+    dense.save_weights(tmp_path / "dense.weights.h5")
+
+    class Store(dict):
+        pass
+
+    layer = layers.SparseDense(4, 0.5)
+    layer.build((None, 6))
+    store = Store({"0": dense.get_weights()[0], "1": dense.get_weights()[1]})
+    with pytest.raises(ValueError, match="without a mask.*sparsify"):
+        layer.load_own_variables(store)
+
+
+def test_masked_weights_finds_each_once_and_inside_of_others():
+    shared = layers.SparseDense(5, 0.5, name="shared")
+    inner = keras.Sequential([keras.Input((5,)), layers.SparseDense(3, 0.5)])
+    inputs = keras.Input((5,))
+    model = keras.Model(inputs, inner(shared(shared(inputs))))
+    found = layers.masked_weights(model)
+    assert [w.size for w in found] == [25, 15]
+    assert found[0].path == "shared/kernel"
+    timed = keras.Sequential(
+        [
+            keras.Input((4, 5)),
+            keras.layers.TimeDistributed(layers.SparseDense(3, 0.5)),
+        ]
+    )
+    assert [w.num_active for w in layers.masked_weights(timed)] == [8]
+
+
+def test_an_unbuilt_model_is_refused():
+    model = keras.Sequential([layers.SparseDense(5, 0.5)])
+    with pytest.raises(ValueError, match="not built yet"):
+        layers.masked_weights(model)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"sparsity": 1.0}, r"sparsity.*\[0, 1\).*Received: sparsity=1.0"),
+        ({"sparsity": -0.1}, "Received: sparsity=-0.1"),
+        ({"granularity": "row"}, "one of element.*granularity='row'"),
+        ({"seed": -3}, "Received: seed=-3"),
+        ({"units": 0}, "Received: units=0"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        layers.SparseDense(**{"units": 3, **arguments})
+
+
+def test_embedding_refuses_weights():
+    with pytest.raises(ValueError, match="takes no `weights`"):
+        layers.SparseEmbedding(3, 2, weights=np.zeros((3, 2)))
