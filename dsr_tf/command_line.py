@@ -175,7 +175,8 @@ def _sentence(error):
 
 def _help(flag_values):
     lines = []
-    for name, flag in sorted(flag_values.FlagDict().items()):
+    for name in flag_values:
+        flag = flag_values[name]
         choices = getattr(flag.parser, "enum_values", None)
         kind = "|".join(choices) if choices else flag.flag_type()
         default = "" if flag.default is None else f" (default {flag.default})"

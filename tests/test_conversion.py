@@ -53,9 +53,7 @@ def test_the_sparse_twin():
 def test_at_sparsity_0_nothing_changes():
     model = small()
     sparse = dsr_tf.sparsify(model, 0)
-    np.testing.assert_array_equal(
-        values(model(IMAGES)), values(sparse(IMAGES))
-    )
+    np.testing.assert_array_equal(values(model(IMAGES)), values(sparse(IMAGES)))
 
 
 def test_it_trains():
@@ -83,9 +81,7 @@ def test_filters(filters, names):
     sparse = dsr_tf.sparsify(small(), 0.5, filters=filters)
     found = [w.layer.name for w in dsr_tf.masked_weights(sparse)]
     assert sorted(found) == sorted(names)
-    assert set(sparse.skipped_layers.values()) >= {
-        "the filters leave it out"
-    }
+    assert set(sparse.skipped_layers.values()) >= {"the filters leave it out"}
 
 
 def test_magnitude_keeps_the_largest_of_each_kernel():
@@ -120,9 +116,7 @@ def test_seeds_and_distinct_masks():
 def test_strip_computes_the_same():
     sparse = dsr_tf.sparsify(small(), 0.6, seed=0)
     dense = dsr_tf.strip(sparse)
-    np.testing.assert_array_equal(
-        values(sparse(IMAGES)), values(dense(IMAGES))
-    )
+    np.testing.assert_array_equal(values(sparse(IMAGES)), values(dense(IMAGES)))
     assert not any(
         isinstance(layer, layers.Masked) for layer in dense._flatten_layers()
     )
@@ -136,9 +130,7 @@ def test_layers_that_are_masked_already_keep_their_masks():
     np.testing.assert_array_equal(
         values(first[0].kernel), values(second[0].kernel)
     )
-    np.testing.assert_array_equal(
-        values(first[0].mask), values(second[0].mask)
-    )
+    np.testing.assert_array_equal(values(first[0].mask), values(second[0].mask))
     assert sum(w.num_active for w in second[1:]) == 45
     assert twice.skipped_layers["conv"] == "it is masked already"
 

@@ -89,6 +89,7 @@ class Reallocation(keras.callbacks.Callback):
         self._epoch = 0
         self._calls_to_skip = 0
         self._last_record = None
+        self._checked = False
         self._warned = False
 
     def check(self, model):
@@ -103,7 +104,10 @@ class Reallocation(keras.callbacks.Callback):
         )
 
     def on_train_begin(self, logs=None):
-        self.check(self.model)
+        # A subclassed model may be built by its first batch only.
+        self._checked = self.model.built
+        if self._checked:
+            self.check(self.model)
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
@@ -137,6 +141,11 @@ class Reallocation(keras.callbacks.Callback):
         Reading the number of updates waits for the device, so it is read
         only where the next multiple of the period can have been reached.
         """
+        if not self._checked:
+            if not self.model.built:
+                return
+            self.check(self.model)
+            self._checked = True
         stopped = self.stop_epoch is not None and self._epoch >= self.stop_epoch
         if stopped or not self.method.moves_weights:
             self._calls_to_skip = float("inf")

@@ -37,7 +37,7 @@ def save(folder, model, step, settings, keep=2):
     header = {
         "step": step,
         "settings": settings,
-        "paths": [variable.path for variable in _variables(model)],
+        "names": _names(model),
     }
     path = os.path.join(folder, f"step-{step}.npz")
     scratch = f"{path}.tmp"
@@ -79,13 +79,11 @@ def restore(path, model):
         UsageError: if the checkpoint is damaged or of another model.
     """
     header = read_header(path)
-    variables = _variables(model)
-    paths = [variable.path for variable in variables]
-    if paths != header["paths"]:
+    variables, names = _variables(model), _names(model)
+    if names != header["names"]:
+        pairs = itertools.zip_longest(names, header["names"])
         strange = next(
-            (ours or theirs)
-            for ours, theirs in itertools.zip_longest(paths, header["paths"])
-            if ours != theirs
+            ours or theirs for ours, theirs in pairs if ours != theirs
         )
         raise UsageError(
             f"the checkpoint {path} is of another model or method: it "
@@ -114,3 +112,17 @@ def _steps(folder):
 def _variables(model):
     model.optimizer.build(model.trainable_variables)
     return [*model.variables, *model.optimizer.variables]
+
+
+def _names(model):
+    """Names of `_variables`; the same in every process.
+
+    Keras numbers the optimizers that a process makes, so the first part of
+    the path of an optimizer's variable says nothing.
+    """
+    own = [variable.path for variable in model.variables]
+    slots = [
+        variable.path.partition("/")[2]
+        for variable in _variables(model)[len(own) :]
+    ]
+    return own + slots

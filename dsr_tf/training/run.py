@@ -7,6 +7,7 @@ import statistics
 import sys
 
 import keras
+from keras import ops
 
 from dsr_tf import data as datasets
 from dsr_tf import export
@@ -202,17 +203,20 @@ class _Checkpoints(keras.callbacks.Callback):
         self._saved = None
 
     def on_train_begin(self, logs=None):
-        self._saved = int(self.model.optimizer.iterations)
+        self._saved = self._step()
 
     def on_train_batch_end(self, batch, logs=None):
-        step = int(self.model.optimizer.iterations)
+        step = self._step()
         if step // self._every > self._saved // self._every and (
             step % self.params["steps"]
         ):
             self._save(step)
 
     def on_epoch_end(self, epoch, logs=None):
-        self._save(int(self.model.optimizer.iterations))
+        self._save(self._step())
+
+    def _step(self):
+        return int(ops.convert_to_numpy(self.model.optimizer.iterations))
 
     def _save(self, step):
         checkpoint.save(self._folder, self.model, step, self._settings)
