@@ -5,10 +5,8 @@ from absl import logging
 from keras import ops
 
 from dsr_tf import draws
-from dsr_tf.layers import masked_weights
 from dsr_tf.reallocation.methods import DSR
 from dsr_tf.reallocation.methods import Method
-from dsr_tf.reallocation.optimizer_slots import check_optimizer
 from dsr_tf.reallocation.reallocator import Reallocator
 from dsr_tf.schedule import Schedule
 
@@ -89,7 +87,7 @@ class Reallocation(keras.callbacks.Callback):
         self._epoch = 0
         self._calls_to_skip = 0
         self._last_record = None
-        self._checked = False
+        self._reallocator = None
         self._warned = False
 
     def check(self, model):
@@ -98,15 +96,13 @@ class Reallocation(keras.callbacks.Callback):
         Raises:
             ValueError: as described for the class.
         """
-        reallocator = Reallocator(model, self.method)
-        check_optimizer(
-            model.optimizer, [weight.kernel for weight in reallocator.masked]
-        )
+        self._reallocator = Reallocator(model, self.method)
+        self._reallocator.check(model.optimizer)
 
     def on_train_begin(self, logs=None):
+        self._reallocator = None
         # A subclassed model may be built by its first batch only.
-        self._checked = self.model.built
-        if self._checked:
+        if self.model.built:
             self.check(self.model)
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -121,17 +117,16 @@ class Reallocation(keras.callbacks.Callback):
         self._look()
 
     def on_epoch_end(self, epoch, logs=None):
-        if logs is None:
+        if logs is None or self._reallocator is None:
             return
-        weights = masked_weights(self.model)
+        weights = self._reallocator.masked
         logs["mask_density"] = sum(w.num_active for w in weights) / sum(
             w.size for w in weights
         )
         if self.method.moves_weights:
             record = self._last_record
             logs["num_reallocated"] = record.num_grown if record else 0
-            state = Reallocator(self.model, self.method).read_state()
-            threshold = self.method.threshold(state)
+            threshold = self.method.threshold(self._reallocator.read_state())
             if threshold is not None:
                 logs["threshold"] = threshold
 
@@ -141,23 +136,21 @@ class Reallocation(keras.callbacks.Callback):
         Reading the number of updates waits for the device, so it is read
         only where the next multiple of the period can have been reached.
         """
-        if not self._checked:
+        if self._reallocator is None:
             if not self.model.built:
                 return
             self.check(self.model)
-            self._checked = True
         stopped = self.stop_epoch is not None and self._epoch >= self.stop_epoch
         if stopped or not self.method.moves_weights:
             self._calls_to_skip = float("inf")
             return
-        reallocator = Reallocator(self.model, self.method)
         step = int(ops.convert_to_numpy(self.model.optimizer.iterations))
-        state = reallocator.read_state()
-        self._begin(reallocator.masked, state, step)
+        state = self._reallocator.read_state()
+        self._begin(state, step)
 
         period = self.period(self._epoch)
         if step // period > state.last_step // period:
-            record = reallocator.step(self.model.optimizer, step)
+            record = self._reallocator.step(self.model.optimizer, step, state)
             self._last_record = record
             if self.listener is not None:
                 self.listener(record)
@@ -166,7 +159,7 @@ class Reallocation(keras.callbacks.Callback):
         steps_to_go = period - step % period
         self._calls_to_skip = -(-steps_to_go // steps_per_call) - 1
 
-    def _begin(self, masked, state, step):
+    def _begin(self, state, step):
         """Settle the seed and the step that reallocation counts from."""
         if self.seed is not None:
             seed = self.seed
@@ -179,7 +172,7 @@ class Reallocation(keras.callbacks.Callback):
             last_step = step
         if (seed, last_step) != (state.seed, state.last_step):
             state.seed, state.last_step = seed, last_step
-            state.write(masked)
+            self._reallocator.write_state(state)
 
     def _warn_if_late(self, period, steps_per_call):
         if period % steps_per_call and not self._warned:

@@ -60,8 +60,7 @@ class Reallocator:
         method: A `dsr_tf.reallocation.methods.Method`.
 
     Raises:
-        ValueError: if the model has no masked layers, or too few active
-            weights for the method.
+        ValueError: if the model has no masked layers.
     """
 
     def __init__(self, model, method):
@@ -73,22 +72,37 @@ class Reallocator:
                 "sparsity)`."
             )
         self.method = method
-        method.validate(sum(weight.num_active for weight in self.masked))
+
+    def check(self, optimizer):
+        """Refuse what cannot be reallocated, before training.
+
+        Raises:
+            ValueError: if there are too few active weights for the method,
+                or the optimizer would not leave inactive weights at 0.
+        """
+        self.method.validate(sum(weight.num_active for weight in self.masked))
+        optimizer_slots.check_optimizer(
+            optimizer, [weight.kernel for weight in self.masked]
+        )
 
     def read_state(self):
         return ReallocationState.read(self.masked)
 
-    def step(self, optimizer, step):
+    def write_state(self, state):
+        state.write(self.masked)
+
+    def step(self, optimizer, step, state=None):
         """Reallocate once.
 
         Args:
             optimizer: The optimizer whose slots belong to the weights.
             step: Number of updates so far, for the state and the record.
+            state: The `ReallocationState`, if it has just been read.
 
         Returns:
             A `Record`.
         """
-        state = self.read_state()
+        state = state or self.read_state()
         threshold = self.method.threshold(state)
         kernels = [_Kernel(weight) for weight in self.masked]
         budget = state.carry + sum(
@@ -105,7 +119,7 @@ class Reallocator:
             kernel.write(optimizer)
         state.num_reallocations += 1
         state.last_step = step
-        state.write(self.masked)
+        self.write_state(state)
         return Record(
             step=step,
             threshold=threshold,

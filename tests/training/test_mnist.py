@@ -1,0 +1,34 @@
+"""The paper's effect on real MNIST, in short; needs MNIST in TFDS' folder."""
+
+import csv
+import json
+
+import pytest
+
+from dsr_tf import train
+
+pytestmark = pytest.mark.slow
+
+
+def run(folder, name, *more):
+    train.main(
+        [
+            "train",
+            f"--flagfile=flags/lenet_mnist/{name}.flags",
+            "--schedule_scale=0.1",
+            f"--output_dir={folder}",
+            *more,
+        ]
+    )
+    with open(folder / "summary.json") as file:
+        return json.load(file)
+
+
+def test_dsr_beats_static_by_far_at_density_1_percent(tmp_path):
+    dsr = run(tmp_path / "dsr", "dsr")
+    static = run(tmp_path / "static", "static")
+    assert dsr["test_accuracy"] > 0.95
+    assert static["test_accuracy"] < 0.8
+    with open(tmp_path / "dsr" / "reallocations.csv") as file:
+        counts = {row["num_active"] for row in csv.DictReader(file)}
+    assert counts == {"2662"}
