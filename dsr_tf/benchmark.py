@@ -77,6 +77,7 @@ def _prepare(experiment, arm, data):
             epochs=1,
             steps_per_epoch=steps,
             callbacks=[clock, *([reallocation] if reallocation else [])],
+            shuffle=False,
             verbose=0,
         )
         return clock.seconds

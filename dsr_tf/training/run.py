@@ -139,6 +139,7 @@ class Run:
             steps_per_epoch=self.steps_per_epoch - steps_done,
             validation_data=datasets.test_batches(self.data),
             callbacks=self._callbacks(),
+            shuffle=False,
             verbose=1 if sys.stdout.isatty() else 2,
         )
 
