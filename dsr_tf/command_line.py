@@ -180,5 +180,7 @@ def _help(flag_values):
         choices = getattr(flag.parser, "enum_values", None)
         kind = "|".join(choices) if choices else flag.flag_type()
         default = "" if flag.default is None else f" (default {flag.default})"
-        lines.append(f"  --{name}=<{kind}>\n      {flag.help}{default}")
+        # absl puts the choices before the help as well.
+        help = flag.help.removeprefix(f"<{kind}>: ")
+        lines.append(f"  --{name}=<{kind}>\n      {help}{default}")
     return "\n".join(lines)

@@ -40,7 +40,9 @@ def sparsify(
             masked, together, in [0, 1). The number of active weights is
             `round((1 - sparsity) * num_weights)`, exactly.
         distribution: How the budget is shared at the start: `"uniform"`,
-            the same density in every kernel.
+            the same density in every kernel; `"er"` or `"erk"`, denser the
+            smaller the kernel; or a dict `{regular expression: sparsity}`
+            for some kernels by path, see `dsr_tf.distribution`.
         filters: Which layers to mask: a regular expression searched for in
             the layer's name, a list of such, or a callable that receives
             the layer; None for all.
@@ -60,7 +62,7 @@ def sparsify(
     """
     _check_model(model, "sparsify")
     sparsity = distributions.check_sparsity(sparsity)
-    share_out = distributions.get(distribution)
+    share_out = distributions.Distribution(distribution)
     granularity = granularities.get(granularity)
     seed = draws.check_seed(seed)
     if mask not in _MASKS:
@@ -93,7 +95,8 @@ def sparsify(
             + f". Received: filters={filters!r}"
         )
     counts = share_out(
-        [int(np.prod(weight.mask.shape)) for weight in weights],
+        [weight.path for weight in weights],
+        [tuple(weight.kernel.shape) for weight in weights],
         [weight.group_size for weight in weights],
         sparsity,
     )

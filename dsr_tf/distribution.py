@@ -1,6 +1,8 @@
 """How a budget of weights is shared over kernels at the start."""
 
+import math
 import numbers
+import re
 
 from dsr_tf.apportion import apportion
 
@@ -34,65 +36,151 @@ def num_active(num_groups, sparsity):
     return max(1, min(num_groups, round((1 - sparsity) * num_groups)))
 
 
-def uniform(num_groups, group_sizes, sparsity):
-    """The same density everywhere, exact in total.
+def uniform(shape):
+    """The same density in every kernel: in proportion to its weights."""
+    return math.prod(shape)
+
+
+def erdos_renyi(shape):
+    """ER: density in proportion to `(n_in + n_out) / (n_in * n_out)`.
+
+    The sparser the larger the layer, so that each unit keeps about as many
+    connections (Mocanu et al., 2018). Of a convolution it sees channels
+    only, not the size of the window.
+    """
+    *window, num_in, num_out = (1, *shape)
+    return math.prod(window) * (num_in + num_out)
+
+
+def erdos_renyi_kernel(shape):
+    """ERK: ER with the window counted like channels.
+
+    Density in proportion to `sum(shape) / prod(shape)` (Evci et al., 2020,
+    "Rigging the lottery").
+    """
+    return sum(shape)
+
+
+_SHARES = {
+    "uniform": uniform,
+    "er": erdos_renyi,
+    "erk": erdos_renyi_kernel,
+}
+
+
+class Distribution:
+    """How a budget is shared over kernels.
 
     Args:
-        num_groups: Number of groups of each kernel.
-        group_sizes: Weights a group of each kernel.
-        sparsity: Share of inactive weights, in [0, 1).
-
-    Returns:
-        Number of active groups of each kernel, at least one. In weights
-        they sum to `num_active(all weights, sparsity)`; where groups differ
-        in size the sum may be less by less than the largest group.
+        identifier: `"uniform"`, `"er"` or `"erk"`; or a dict `{regular
+            expression: sparsity}` for kernels whose path it is found in,
+            first match first, while the others share what is left of the
+            budget uniformly.
 
     Raises:
-        ValueError: if the budget is less than one group a kernel.
+        ValueError: if it is none of these.
     """
-    sizes = [n * size for n, size in zip(num_groups, group_sizes)]
-    return _share_out(sizes, num_groups, group_sizes, sparsity)
 
+    def __init__(self, identifier):
+        self._share, self._given = uniform, {}
+        if isinstance(identifier, dict) and identifier:
+            self._given = {
+                _compile(pattern): check_sparsity(value, "distribution")
+                for pattern, value in identifier.items()
+            }
+        elif isinstance(identifier, str) and identifier in _SHARES:
+            self._share = _SHARES[identifier]
+        else:
+            raise ValueError(
+                f"`distribution` must be one of {', '.join(_SHARES)}, or a "
+                "dict {regular expression: sparsity}. Received: distribution="
+                f"{identifier!r}"
+            )
 
-def _share_out(shares, num_groups, group_sizes, sparsity):
-    num_weights = sum(n * size for n, size in zip(num_groups, group_sizes))
-    budget = num_active(num_weights, sparsity)
-    if budget < sum(group_sizes):
-        raise ValueError(
-            f"A budget of {budget} active weights cannot give each of "
-            f"{len(num_groups)} kernels an active group, which takes "
-            f"{sum(group_sizes)}. Received: sparsity={sparsity}"
+    def __call__(self, paths, shapes, group_sizes, sparsity):
+        """Share the budget of a model out.
+
+        Args:
+            paths: Names of the kernels.
+            shapes: Shapes of the kernels.
+            group_sizes: Weights a group of each kernel.
+            sparsity: Share of inactive weights over all kernels.
+
+        Returns:
+            Number of active groups of each kernel, at least one. In weights
+            they sum to `num_active(all weights, sparsity)`; where groups
+            differ in size the sum may be less by less than the largest.
+
+        Raises:
+            ValueError: if the budget is less than one group a kernel, or
+                does not agree with the sparsities given by name.
+        """
+        sizes = [math.prod(shape) for shape in shapes]
+        capacities = [n // size for n, size in zip(sizes, group_sizes)]
+        budget = num_active(sum(sizes), sparsity)
+        if budget < sum(group_sizes):
+            raise ValueError(
+                f"A budget of {budget} active weights cannot give each of "
+                f"{len(sizes)} kernels an active group, which takes "
+                f"{sum(group_sizes)}. Received: sparsity={sparsity}"
+            )
+        counts = [
+            self._given_count(path, capacity)
+            for path, capacity in zip(paths, capacities)
+        ]
+        rest = [i for i, count in enumerate(counts) if count is None]
+        left = budget - sum(
+            count * size
+            for count, size in zip(counts, group_sizes)
+            if count is not None
         )
-    counts = apportion(budget, shares, num_groups, group_sizes)
-    # No kernel is left without an active group: whoever has most gives.
+        room = sum(sizes[i] for i in rest)
+        if not sum(group_sizes[i] for i in rest) <= left <= room:
+            raise ValueError(
+                f"The sparsities given by name leave {left} active weights "
+                f"to the other kernels, which hold from {len(rest)} to "
+                f"{room}. Received: sparsity={sparsity} for all together"
+            )
+        shared = _at_least_one(
+            left,
+            [self._share(shapes[i]) for i in rest],
+            [capacities[i] for i in rest],
+            [group_sizes[i] for i in rest],
+        )
+        for i, count in zip(rest, shared):
+            counts[i] = count
+        return counts
+
+    def _given_count(self, path, capacity):
+        for pattern, sparsity in self._given.items():
+            if pattern.search(path):
+                return num_active(capacity, sparsity)
+        return None
+
+
+def _at_least_one(budget, shares, capacities, group_sizes):
+    """`apportion`, but no kernel is left without an active group."""
+    counts = apportion(budget, shares, capacities, group_sizes)
     for i, count in enumerate(counts):
-        if count == 0:
-            counts[i] = 1
-            owed = group_sizes[i]
-            while owed > 0:
-                giver = max(
-                    (j for j in range(len(counts)) if counts[j] > 1),
-                    key=lambda j: counts[j] * group_sizes[j],
-                )
-                counts[giver] -= 1
-                owed -= group_sizes[giver]
+        if count:
+            continue
+        counts[i], owed = 1, group_sizes[i]
+        while owed > 0:
+            # Whoever has most gives.
+            giver = max(
+                (j for j in range(len(counts)) if counts[j] > 1),
+                key=lambda j: counts[j] * group_sizes[j],
+            )
+            counts[giver] -= 1
+            owed -= group_sizes[giver]
     return counts
 
 
-_DISTRIBUTIONS = {"uniform": uniform}
-
-
-def get(identifier):
-    """The distribution of that name.
-
-    Raises:
-        ValueError: if there is none.
-    """
-    if callable(identifier):
-        return identifier
-    if isinstance(identifier, str) and identifier in _DISTRIBUTIONS:
-        return _DISTRIBUTIONS[identifier]
-    raise ValueError(
-        f"`distribution` must be one of {', '.join(sorted(_DISTRIBUTIONS))}. "
-        f"Received: distribution={identifier!r}"
-    )
+def _compile(pattern):
+    try:
+        return re.compile(pattern)
+    except (TypeError, re.error) as error:
+        raise ValueError(
+            "`distribution` must map regular expressions to sparsities. "
+            f"Received: {pattern!r} ({error})"
+        ) from None

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,34 +29,111 @@ def test_sparsity_out_of_range(sparsity):
         distribution.check_sparsity(sparsity)
 
 
+LENET = [(784, 300), (300, 100), (100, 10)]
+
+
+def share_out(identifier, shapes, sparsity, group_sizes=None):
+    names = [f"k{i}" for i in range(len(shapes))]
+    sizes = group_sizes or [1] * len(shapes)
+    return distribution.Distribution(identifier)(names, shapes, sizes, sparsity)
+
+
 def test_uniform_lenet():
-    sizes = [235200, 30000, 1000]
-    assert distribution.uniform(sizes, [1] * 3, 0.99) == [2352, 300, 10]
+    assert share_out("uniform", LENET, 0.99) == [2352, 300, 10]
 
 
-def test_uniform_gives_every_kernel_a_group():
-    counts = distribution.uniform([1000, 3, 3], [1, 1, 1], 0.99)
+def test_er_by_hand():
+    """Shares 1084 : 400 : 110 of 2662: 1810.3, 668.0, 183.7."""
+    assert share_out("er", LENET, 0.99) == [1810, 668, 184]
+    assert share_out("erk", LENET, 0.99) == [1810, 668, 184]
+
+
+def test_er_and_erk_differ_by_the_window():
+    shapes = [(3, 3, 4, 8), (1, 1, 8, 16)]
+    # Budget 208; ER: 9 * 12 to 24, ERK: 18 to 26, where the second kernel's
+    # 123 of 128 and the first's 85 fit.
+    assert share_out("er", shapes, 0.5) == [170, 38]
+    assert share_out("erk", shapes, 0.5) == [85, 123]
+
+
+def test_a_kernel_that_would_be_more_than_dense_is_dense():
+    shapes = [(1, 1, 4, 4), (3, 3, 64, 64)]
+    counts = share_out("erk", shapes, 0.5)
+    assert counts == [16, (16 + 36864) // 2 - 16]
+
+
+def test_erk_of_resnet_50_meets_the_budget():
+    """All 54 kernels, as in the table of densities of the RigL paper."""
+    shapes = [(7, 7, 3, 64), (2048, 1000)]
+    width_in = 64
+    for width, blocks in ((64, 3), (128, 4), (256, 6), (512, 3)):
+        shapes.append((1, 1, width_in, 4 * width))
+        for _ in range(blocks):
+            shapes.append((1, 1, width_in, width))
+            shapes.append((3, 3, width, width))
+            shapes.append((1, 1, width, 4 * width))
+            width_in = 4 * width
+    assert len(shapes) == 54
+    total = sum(math.prod(shape) for shape in shapes)
+    assert total == 25502912
+    counts = share_out("erk", shapes, 0.9)
+    assert sum(counts) == round(0.1 * total)
+    densities = [n / math.prod(shape) for n, shape in zip(counts, shapes)]
+    assert max(densities) <= 1
+    assert densities[1] < 0.1 < densities[0]
+
+
+def test_the_others_share_what_is_left():
+    counts = share_out({"k0": 0}, [(2, 3), (4, 5), (10, 10)], 0.5)
+    assert counts == [6, 10, 47]  # of 57: 9.5 and 47.5, a tie
+
+
+@pytest.mark.parametrize(
+    "given, sparsity, left",
+    [({"k0": 0.0}, 0.9, -7), ({"k": 0.5}, 0.9, -12), ({"k0": 0.99}, 0.1, 26)],
+)
+def test_sparsities_by_name_that_cannot_hold(given, sparsity, left):
+    with pytest.raises(ValueError, match=f"leave {left} active weights"):
+        share_out(given, [(5, 2), (5, 4)], sparsity)
+
+
+def test_every_kernel_gets_a_group():
+    counts = share_out("uniform", [(1000,), (3,), (3,)], 0.99)
     assert counts == [8, 1, 1]
 
 
 def test_a_budget_below_one_group_a_kernel_is_refused():
     with pytest.raises(ValueError, match="cannot give each of 3 kernels"):
-        distribution.uniform([10, 10, 10], [1, 1, 1], 0.95)
+        share_out("uniform", [(10,)] * 3, 0.95)
 
 
 @given(
-    st.lists(st.integers(1, 10**6), min_size=1, max_size=20),
+    st.sampled_from(["uniform", "er", "erk"]),
+    st.lists(
+        st.tuples(
+            st.sampled_from([(), (1, 1), (3, 3), (5,)]),
+            st.integers(1, 500),
+            st.integers(1, 500),
+        ),
+        min_size=1,
+        max_size=20,
+    ),
     st.floats(0, 0.999),
 )
-def test_uniform_meets_the_budget(sizes, sparsity):
+def test_the_budget_is_met(identifier, kernels, sparsity):
+    shapes = [(*window, i, o) for window, i, o in kernels]
+    sizes = [math.prod(shape) for shape in shapes]
     budget = distribution.num_active(sum(sizes), sparsity)
-    if budget < len(sizes):
+    if budget < len(shapes):
         return
-    counts = distribution.uniform(sizes, [1] * len(sizes), sparsity)
+    counts = share_out(identifier, shapes, sparsity)
     assert sum(counts) == budget
     assert all(1 <= n <= size for n, size in zip(counts, sizes))
 
 
-def test_unknown_distribution():
-    with pytest.raises(ValueError, match="uniform.*Received: distribution='e"):
-        distribution.get("equal")
+@pytest.mark.parametrize(
+    "identifier", ["equal", {}, None, {"(": 0.5}, {"a": 1}]
+)
+def test_unknown_distributions(identifier):
+    with pytest.raises(ValueError, match="`distribution`"):
+        distribution.Distribution(identifier)

@@ -10,6 +10,7 @@ from dsr_tf.command_line import define
 from dsr_tf.draws import MAX_SEED
 from dsr_tf.schedule import Schedule
 
+DISTRIBUTIONS = ("uniform", "er", "erk")
 METHODS = ("dense", "static", "dsr")
 STRATEGIES = ("default", "mirrored")
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -52,7 +53,7 @@ class Experiment:
         0.9, "Share of inactive weights in masked kernels.", Number(0, 1)
     )
     distribution: str = _flag(
-        "uniform", "How the budget is shared at the start.", ("uniform",)
+        "uniform", "How the budget is shared at the start.", DISTRIBUTIONS
     )
     granularity: str = _flag(
         "element", "What one mask entry governs.", ("element",)
