@@ -26,7 +26,7 @@ from dsr_tf.command_line import Whole
 from dsr_tf.training import build
 from dsr_tf.training import experiment as experiments
 
-_ARMS = ("dense", "dense again", "static", "dsr")
+_ARMS = ("dense", "dense again", "static", "set", "dsr")
 
 
 def main(argv=None):
@@ -63,8 +63,8 @@ def _prepare(experiment, arm, data):
     keras.utils.set_random_seed(experiment.seed)
     model = build.build_model(experiment, data.image_shape, data.num_classes)
     build.compile_model(model, experiment, steps)
-    reallocation = build.build_reallocation(experiment, None)
     try:
+        reallocation = build.build_reallocation(experiment, model)
         if reallocation is not None:
             reallocation.check(model)
     except ValueError as error:

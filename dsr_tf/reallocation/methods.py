@@ -111,6 +111,42 @@ class Static(Method):
 
 
 @dataclasses.dataclass(frozen=True)
+class SET(Method):
+    """Sparse evolutionary training (Mocanu et al., 2018).
+
+    Prunes the same fraction of the active weights of every kernel, the
+    smallest, and grows as many in the same kernel at random: the number of
+    active weights of a kernel never changes. As in the DSR authors' code
+    there is no split by sign. A kernel that is nearly full moves no more
+    than it has room for.
+
+    Args:
+        fraction: Share of the active weights to move in a step, in (0, 1).
+
+    Raises:
+        ValueError: if `fraction` is out of range.
+    """
+
+    fraction: float = 0.3
+
+    def __post_init__(self):
+        if not _is(numbers.Real, self.fraction) or not 0 < self.fraction < 1:
+            raise ValueError(
+                "`fraction` must be a number in (0, 1). Received: "
+                f"fraction={self.fraction!r}"
+            )
+
+    def prune(self, kernels, state):
+        return [
+            prune.smallest(
+                kernel.scores,
+                min(round(self.fraction * kernel.num_active), kernel.num_free),
+            )
+            for kernel in kernels
+        ]
+
+
+@dataclasses.dataclass(frozen=True)
 class DSR(Method):
     """Dynamic sparse reparameterization (Mostafa & Wang, ICML 2019).
 

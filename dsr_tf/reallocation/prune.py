@@ -12,6 +12,15 @@ def below(scores, threshold):
     return scores < threshold
 
 
+def smallest(scores, num_pruned):
+    """The given number of groups with the smallest scores (SET)."""
+    pruned = np.zeros(scores.shape, "bool")
+    if num_pruned > 0:
+        order = np.argpartition(scores, num_pruned - 1)
+        pruned[order[:num_pruned]] = True
+    return pruned
+
+
 def none(scores):
     """No group (static sparsity)."""
     return np.zeros(scores.shape, "bool")

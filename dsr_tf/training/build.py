@@ -7,6 +7,7 @@ import keras
 from dsr_tf import callbacks
 from dsr_tf import conversion
 from dsr_tf import methods
+from dsr_tf.layers import masked_weights
 from dsr_tf.models import MODELS
 
 # Keras shows progress, and reallocates, between executions only; more
@@ -74,21 +75,28 @@ def steps_per_execution(experiment, steps_per_epoch):
     )
 
 
-def build_reallocation(experiment, listener):
+def build_reallocation(experiment, model, listener=None):
     """The callback that moves weights, None for a dense network."""
     if experiment.method == "dense":
         return None
-    method = methods.Static()
-    if experiment.method == "dsr":
-        method = methods.DSR(
-            num_reallocated=experiment.num_reallocated,
-            tolerance=experiment.tolerance,
-            initial_threshold=experiment.initial_threshold,
-        )
     return callbacks.Reallocation(
-        method,
+        _build_method(experiment, model),
         experiment.period,
         stop_epoch=experiment.stop_epoch,
         seed=experiment.seed,
         listener=listener,
+    )
+
+
+def _build_method(experiment, model):
+    if experiment.method == "static":
+        return methods.Static()
+    if experiment.method == "set":
+        # The authors' fractions for WRN-28-2: the K of DSR over the budget.
+        num_active = sum(w.num_active for w in masked_weights(model))
+        return methods.SET(experiment.num_reallocated / num_active)
+    return methods.DSR(
+        num_reallocated=experiment.num_reallocated,
+        tolerance=experiment.tolerance,
+        initial_threshold=experiment.initial_threshold,
     )

@@ -11,7 +11,7 @@ from dsr_tf.draws import MAX_SEED
 from dsr_tf.schedule import Schedule
 
 DISTRIBUTIONS = ("uniform", "er", "erk")
-METHODS = ("dense", "static", "dsr")
+METHODS = ("dense", "static", "set", "dsr")
 STRATEGIES = ("default", "mirrored")
 PRECISIONS = ("float32", "bfloat16", "float16")
 
@@ -72,7 +72,10 @@ class Experiment:
         0.0, "Weight decay, l2/2 * sum(w**2) on all weights.", Number()
     )
     num_reallocated: int = _flag(
-        600, "K, weights to move in a reallocation.", Whole(1)
+        600,
+        "K, weights to move in a reallocation. SET moves the fraction K / "
+        "active weights of each kernel.",
+        Whole(1),
     )
     tolerance: float = _flag(
         0.1, "delta, fraction of K that is near enough.", Number(0, 1)

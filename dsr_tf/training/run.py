@@ -96,7 +96,7 @@ class Run:
                 if self._newest is not None:
                     checkpoint.restore(self._newest, self.model)
             self.reallocation = build.build_reallocation(
-                experiment, self._log_reallocation
+                experiment, self.model, self._log_reallocation
             )
             if self.reallocation is not None:
                 self.reallocation.check(self.model)

@@ -215,6 +215,19 @@ def test_logs_of_an_epoch(data):
     )
 
 
+def test_set_moves_within_kernels_only(data):
+    model, records = make_model(), []
+    method = dsr_tf.methods.SET(0.25)
+    callback = Reallocation(method, 5, seed=0, listener=records.append)
+    fit(model, data, [callback])
+    assert len(records) == 7
+    for record in records:
+        assert record.pruned == record.grown
+        assert record.grown == {"net/a/kernel": 18, "net/b/kernel": 4}
+        assert record.active == {"net/a/kernel": 72, "net/b/kernel": 18}
+    assert_zero_outside_masks(model)
+
+
 def test_static_never_moves(data):
     model = make_model()
     before = [values(w.mask) for w in layers.masked_weights(model)]

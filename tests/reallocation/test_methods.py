@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -42,6 +44,28 @@ def test_dsr_on_two_kernels():
     ]
     views = [KernelView(first, 9, 1, 2), KernelView(second, 9, 1, 1)]
     assert method.redistribute(3, views) == [1, 2]
+
+
+def test_set_keeps_every_kernel_as_large_as_it_is():
+    """A half of 4 weights; of 6, but there is room for one only."""
+    views = [
+        KernelView(np.array([0.4, 0.1, 0.3, 0.2], "float32"), 9, 1),
+        KernelView(np.arange(6, dtype="float32"), 1, 1),
+    ]
+    method = methods.SET(0.5)
+    pruned = method.prune(views, ReallocationState())
+    assert [p.tolist() for p in pruned] == [[0, 1, 0, 1], [1, 0, 0, 0, 0, 0]]
+    views = [
+        dataclasses.replace(view, num_pruned=int(p.sum()))
+        for view, p in zip(views, pruned)
+    ]
+    assert method.redistribute(3, views) == [2, 1]
+
+
+@pytest.mark.parametrize("fraction", [0, 1, -0.1, "0.3", True])
+def test_bad_fractions(fraction):
+    with pytest.raises(ValueError, match="Received: fraction="):
+        methods.SET(fraction)
 
 
 def test_static_prunes_nothing():

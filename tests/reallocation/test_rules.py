@@ -10,6 +10,14 @@ def test_below_is_strict():
     assert pruned.tolist() == [True, False, True, False]
 
 
+def test_smallest_takes_exactly_so_many():
+    scores = np.array([0.3, 0.1, 0.1, 0.9, 0.2])
+    assert prune.smallest(scores, 3).tolist() == [0, 1, 1, 0, 1]
+    assert prune.smallest(np.zeros(5), 2).sum() == 2
+    assert not prune.smallest(scores, 0).any()
+    assert prune.smallest(scores, 5).all()
+
+
 def test_the_largest_group_is_the_last_to_stay():
     scores = np.array([0.2, 0.4, 0.3])
     kept = prune.keep_last_group(np.ones(3, bool), scores)

@@ -158,12 +158,15 @@ def test_a_finished_run_resumed_changes_nothing(whole):
     assert set(os.listdir(folder)) == FILES
 
 
-def test_dense_and_static(tmp_path):
+def test_dense_static_and_set(tmp_path):
     dense = run(tmp_path / "dense", "--method=dense")
     assert dense["mask_density"] == 1 and dense["num_reallocations"] == 0
     static = run(tmp_path / "static", "--method=static")
     assert static["num_active_parameters"] == 5840
     assert static["num_reallocations"] == 0
+    moving = run(tmp_path / "set", "--method=set")
+    assert moving["num_active_parameters"] == 5840
+    assert moving["num_reallocations"] == 11
     assert not rows(tmp_path / "static" / "metrics.csv")[0].get("threshold")
 
 
