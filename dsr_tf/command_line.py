@@ -84,6 +84,20 @@ class Steps(flags.ArgumentParser):
         return "schedule"
 
 
+class Named(flags.ArgumentParser):
+    """A name that `lookup` knows, which raises ValueError for others."""
+
+    def __init__(self, lookup):
+        self.lookup = lookup
+
+    def parse(self, argument):
+        self.lookup(argument)
+        return argument
+
+    def flag_type(self):
+        return "name"
+
+
 def define(flag_values, name, default, help, kind=None):
     """Define one flag; `kind` is a parser, a list of choices, or None for
     text, and a boolean default makes an on/off flag."""

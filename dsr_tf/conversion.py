@@ -46,7 +46,8 @@ def sparsify(
         filters: Which layers to mask: a regular expression searched for in
             the layer's name, a list of such, or a callable that receives
             the layer; None for all.
-        granularity: What one mask entry governs: `"element"`, one weight.
+        granularity: What one mask entry governs: `"element"`, `"kernel"`,
+            `"channel"` or `"block:HxW"`, see `dsr_tf.granularity`.
         mask: `"random"`, or `"magnitude"` to keep the largest weights of
             each kernel of a trained model.
         seed: Integer that random masks are drawn from; None draws one.
@@ -74,7 +75,7 @@ def sparsify(
     skipped, converted = {}, set()
 
     def convert(layer):
-        reason = _reason_to_skip(layer, wanted)
+        reason = _reason_to_skip(layer, wanted, granularity)
         if reason:
             if layer.weights:
                 skipped[layer.name] = reason
@@ -190,7 +191,7 @@ def _as_predicate(filters):
     return lambda layer: any(p.search(layer.name) for p in patterns)
 
 
-def _reason_to_skip(layer, wanted):
+def _reason_to_skip(layer, wanted, granularity):
     if isinstance(layer, Masked):
         return "it is masked already"
     if type(layer) not in MASKED_KINDS:
@@ -199,6 +200,11 @@ def _reason_to_skip(layer, wanted):
         return f"it is quantized to {layer.quantization_mode}"
     if not wanted(layer):
         return "the filters leave it out"
+    name = MASKED_KINDS[type(layer)]._weight_name
+    try:
+        granularity.grouping(getattr(layer, name).shape)
+    except ValueError:
+        return f"blocks of {granularity.name} do not divide its kernel"
     return None
 
 
@@ -232,18 +238,16 @@ def _copy_weights(source, target):
 def _set_mask(weight, num_active, kind, generator):
     """Give a kernel `num_active` active groups and zero the others."""
     kernel = ops.convert_to_numpy(weight.kernel)
-    groups = weight.granularity.groups(kernel)
+    groups = weight.grouping.groups(kernel)
     if kind == "random":
         active = generator.choice(
             len(groups), num_active, replace=False, shuffle=False
         )
     else:
-        scores = weight.granularity.scores(groups)
+        scores = weight.grouping.scores(groups)
         active = np.argpartition(-scores, num_active - 1)[:num_active]
     mask = np.zeros(len(groups), "bool")
     mask[active] = True
     groups[~mask] = 0
     weight.mask.assign(mask.reshape(weight.mask.shape))
-    weight.kernel.assign(
-        weight.granularity.ungroup(groups, weight.kernel.shape)
-    )
+    weight.kernel.assign(weight.grouping.ungroup(groups))

@@ -1,74 +1,142 @@
 """A kernel seen as groups of weights: one mask entry governs one group.
 
-Layers keep one mask entry per group and spread it over the kernel in the
-forward pass. Rules of reallocation never meet a granularity: they see the
-score of each group, one number per mask entry, and the size of a group.
+Every granularity cuts a kernel into equal blocks, some axes into single
+entries, others not at all. Layers keep one mask entry a block and spread it
+over the kernel in the forward pass. Rules of reallocation never meet a
+granularity: they see a score for each mask entry, and the size of a group.
 """
 
-import abc
+import dataclasses
 import math
+import re
 
 import numpy as np
+from keras import ops
 
 
-class Granularity(abc.ABC):
-    """One way to cut a kernel into groups of equal size."""
+@dataclasses.dataclass(frozen=True)
+class Grouping:
+    """The blocks of one kernel.
 
-    name = None
+    Attributes:
+        kernel_shape: Shape of the kernel.
+        block_shape: Shape of a block; each number divides the kernel's.
+    """
 
-    @abc.abstractmethod
-    def mask_shape(self, kernel_shape):
-        """Shape of the mask of a kernel of shape `kernel_shape`."""
+    kernel_shape: tuple
+    block_shape: tuple
 
-    @abc.abstractmethod
-    def spread(self, mask):
-        """A tensor or array that multiplies the kernel, made from `mask`."""
-
-    @abc.abstractmethod
-    def groups(self, kernel):
-        """The array `kernel` as `(num_groups, group_size)`.
-
-        Row i holds the weights of entry i of the flattened mask. It is a
-        view where the layout allows it.
-        """
-
-    @abc.abstractmethod
-    def ungroup(self, groups, kernel_shape):
-        """The inverse of `groups`: an array of shape `kernel_shape`."""
-
-    def scores(self, groups):
-        """Mean magnitude of each group of `(num_groups, group_size)`."""
-        return np.abs(groups.astype("float32")).mean(axis=1)
-
-    def group_size(self, kernel_shape):
-        """Number of weights that one mask entry governs."""
-        return math.prod(kernel_shape) // math.prod(
-            self.mask_shape(kernel_shape)
+    @property
+    def mask_shape(self):
+        """Number of blocks along each axis."""
+        return tuple(
+            n // block for n, block in zip(self.kernel_shape, self.block_shape)
         )
 
+    @property
+    def num_groups(self):
+        return math.prod(self.mask_shape)
 
-class Element(Granularity):
-    """Every weight is a group of its own (unstructured sparsity)."""
-
-    name = "element"
-
-    def mask_shape(self, kernel_shape):
-        return tuple(kernel_shape)
+    @property
+    def group_size(self):
+        """Number of weights that one mask entry governs."""
+        return math.prod(self.block_shape)
 
     def spread(self, mask):
+        """The mask, a tensor, so that it multiplies the kernel.
+
+        Axes that are one block broadcast; only blocks that are part of an
+        axis need repeating.
+        """
+        for axis, (n, block) in enumerate(
+            zip(self.kernel_shape, self.block_shape)
+        ):
+            if 1 < block < n:
+                mask = ops.repeat(mask, block, axis=axis)
         return mask
 
     def groups(self, kernel):
-        return np.reshape(kernel, (-1, 1))
+        """The array `kernel` as `(num_groups, group_size)`.
+
+        Row i holds the weights of entry i of the flattened mask.
+        """
+        if self.group_size == 1:
+            return kernel.reshape(-1, 1)
+        blocks = kernel.reshape(self._interleaved)
+        return blocks.transpose(self._blocks_last).reshape(-1, self.group_size)
+
+    def ungroup(self, groups):
+        """The inverse of `groups`: an array of shape `kernel_shape`."""
+        if self.group_size == 1:
+            return groups.reshape(self.kernel_shape)
+        blocks = groups.reshape(*self.mask_shape, *self.block_shape)
+        back = np.argsort(self._blocks_last)
+        return blocks.transpose(back).reshape(self.kernel_shape)
 
     def scores(self, groups):
-        return np.abs(groups[:, 0].astype("float32"))
+        """Mean magnitude of each group, float32 `(num_groups,)`."""
+        if self.group_size == 1:
+            return np.abs(groups[:, 0].astype("float32"))
+        return np.abs(groups.astype("float32")).mean(axis=1)
 
-    def ungroup(self, groups, kernel_shape):
-        return np.reshape(groups, kernel_shape)
+    @property
+    def _interleaved(self):
+        pairs = zip(self.mask_shape, self.block_shape)
+        return tuple(n for pair in pairs for n in pair)
+
+    @property
+    def _blocks_last(self):
+        axes = range(2 * len(self.kernel_shape))
+        return (*axes[::2], *axes[1::2])
 
 
-_KINDS = {kind.name: kind for kind in (Element,)}
+@dataclasses.dataclass(frozen=True)
+class Granularity:
+    """One way to cut kernels into groups.
+
+    Attributes:
+        name: `"element"`, every weight by itself; `"kernel"`, the window
+            that a convolution slides, for one input and output channel (a
+            single weight where there is no window); `"channel"`, all
+            weights of an output channel; `"block:HxW"`, H x W of the matrix
+            of the last two axes.
+    """
+
+    name: str
+
+    def grouping(self, kernel_shape, channel_axes=(-1,)):
+        """The groups of a kernel.
+
+        Args:
+            kernel_shape: Its shape, the window before the channels.
+            channel_axes: Axes along which output channels differ.
+
+        Returns:
+            A `Grouping`.
+
+        Raises:
+            ValueError: if blocks do not divide the kernel.
+        """
+        shape = tuple(kernel_shape)
+        window = len(shape) - 2
+        block = _block_size(self.name)
+        if block is not None:
+            blocks = (1,) * window + block
+        elif self.name == "kernel":
+            blocks = (*shape[:window], 1, 1)
+        elif self.name == "channel":
+            axes = {axis % len(shape) for axis in channel_axes}
+            blocks = tuple(
+                1 if axis in axes else n for axis, n in enumerate(shape)
+            )
+        else:
+            blocks = (1,) * len(shape)
+        if any(n % b for n, b in zip(shape, blocks)):
+            raise ValueError(
+                f"`granularity` {self.name!r} needs a kernel whose last two "
+                f"axes its blocks divide. Received: kernel of shape {shape}"
+            )
+        return Grouping(shape, blocks)
 
 
 def get(identifier):
@@ -79,9 +147,17 @@ def get(identifier):
     """
     if isinstance(identifier, Granularity):
         return identifier
-    if isinstance(identifier, str) and identifier in _KINDS:
-        return _KINDS[identifier]()
+    if isinstance(identifier, str) and (
+        identifier in ("element", "kernel", "channel")
+        or _block_size(identifier) is not None
+    ):
+        return Granularity(identifier)
     raise ValueError(
-        f"`granularity` must be one of {', '.join(sorted(_KINDS))}. "
-        f"Received: granularity={identifier!r}"
+        "`granularity` must be one of element, kernel, channel, or "
+        f"block:HxW such as block:4x4. Received: granularity={identifier!r}"
     )
+
+
+def _block_size(name):
+    match = re.fullmatch(r"block:([1-9]\d*)x([1-9]\d*)", name)
+    return tuple(int(n) for n in match.groups()) if match else None

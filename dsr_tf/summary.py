@@ -159,7 +159,7 @@ def sparsity_summary(model):
             LayerSummary(
                 path=weight.path,
                 shape=tuple(weight.kernel.shape),
-                granularity=weight.granularity.name,
+                granularity=weight.layer.granularity.name,
                 size=weight.size,
                 num_active=weight.num_active,
             )

@@ -56,7 +56,10 @@ def refuse(command, arguments, tmp_path, capsys):
         ([NEW, "--model=vgg"], "--model=vgg: value should be one of"),
         ([NEW, "--strategy=tpu"], "--strategy=tpu: value should be one of"),
         ([NEW, "--distribution=x"], "--distribution=x: value should be one of"),
-        ([NEW, "--granularity=x"], "--granularity=x: value should be one of"),
+        (
+            [NEW, "--granularity=x"],
+            "--granularity=x: `granularity` must be one",
+        ),
         ([NEW, "--mixed_precision=int8"], "--mixed_precision=int8: value shou"),
         ([NEW, "--jit_compile=maybe"], "--jit_compile=maybe: "),
         ([NEW, "--schedule_scale=0"], "must be a number above 0"),

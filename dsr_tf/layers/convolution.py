@@ -41,7 +41,8 @@ class SparseConv1D(_SparseConvolution, keras.layers.Conv1D):
         filters: Positive integer, number of output channels.
         kernel_size: Integer, length of the window.
         sparsity: Share of inactive weights, in [0, 1).
-        granularity: What one mask entry governs: `"element"`, one weight.
+        granularity: What one mask entry governs: `"element"`, `"kernel"`,
+            `"channel"` or `"block:HxW"`, see `dsr_tf.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.Conv1D`.
 
@@ -58,7 +59,8 @@ class SparseConv2D(_SparseConvolution, keras.layers.Conv2D):
         filters: Positive integer, number of output channels.
         kernel_size: Integer or pair, height and width of the window.
         sparsity: Share of inactive weights, in [0, 1).
-        granularity: What one mask entry governs: `"element"`, one weight.
+        granularity: What one mask entry governs: `"element"`, `"kernel"`,
+            `"channel"` or `"block:HxW"`, see `dsr_tf.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.Conv2D`.
 
@@ -75,7 +77,8 @@ class SparseConv3D(_SparseConvolution, keras.layers.Conv3D):
         filters: Positive integer, number of output channels.
         kernel_size: Integer or triple, size of the window.
         sparsity: Share of inactive weights, in [0, 1).
-        granularity: What one mask entry governs: `"element"`, one weight.
+        granularity: What one mask entry governs: `"element"`, `"kernel"`,
+            `"channel"` or `"block:HxW"`, see `dsr_tf.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.Conv3D`.
 
@@ -94,13 +97,16 @@ class SparseConv2DTranspose(
         filters: Positive integer, number of output channels.
         kernel_size: Integer or pair, height and width of the window.
         sparsity: Share of inactive weights, in [0, 1).
-        granularity: What one mask entry governs: `"element"`, one weight.
+        granularity: What one mask entry governs: `"element"`, `"kernel"`,
+            `"channel"` or `"block:HxW"`, see `dsr_tf.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.Conv2DTranspose`.
 
     Input shape: `(batch, height, width, channels)`.
     Output shape: `(batch, new_height, new_width, filters)`.
     """
+
+    _channel_axes = (-2,)
 
 
 @keras.saving.register_keras_serializable(package="dsr_tf")
@@ -112,13 +118,16 @@ class SparseDepthwiseConv2D(
     Args:
         kernel_size: Integer or pair, height and width of the window.
         sparsity: Share of inactive weights, in [0, 1).
-        granularity: What one mask entry governs: `"element"`, one weight.
+        granularity: What one mask entry governs: `"element"`, `"kernel"`,
+            `"channel"` or `"block:HxW"`, see `dsr_tf.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.DepthwiseConv2D`.
 
     Input shape: `(batch, height, width, channels)`.
     Output shape: `(batch, new_height, new_width, channels * multiplier)`.
     """
+
+    _channel_axes = (-2, -1)
 
     def __init__(
         self,

@@ -17,7 +17,8 @@ class SparseDense(MaskedKernel, keras.layers.Dense):
         units: Positive integer, dimensionality of the output.
         sparsity: Share of inactive weights, in [0, 1). The layer starts with
             `round((1 - sparsity) * num_groups)` active groups, at least one.
-        granularity: What one mask entry governs: `"element"`, one weight.
+        granularity: What one mask entry governs: `"element"`, `"kernel"`,
+            `"channel"` or `"block:HxW"`, see `dsr_tf.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.Dense`.
 
@@ -55,7 +56,8 @@ class SparseEinsumDense(MaskedKernel, keras.layers.EinsumDense):
         equation: Einsum equation, such as `"abc,cd->abd"`.
         output_shape: Expected shape of the output without the batch.
         sparsity: Share of inactive weights, in [0, 1).
-        granularity: What one mask entry governs: `"element"`, one weight.
+        granularity: What one mask entry governs: `"element"`, `"kernel"`,
+            `"channel"` or `"block:HxW"`, see `dsr_tf.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.EinsumDense`.
 

@@ -17,7 +17,8 @@ class SparseEmbedding(Masked, keras.layers.Embedding):
         input_dim: Positive integer, size of the vocabulary.
         output_dim: Positive integer, length of a vector.
         sparsity: Share of inactive weights, in [0, 1).
-        granularity: What one mask entry governs: `"element"`, one weight.
+        granularity: What one mask entry governs: `"element"`, `"kernel"`,
+            `"channel"` or `"block:HxW"`, see `dsr_tf.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.Embedding`.
 

@@ -53,6 +53,8 @@ class Masked:
     """
 
     _weight_name = "kernel"
+    # Axes of the kernel along which output channels differ.
+    _channel_axes = (-1,)
 
     def __init__(
         self, *args, sparsity=0.9, granularity="element", seed=None, **kwargs
@@ -68,13 +70,14 @@ class Masked:
         if name != self._weight_name:
             return super().add_weight(*args, name=name, **kwargs)
         shape = tuple(args[0] if args else kwargs.pop("shape"))
-        mask_shape = self.granularity.mask_shape(shape)
+        self.grouping = self.granularity.grouping(shape, self._channel_axes)
+        mask_shape = self.grouping.mask_shape
         mask = _random_mask(mask_shape, self.sparsity, self._mask_seed)
         initializer = keras.initializers.get(kwargs.pop("initializer"))
 
         def masked_initializer(shape, dtype=None):
             values = initializer(shape, dtype=dtype)
-            spread = ops.convert_to_tensor(self.granularity.spread(mask))
+            spread = self.grouping.spread(ops.convert_to_tensor(mask))
             return values * ops.cast(spread, values.dtype)
 
         kernel = super().add_weight(
@@ -107,7 +110,7 @@ class Masked:
         if mask is None or not _masking.get():
             return weights
         weights = ops.convert_to_tensor(weights)
-        mask = self.granularity.spread(ops.convert_to_tensor(mask))
+        mask = self.grouping.spread(ops.convert_to_tensor(mask))
         return weights * ops.cast(mask, weights.dtype)
 
     def save_own_variables(self, store):
@@ -115,7 +118,8 @@ class Masked:
         for variable in self._own_variables():
             if variable is self.masked_variable:
                 kernel = ops.convert_to_numpy(variable)
-                mask = self.granularity.spread(ops.convert_to_numpy(self.mask))
+                mask = self.grouping.spread(ops.convert_to_tensor(self.mask))
+                mask = ops.convert_to_numpy(mask)
                 store[variable.name] = np.where(
                     mask, kernel, kernel.dtype.type(0)
                 )

@@ -30,13 +30,14 @@ class MaskedWeight:
         return int(np.prod(self.kernel.shape))
 
     @property
-    def granularity(self):
-        return self.layer.granularity
+    def grouping(self):
+        """The `dsr_tf.granularity.Grouping` of kernel and mask."""
+        return self.layer.grouping
 
     @property
     def group_size(self):
         """Number of weights that one mask entry governs."""
-        return self.granularity.group_size(self.kernel.shape)
+        return self.grouping.group_size
 
     @property
     def num_active(self):

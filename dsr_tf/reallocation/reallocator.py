@@ -190,7 +190,7 @@ class _Kernel:
         self.free = np.flatnonzero(~self.mask)
         self.pruned = self.grown = np.zeros(0, self.active.dtype)
         self.groups = self._read(weight.kernel)
-        self.scores = weight.granularity.scores(self.groups[self.active])
+        self.scores = weight.grouping.scores(self.groups[self.active])
 
     def view(self):
         return KernelView(
@@ -215,8 +215,8 @@ class _Kernel:
     def _read(self, variable):
         # A copy on every backend, so it may be changed in place.
         values = ops.convert_to_numpy(variable)
-        return self.weight.granularity.groups(values)
+        return self.weight.grouping.groups(values)
 
     def _write(self, variable, groups, moved, fresh):
         groups[moved] = fresh
-        variable.assign(self.weight.granularity.ungroup(groups, variable.shape))
+        variable.assign(self.weight.grouping.ungroup(groups))

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from dsr_tf import granularity
+from dsr_tf.command_line import Named
 from dsr_tf.command_line import Number
 from dsr_tf.command_line import Steps
 from dsr_tf.command_line import UsageError
@@ -56,7 +58,9 @@ class Experiment:
         "uniform", "How the budget is shared at the start.", DISTRIBUTIONS
     )
     granularity: str = _flag(
-        "element", "What one mask entry governs.", ("element",)
+        "element",
+        "What one mask entry governs: element, kernel, channel or block:HxW.",
+        Named(granularity.get),
     )
     epochs: int = _flag(100, "Passes over the training set.", Whole(1))
     batch_size: int = _flag(100, "Images a step, over all replicas.", Whole(1))
