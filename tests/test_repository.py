@@ -7,8 +7,10 @@ import re
 import pytest
 from absl import flags
 
+import dsr_tf
 from dsr_tf import command_line
 from dsr_tf.training import experiment as experiments
+from tests.conftest import make_model
 
 ROOT = pathlib.Path(__file__).parents[1]
 FLAGFILES = sorted(ROOT.glob("flags/**/*.flags"))
@@ -62,6 +64,22 @@ def test_flags_that_the_readme_names_exist():
     for line in named:
         for name in re.findall(r"--(?:no)?(\w+)", line):
             assert name in known or f"no{name}" in known, line
+
+
+def test_the_method_of_the_readme_works(data):
+    readme = (ROOT / "README.md").read_text()
+    code = readme.split("<!-- example: method -->\n```python\n")[1]
+    names = {"__name__": "example"}
+    exec(code.split("```")[0], names)
+    records = []
+    callback = dsr_tf.callbacks.Reallocation(
+        names["Drift"](0.1), period=5, seed=0, listener=records.append
+    )
+    model = make_model()
+    model.fit(*data, batch_size=8, epochs=2, verbose=0, callbacks=[callback])
+    assert len(records) == 7
+    assert {r.num_active for r in records} == {90}
+    assert sum(r.num_grown for r in records) > 0
 
 
 def test_files_stay_short():
