@@ -8,6 +8,7 @@ standard error and exit code 2, before anything is written.
 import contextlib
 import math
 import os
+import re
 import sys
 
 from absl import flags
@@ -85,17 +86,22 @@ class Steps(flags.ArgumentParser):
 
 
 class Named(flags.ArgumentParser):
-    """A name that `lookup` knows, which raises ValueError for others."""
+    """A text that `lookup` takes, which raises an error for others."""
 
     def __init__(self, lookup):
         self.lookup = lookup
 
     def parse(self, argument):
-        self.lookup(argument)
+        try:
+            self.lookup(argument)
+        except re.error as error:
+            raise ValueError(
+                f"must be a regular expression ({error})"
+            ) from None
         return argument
 
     def flag_type(self):
-        return "name"
+        return "text"
 
 
 def define(flag_values, name, default, help, kind=None):

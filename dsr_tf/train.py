@@ -39,6 +39,7 @@ def _announce(run, console):
         f"{sparsity.num_active_parameters:,} of {sparsity.num_parameters:,} "
         f"parameters active, mask density {sparsity.mask_density:.4f}",
         highlight=False,
+        soft_wrap=True,
     )
     if run.start:
         console.print(f"Resuming at step {run.start}.", highlight=False)

@@ -60,6 +60,8 @@ def refuse(command, arguments, tmp_path, capsys):
             [NEW, "--granularity=x"],
             "--granularity=x: `granularity` must be one",
         ),
+        ([NEW, "--keep_dense=("], "must be a regular expression"),
+        ([NEW, "--keep_dense=fc"], "has no layer to mask"),
         ([NEW, "--mixed_precision=int8"], "--mixed_precision=int8: value shou"),
         ([NEW, "--jit_compile=maybe"], "--jit_compile=maybe: "),
         ([NEW, "--schedule_scale=0"], "must be a number above 0"),

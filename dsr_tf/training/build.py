@@ -1,6 +1,7 @@
 """From an experiment to the Keras objects that run it."""
 
 import math
+import re
 
 import keras
 
@@ -30,9 +31,16 @@ def build_model(experiment, image_shape, num_classes):
         model,
         experiment.sparsity,
         distribution=experiment.distribution,
+        filters=_filters(experiment.keep_dense),
         granularity=experiment.granularity,
         seed=experiment.seed,
     )
+
+
+def _filters(keep_dense):
+    if keep_dense is None:
+        return None
+    return lambda layer: not re.search(keep_dense, layer.name)
 
 
 def compile_model(model, experiment, steps_per_epoch):

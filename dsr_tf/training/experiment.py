@@ -1,6 +1,7 @@
 """What a run is: one dataclass, each field of it a flag of `dsr_tf.train`."""
 
 import dataclasses
+import re
 
 from dsr_tf import granularity
 from dsr_tf.command_line import Named
@@ -61,6 +62,11 @@ class Experiment:
         "element",
         "What one mask entry governs: element, kernel, channel or block:HxW.",
         Named(granularity.get),
+    )
+    keep_dense: str = _flag(
+        None,
+        "Regular expression; layers with such a name stay dense.",
+        Named(re.compile),
     )
     epochs: int = _flag(100, "Passes over the training set.", Whole(1))
     batch_size: int = _flag(100, "Images a step, over all replicas.", Whole(1))

@@ -196,6 +196,21 @@ def test_mirrored(tmp_path):
     assert summary["test_accuracy"] > 0.85
 
 
+def test_keep_dense_erk_and_blocks(tmp_path):
+    summary = run(
+        tmp_path / "k",
+        "--keep_dense=^fc3$",
+        "--distribution=erk",
+        "--granularity=block:2x2",
+        "--epochs=1",
+    )
+    # 49200 weights in two kernels, 1820 other parameters.
+    assert summary["num_active_parameters"] == 4920 + 1820
+    columns = rows(tmp_path / "k" / "reallocations.csv")[0]
+    assert "active:fc2/kernel" in columns
+    assert "active:fc3/kernel" not in columns
+
+
 def test_mixed_precision(tmp_path):
     summary = run(tmp_path / "b", "--mixed_precision=bfloat16", "--epochs=2")
     assert summary["test_accuracy"] > 0.85
