@@ -1,5 +1,6 @@
 """Each published method as one choice of prune, redistribute and grow."""
 
+import abc
 import dataclasses
 import math
 import numbers
@@ -37,7 +38,7 @@ class KernelView:
         return len(self.scores)
 
 
-class Method:
+class Method(abc.ABC):
     """Base of all methods: prune somehow, regrow at random in place.
 
     The reallocator sees to the budget, the last group of a kernel, zeros
@@ -54,6 +55,7 @@ class Method:
         no such number."""
         return None
 
+    @abc.abstractmethod
     def prune(self, kernels, state):
         """Choose what becomes inactive.
 
@@ -64,7 +66,6 @@ class Method:
         Returns:
             One boolean array `(num_active_groups,)` a kernel.
         """
-        raise NotImplementedError
 
     def redistribute(self, total, kernels):
         """Choose how many groups each kernel grows.
