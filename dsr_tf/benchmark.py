@@ -40,12 +40,7 @@ def main(argv=None):
     with command_line.usage_errors(argv[0]):
         flag_values["output_dir"].value = "unused"
         experiment = experiments.from_flags(flag_values)
-        try:
-            data = datasets.load(experiment.dataset, experiment.data_dir)
-        except datasets.DataError as error:
-            raise UsageError(
-                f"flag --dataset={experiment.dataset}: {error}"
-            ) from error
+        data = build.load_data(experiment.dataset, experiment.data_dir)
         fits = [_prepare(experiment, arm, data) for arm in _ARMS]
     seconds = _measure(fits, flag_values["rounds"].value)
     Console().print(_table(experiment, seconds))
@@ -54,12 +49,7 @@ def main(argv=None):
 def _prepare(experiment, arm, data):
     """A function that trains one epoch of `arm` and returns its seconds."""
     experiment = dataclasses.replace(experiment, method=arm.split()[0])
-    steps = datasets.steps_per_epoch(data, experiment.batch_size)
-    if not steps:
-        raise UsageError(
-            f"flag --batch_size={experiment.batch_size}: must be at most "
-            f"{len(data.train_images)}"
-        )
+    steps = build.steps_per_epoch(experiment, data)
     keras.utils.set_random_seed(experiment.seed)
     model = build.build_model(experiment, data.image_shape, data.num_classes)
     build.compile_model(model, experiment, steps)

@@ -1,10 +1,10 @@
 """How a budget of weights is shared over kernels at the start."""
 
 import math
-import numbers
 import re
 
 from dsr_tf.apportion import apportion
+from dsr_tf.checks import is_number
 
 
 def check_sparsity(sparsity, name="sparsity"):
@@ -13,11 +13,7 @@ def check_sparsity(sparsity, name="sparsity"):
     Raises:
         ValueError: if it is not a number in [0, 1).
     """
-    if (
-        isinstance(sparsity, bool)
-        or not isinstance(sparsity, numbers.Real)
-        or not 0 <= sparsity < 1
-    ):
+    if not is_number(sparsity) or not 0 <= sparsity < 1:
         raise ValueError(
             f"`{name}` must be a number in [0, 1): the share of weights that "
             f"are inactive. Received: {name}={sparsity!r}"

@@ -5,10 +5,11 @@ so a run that was stopped and resumed, and every replica of a model, draws
 the same numbers (numpy's counter-based Philox generator).
 """
 
-import numbers
 import random
 
 import numpy as np
+
+from dsr_tf.checks import is_integer
 
 # Stored in 32 bits, plus one (`ReallocationState`).
 MAX_SEED = 2**31 - 2
@@ -26,11 +27,7 @@ def check_seed(seed):
     """
     if seed is None:
         return random.randrange(MAX_SEED + 1)
-    if (
-        isinstance(seed, bool)
-        or not isinstance(seed, numbers.Integral)
-        or not 0 <= seed <= MAX_SEED
-    ):
+    if not is_integer(seed) or not 0 <= seed <= MAX_SEED:
         raise ValueError(
             "`seed` must be None or an integer from 0 to 2**31 - 2. "
             f"Received: seed={seed!r}"

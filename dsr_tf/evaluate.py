@@ -19,6 +19,7 @@ from dsr_tf import command_line
 from dsr_tf import data as datasets
 from dsr_tf.command_line import UsageError
 from dsr_tf.summary import sparsity_summary
+from dsr_tf.training import build
 
 
 def main(argv=None):
@@ -45,8 +46,13 @@ def main(argv=None):
                 f"flag --dataset is required: --model={path} is not in the "
                 "folder of a run that would tell its data set"
             )
-        predict, keras_model = _load(path)
-        data = _load_data(dataset, data_dir)
+        predict, input_shape, keras_model = _load(path)
+        data = build.load_data(dataset, data_dir)
+        if not input_shape.is_compatible_with((None, *data.image_shape)):
+            raise UsageError(
+                f"flag --model={path}: does not take the images "
+                f"{data.image_shape} of {dataset}, but batches {input_shape}"
+            )
         results = _evaluate(path, predict, data)
     _print(path, dataset, results, keras_model)
 
@@ -78,21 +84,32 @@ def _settings_of_run(path):
 
 
 def _load(path):
-    """A function from image batches to logits, and the Keras model if any."""
+    """Load a model.
+
+    Returns:
+        A function from image batches to logits, the shape of a batch that it
+        takes, and the Keras model if it is one.
+    """
     import tensorflow as tf
 
     try:
         if path.endswith(".keras"):
             model = keras.models.load_model(path, compile=False)
-            return model.predict_on_batch, model
+            _check_one_input(path, len(model.inputs))
+            shape = tf.TensorShape(model.inputs[0].shape)
+            return model.predict_on_batch, shape, model
         loaded = tf.saved_model.load(path)
         serve = loaded.signatures["serving_default"]
-    except Exception as error:
+    except UsageError:
+        raise
+    except Exception as error:  # Damaged files raise errors of any kind.
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UsageError(
             f"flag --model={path}: cannot be loaded ({reason})"
         ) from error
-    (name,) = serve.structured_input_signature[1]
+    inputs = serve.structured_input_signature[1]
+    _check_one_input(path, len(inputs))
+    ((name, spec),) = inputs.items()
 
     def predict(images):
         (logits,) = serve(**{name: tf.convert_to_tensor(images)}).values()
@@ -100,27 +117,22 @@ def _load(path):
 
     # The signature needs the object that holds its weights.
     predict.loaded = loaded
-    return predict, None
+    return predict, spec.shape, None
 
 
-def _load_data(dataset, data_dir):
-    try:
-        return datasets.load(dataset, data_dir)
-    except datasets.DataError as error:
-        raise UsageError(f"flag --dataset={dataset}: {error}") from error
+def _check_one_input(path, num_inputs):
+    if num_inputs != 1:
+        raise UsageError(
+            f"flag --model={path}: must take images only, but has "
+            f"{num_inputs} inputs"
+        )
 
 
 def _evaluate(path, predict, data):
     correct, losses = 0, 0.0
     for images, labels in datasets.test_batches(data):
         labels = labels.numpy()
-        try:
-            logits = predict(images.numpy()).astype("float64")
-        except Exception as error:
-            raise UsageError(
-                f"flag --model={path}: does not take the images "
-                f"{data.image_shape} of {data.name}"
-            ) from error
+        logits = predict(images.numpy()).astype("float64")
         if logits.shape != (len(labels), data.num_classes):
             raise UsageError(
                 f"flag --model={path}: gives outputs of shape "

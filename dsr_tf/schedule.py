@@ -4,7 +4,8 @@ Periods and learning rates are given as one number or as such a schedule,
 in flags written `0:100,25:200,50:400,75:800`. Epochs count from 0.
 """
 
-import numbers
+from dsr_tf.checks import is_integer
+from dsr_tf.checks import is_number
 
 
 class Schedule:
@@ -31,11 +32,11 @@ class Schedule:
         if 0 not in value:
             self._refuse()
         for epoch, number in value.items():
-            if not _is_int(epoch) or epoch < 0:
+            if not is_integer(epoch) or epoch < 0:
                 self._refuse()
-            if not _is_number(number) or not number > 0:
+            if not is_number(number) or not number > 0:
                 self._refuse()
-            if integer and not _is_int(number):
+            if integer and not is_integer(number):
                 self._refuse()
         self.values = dict(sorted(value.items()))
 
@@ -76,11 +77,3 @@ class Schedule:
             f"0:VALUE,EPOCH:VALUE,...). Received: {self._name}="
             f"{self._received!r}"
         ) from None
-
-
-def _is_int(x):
-    return isinstance(x, numbers.Integral) and not isinstance(x, bool)
-
-
-def _is_number(x):
-    return isinstance(x, numbers.Real) and not isinstance(x, bool)

@@ -178,6 +178,7 @@ def test_a_checkpoint_of_another_model(change, copy):
         (["--model={tmp}/good.keras", "--dataset=no"], "There is no data set"),
         (["--model={tmp}/good.keras", "--dataset=digits"], "does not take the"),
         (["--model={tmp}/wide.keras", "--dataset=digits"], "has 10 classes"),
+        (["--model={tmp}/two.keras", "--dataset=digits"], "has 2 inputs"),
         (["--modell=x"], "Unknown command line flag"),
     ],
 )
@@ -191,9 +192,23 @@ def test_evaluate(arguments, message, tmp_path, capsys):
     keras.Sequential(
         [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
     ).save(tmp_path / "wide.keras")
+    pair = [keras.Input((8, 8, 1)), keras.Input((8, 8, 1))]
+    keras.Model(pair, keras.layers.Add()(pair)).save(tmp_path / "two.keras")
     before = sorted(os.listdir(tmp_path))
     assert message in refuse(evaluate, arguments, tmp_path, capsys)
     assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_evaluating_a_model_for_images_of_any_size(tmp_path, capsys):
+    inputs = keras.Input((None, None, 1))
+    x = keras.layers.GlobalAveragePooling2D()(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(10)(x))
+    model.save(tmp_path / "m.keras")
+    dsr_tf.export.saved_model(model, tmp_path / "m")
+    for name in ("m", "m.keras"):
+        arguments = [f"--model={tmp_path / name}", "--dataset=digits"]
+        evaluate.main(["evaluate", *arguments])
+        assert "360 test images" in capsys.readouterr().out
 
 
 def test_benchmark(tmp_path, capsys):

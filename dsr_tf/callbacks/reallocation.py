@@ -5,6 +5,7 @@ from absl import logging
 from keras import ops
 
 from dsr_tf import draws
+from dsr_tf.checks import is_integer
 from dsr_tf.reallocation.methods import DSR
 from dsr_tf.reallocation.methods import Method
 from dsr_tf.reallocation.reallocator import Reallocator
@@ -64,9 +65,7 @@ class Reallocation(keras.callbacks.Callback):
                 f"`dsr_tf.methods`, such as DSR(). Received: method={method!r}"
             )
         if stop_epoch is not None and (
-            isinstance(stop_epoch, bool)
-            or not isinstance(stop_epoch, int)
-            or stop_epoch < 0
+            not is_integer(stop_epoch) or stop_epoch < 0
         ):
             raise ValueError(
                 "`stop_epoch` must be None or an integer of at least 0. "

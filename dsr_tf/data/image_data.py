@@ -95,6 +95,8 @@ def _prepared_builder(name, data_dir):
     import tensorflow_datasets as tfds
 
     where = f"data_dir={data_dir}" if data_dir else "the default data_dir"
+    # TFDS raises errors of any kind, of its own and of what it stands on;
+    # each is told in the sentence and kept as the cause.
     try:
         builder = tfds.builder(name, data_dir=data_dir)
     except Exception as error:

@@ -3,10 +3,11 @@
 import abc
 import dataclasses
 import math
-import numbers
 
 import numpy as np
 
+from dsr_tf.checks import is_integer
+from dsr_tf.checks import is_number
 from dsr_tf.reallocation import grow
 from dsr_tf.reallocation import prune
 from dsr_tf.reallocation import redistribute
@@ -131,7 +132,7 @@ class SET(Method):
     fraction: float = 0.3
 
     def __post_init__(self):
-        if not _is(numbers.Real, self.fraction) or not 0 < self.fraction < 1:
+        if not is_number(self.fraction) or not 0 < self.fraction < 1:
             raise ValueError(
                 "`fraction` must be a number in (0, 1). Received: "
                 f"fraction={self.fraction!r}"
@@ -172,18 +173,18 @@ class DSR(Method):
 
     def __post_init__(self):
         k, delta, h = dataclasses.astuple(self)
-        if not _is(numbers.Integral, k) or k < 1:
+        if not is_integer(k) or k < 1:
             raise ValueError(
                 "`num_reallocated` must be a positive integer, the number "
                 "of weights to move in a reallocation. Received: "
                 f"num_reallocated={k!r}"
             )
-        if not _is(numbers.Real, delta) or not 0 <= delta < 1:
+        if not is_number(delta) or not 0 <= delta < 1:
             raise ValueError(
                 "`tolerance` must be a number in [0, 1). Received: "
                 f"tolerance={delta!r}"
             )
-        if not _is(numbers.Real, h) or not 0 < h < math.inf:
+        if not is_number(h) or not 0 < h < math.inf:
             raise ValueError(
                 "`initial_threshold` must be a positive number. Received: "
                 f"initial_threshold={h!r}"
@@ -221,7 +222,3 @@ class DSR(Method):
         state.threshold_exponent = max(
             -_MAX_EXPONENT, min(_MAX_EXPONENT, exponent)
         )
-
-
-def _is(kind, value):
-    return isinstance(value, kind) and not isinstance(value, bool)

@@ -7,13 +7,43 @@ import keras
 
 from dsr_tf import callbacks
 from dsr_tf import conversion
+from dsr_tf import data as datasets
 from dsr_tf import methods
+from dsr_tf.command_line import UsageError
 from dsr_tf.layers import masked_weights
 from dsr_tf.models import MODELS
 
 # Keras shows progress, and reallocates, between executions only; more
 # steps in one execution than this gain nothing.
 _MAX_STEPS_PER_EXECUTION = 100
+
+
+def load_data(dataset, data_dir):
+    """The data set of a run, see `dsr_tf.data.load`.
+
+    Raises:
+        UsageError: if it cannot be had.
+    """
+    try:
+        return datasets.load(dataset, data_dir)
+    except datasets.DataError as error:
+        raise UsageError(f"flag --dataset={dataset}: {error}") from error
+
+
+def steps_per_epoch(experiment, data):
+    """Full batches in the training set.
+
+    Raises:
+        UsageError: if a batch is more than the set.
+    """
+    steps = datasets.steps_per_epoch(data, experiment.batch_size)
+    if not steps:
+        raise UsageError(
+            f"flag --batch_size={experiment.batch_size}: must be at most "
+            f"the {len(data.train_images)} training images of "
+            f"{experiment.dataset}"
+        )
+    return steps
 
 
 def build_model(experiment, image_shape, num_classes):

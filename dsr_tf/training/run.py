@@ -37,21 +37,8 @@ class Run:
         self.settings = experiment.to_dict()
         self.start = self._find_start(experiment)
         self.experiment = experiment = experiment.scaled()
-        try:
-            self.data = datasets.load(experiment.dataset, experiment.data_dir)
-        except datasets.DataError as error:
-            raise UsageError(
-                f"flag --dataset={experiment.dataset}: {error}"
-            ) from error
-        self.steps_per_epoch = datasets.steps_per_epoch(
-            self.data, experiment.batch_size
-        )
-        if not self.steps_per_epoch:
-            raise UsageError(
-                f"flag --batch_size={experiment.batch_size}: must be at most "
-                f"the {len(self.data.train_images)} training images of "
-                f"{experiment.dataset}"
-            )
+        self.data = build.load_data(experiment.dataset, experiment.data_dir)
+        self.steps_per_epoch = build.steps_per_epoch(experiment, self.data)
         per_call = build.steps_per_execution(experiment, self.steps_per_epoch)
         if self.steps_per_epoch % per_call:
             raise UsageError(
@@ -144,11 +131,15 @@ class Run:
         )
 
     def _callbacks(self):
-        every = self.experiment.checkpoint_every_steps or self.steps_per_epoch
         return [
             *([self.reallocation] if self.reallocation else []),
             MetricsLog(self._metrics, self.experiment.learning_rate),
-            _Checkpoints(self._path("checkpoints"), every, self.settings),
+            _Checkpoints(
+                self._path("checkpoints"),
+                self.experiment.checkpoint_every_steps,
+                self.steps_per_epoch,
+                self.settings,
+            ),
         ]
 
     def _finish(self):
@@ -192,25 +183,28 @@ class Run:
 
 
 class _Checkpoints(keras.callbacks.Callback):
-    """Saves a checkpoint at least every so many updates.
+    """Saves a checkpoint at the end of each epoch, and every so many updates.
 
-    Also at the end of each epoch, where the metrics of the epoch have just
-    been written: a resumed run then repeats nothing.
+    At the end of an epoch its metrics have just been written, so a resumed
+    run repeats nothing. Only where `every` is not 0 are updates counted
+    within an epoch: reading their number waits for the device.
     """
 
-    def __init__(self, folder, every, settings):
+    def __init__(self, folder, every, steps_per_epoch, settings):
         super().__init__()
-        self._folder, self._every, self._settings = folder, every, settings
-        self._saved = None
+        self._folder, self._every = folder, every
+        self._steps_per_epoch, self._settings = steps_per_epoch, settings
+        self._saved = 0
 
     def on_train_begin(self, logs=None):
         self._saved = self._step()
 
     def on_train_batch_end(self, batch, logs=None):
+        if not self._every:
+            return
         step = self._step()
-        if step // self._every > self._saved // self._every and (
-            step % self.params["steps"]
-        ):
+        is_due = step // self._every > self._saved // self._every
+        if is_due and step % self._steps_per_epoch:
             self._save(step)
 
     def on_epoch_end(self, epoch, logs=None):
