@@ -21,6 +21,7 @@ from dsr_tf import layers
 from dsr_tf import methods
 from dsr_tf.conversion import sparsify
 from dsr_tf.conversion import strip
+from dsr_tf.conversion import tie
 from dsr_tf.layers import masked_weights
 from dsr_tf.summary import sparsity_summary
 
@@ -35,4 +36,5 @@ __all__ = [
     "sparsify",
     "sparsity_summary",
     "strip",
+    "tie",
 ]

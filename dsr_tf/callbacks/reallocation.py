@@ -6,8 +6,8 @@ from keras import ops
 
 from dsr_tf import draws
 from dsr_tf.checks import is_integer
+from dsr_tf.reallocation.method import Method
 from dsr_tf.reallocation.methods import DSR
-from dsr_tf.reallocation.methods import Method
 from dsr_tf.reallocation.reallocator import Reallocator
 from dsr_tf.schedule import Schedule
 
@@ -102,12 +102,14 @@ class Reallocation(keras.callbacks.Callback):
         self._reallocator = None
         # A subclassed model may be built by its first batch only.
         if self.model.built:
-            self.check(self.model)
+            self._start()
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
         self._calls_to_skip = 0
         self._last_record = None
+        if self._reallocator is not None:
+            self._reallocator.begin_epoch(epoch)
 
     def on_train_batch_begin(self, batch, logs=None):
         if self._calls_to_skip > 0:
@@ -116,7 +118,10 @@ class Reallocation(keras.callbacks.Callback):
         self._look()
 
     def on_epoch_end(self, epoch, logs=None):
-        if logs is None or self._reallocator is None:
+        if self._reallocator is None:
+            return
+        self._reallocator.clean()
+        if logs is None:
             return
         weights = self._reallocator.masked
         logs["mask_density"] = sum(w.num_active for w in weights) / sum(
@@ -129,6 +134,19 @@ class Reallocation(keras.callbacks.Callback):
             if threshold is not None:
                 logs["threshold"] = threshold
 
+    def on_train_end(self, logs=None):
+        if self._reallocator is not None:
+            self._reallocator.clean()
+            self._reallocator.close_window(self._step())
+
+    def _start(self):
+        self.check(self.model)
+        self._reallocator.install()
+        self._reallocator.begin_epoch(self._epoch)
+
+    def _step(self):
+        return int(ops.convert_to_numpy(self.model.optimizer.iterations))
+
     def _look(self):
         """See whether a reallocation is due, and when to look again.
 
@@ -138,25 +156,39 @@ class Reallocation(keras.callbacks.Callback):
         if self._reallocator is None:
             if not self.model.built:
                 return
-            self.check(self.model)
-        stopped = self.stop_epoch is not None and self._epoch >= self.stop_epoch
-        if stopped or not self.method.moves_weights:
+            self._start()
+        if not self.method.moves_weights:
             self._calls_to_skip = float("inf")
             return
-        step = int(ops.convert_to_numpy(self.model.optimizer.iterations))
+        step = self._step()
         state = self._reallocator.read_state()
         self._begin(state, step)
+        if self._is_over(step):
+            self._reallocator.close_window(step)
+            self._calls_to_skip = float("inf")
+            return
 
         period = self.period(self._epoch)
         if step // period > state.last_step // period:
-            record = self._reallocator.step(self.model.optimizer, step, state)
-            self._last_record = record
-            if self.listener is not None:
-                self.listener(record)
+            self._reallocate(state, step)
+        steps_to_go = period - step % period
+        self._reallocator.open_window(state, step + steps_to_go)
         steps_per_call = self.model.steps_per_execution
         self._warn_if_late(period, steps_per_call)
-        steps_to_go = period - step % period
         self._calls_to_skip = -(-steps_to_go // steps_per_call) - 1
+
+    def _is_over(self, step):
+        stopped = self.stop_epoch is not None and self._epoch >= self.stop_epoch
+        return stopped or self.method.is_over(step)
+
+    def _reallocate(self, state, step):
+        if not self._reallocator.is_ready(state, step):
+            state.last_step = step
+            return
+        record = self._reallocator.step(self.model.optimizer, step, state)
+        self._last_record = record
+        if self.listener is not None:
+            self.listener(record)
 
     def _begin(self, state, step):
         """Settle the seed and the step that reallocation counts from."""

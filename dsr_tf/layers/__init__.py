@@ -1,4 +1,4 @@
-"""Keras layers whose kernel is `mask * weights`."""
+"""Keras layers whose kernel is `mask * weights`, or tied weights."""
 
 import keras
 
@@ -10,6 +10,9 @@ from dsr_tf.layers.convolution import SparseDepthwiseConv2D
 from dsr_tf.layers.dense import SparseDense
 from dsr_tf.layers.dense import SparseEinsumDense
 from dsr_tf.layers.embedding import SparseEmbedding
+from dsr_tf.layers.hashed import Hashed
+from dsr_tf.layers.hashed import HashedConv2D
+from dsr_tf.layers.hashed import HashedDense
 from dsr_tf.layers.masked import Masked
 from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.layers.masked_weights import masked_weights
@@ -26,7 +29,17 @@ MASKED_KINDS = {
     keras.layers.Embedding: SparseEmbedding,
 }
 
+# Keras' layer -> its tied kind.
+HASHED_KINDS = {
+    keras.layers.Conv2D: HashedConv2D,
+    keras.layers.Dense: HashedDense,
+}
+
 __all__ = [
+    "HASHED_KINDS",
+    "Hashed",
+    "HashedConv2D",
+    "HashedDense",
     "MASKED_KINDS",
     "Masked",
     "MaskedWeight",

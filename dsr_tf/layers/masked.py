@@ -55,6 +55,9 @@ class Masked:
     _weight_name = "kernel"
     # Axes of the kernel along which output channels differ.
     _channel_axes = (-1,)
+    # A function that says, as a tensor, whether the gradient of this step
+    # reaches inactive weights; set by methods that grow by gradient.
+    dense_gradient = None
 
     def __init__(
         self, *args, sparsity=0.9, granularity="element", seed=None, **kwargs
@@ -74,6 +77,9 @@ class Masked:
         mask_shape = self.grouping.mask_shape
         mask = _random_mask(mask_shape, self.sparsity, self._mask_seed)
         initializer = keras.initializers.get(kwargs.pop("initializer"))
+        regularizer = kwargs.pop("regularizer", None)
+        if regularizer is not None:
+            regularizer = self._of_active_weights(regularizer)
 
         def masked_initializer(shape, dtype=None):
             values = initializer(shape, dtype=dtype)
@@ -81,7 +87,11 @@ class Masked:
             return values * ops.cast(spread, values.dtype)
 
         kernel = super().add_weight(
-            name=name, shape=shape, initializer=masked_initializer, **kwargs
+            name=name,
+            shape=shape,
+            initializer=masked_initializer,
+            regularizer=regularizer,
+            **kwargs,
         )
         self.mask = super().add_weight(
             name="mask",
@@ -94,15 +104,28 @@ class Masked:
             name="reallocation_state",
             shape=(STATE_SIZE,),
             initializer="zeros",
-            dtype="int32",
+            # As the optimizer's count of updates, on the same device.
+            dtype="int",
             trainable=False,
         )
         return kernel
+
+    def _of_active_weights(self, regularizer):
+        """The penalty on the kernel as the forward pass reads it.
+
+        Most penalties leave zeros alone; not all do.
+        """
+        regularizer = keras.regularizers.get(regularizer)
+        return lambda kernel: regularizer(self._apply_mask(kernel))
 
     @property
     def masked_variable(self):
         """The stored kernel: 0 wherever the mask is False."""
         return getattr(self, f"_{self._weight_name}")
+
+    def set_kernel(self, kernel):
+        """Store the weights `kernel`, an array, as they are."""
+        self.masked_variable.assign(kernel)
 
     def _apply_mask(self, weights):
         # Keras asks for the kernel while it is being made, before the mask.
@@ -111,7 +134,14 @@ class Masked:
             return weights
         weights = ops.convert_to_tensor(weights)
         mask = self.grouping.spread(ops.convert_to_tensor(mask))
-        return weights * ops.cast(mask, weights.dtype)
+        masked = weights * ops.cast(mask, weights.dtype)
+        if self.dense_gradient is None:
+            return masked
+        # The value is that of `masked`, exactly; the gradient passes through
+        # to all that `reached` takes in.
+        reached = ops.logical_or(mask, self.dense_gradient())
+        reached = weights * ops.cast(reached, weights.dtype)
+        return reached + ops.stop_gradient(masked - reached)
 
     def save_own_variables(self, store):
         """Store every variable under its name, inactive weights as 0."""

@@ -5,6 +5,8 @@ the indices, among them, of those that do. Groups pruned in the same step
 are never among the free ones.
 """
 
+import numpy as np
+
 
 def at_random(num_free, num_grown, generator):
     """Every set of `num_grown` groups is equally likely (DSR, SET).
@@ -18,3 +20,16 @@ def at_random(num_free, num_grown, generator):
         Integer array `(num_grown,)` of distinct indices below `num_free`.
     """
     return generator.choice(num_free, num_grown, replace=False, shuffle=False)
+
+
+def largest(scores, num_grown):
+    """The groups of the largest scores (RigL, SNFS); ties go to the first.
+
+    Args:
+        scores: Array `(num_free,)`.
+        num_grown: Number of groups to choose.
+
+    Returns:
+        Integer array `(num_grown,)` of distinct indices below `num_free`.
+    """
+    return np.argsort(-scores, kind="stable")[:num_grown]

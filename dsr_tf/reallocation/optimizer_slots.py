@@ -8,6 +8,16 @@ slot, whatever its name.
 
 import keras
 
+# Lists of slots by the names that Keras' optimizers give them: linear in
+# the gradient; and, for want of those, growing with its magnitude.
+_FIRST_MOMENTS = ("momentums", "_momentums", "_m")
+_ACCUMULATORS = (
+    *_FIRST_MOMENTS,
+    "_velocities",
+    "_accumulators",
+    "_accumulated_grads",
+)
+
 
 def slots(optimizer, variable):
     """The slots of `variable` that have one entry for each weight.
@@ -21,6 +31,43 @@ def slots(optimizer, variable):
         `variable`, and the number that its entries start from. Empty where
         the optimizer has not been built yet.
     """
+    return [(slot, fresh) for _, slot, fresh in _named(optimizer, variable)]
+
+
+def accumulated_gradient(optimizer, variable):
+    """The slot of `variable` that accumulates its gradient.
+
+    Args:
+        optimizer: A Keras optimizer, or one that wraps others.
+        variable: A trainable variable of the model.
+
+    Returns:
+        The first moment; where there is none, another accumulator that
+        started from 0; None where there is none either.
+    """
+    found = {name: slot for name, slot, _ in _named(optimizer, variable)}
+    for name in _ACCUMULATORS:
+        if name in found:
+            return found[name]
+    return None
+
+
+def has_momentum(optimizer, variable):
+    """Whether the optimizer keeps a first moment of the gradient."""
+    names = {name for name, _, _ in _named(optimizer, variable)}
+    return bool(names & set(_FIRST_MOMENTS))
+
+
+def leaf_of(optimizer, variable):
+    """The optimizer, without its wrappers, that updates `variable`."""
+    for leaf in _leaves(optimizer):
+        if leaf._var_key(variable) in leaf._trainable_variables_indices:
+            return leaf
+    raise ValueError(f"The optimizer does not update {variable.path}.")
+
+
+def _named(optimizer, variable):
+    """Triples of the slots: name of their list, slot, fresh value."""
     found = []
     for leaf in _leaves(optimizer):
         index = leaf._trainable_variables_indices.get(leaf._var_key(variable))
@@ -33,7 +80,7 @@ def slots(optimizer, variable):
                 continue
             slot = values[index]
             if id(slot) in own and tuple(slot.shape) == tuple(variable.shape):
-                found.append((slot, _fresh_value(leaf, name)))
+                found.append((name, slot, _fresh_value(leaf, name)))
     return found
 
 

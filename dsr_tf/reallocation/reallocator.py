@@ -13,10 +13,14 @@ from keras import ops
 
 from dsr_tf import draws
 from dsr_tf.layers import masked_weights
+from dsr_tf.reallocation import dense_gradient
 from dsr_tf.reallocation import optimizer_slots
 from dsr_tf.reallocation import prune
-from dsr_tf.reallocation.methods import KernelView
+from dsr_tf.reallocation import sign_flips
+from dsr_tf.reallocation.kernel import Kernel
 from dsr_tf.reallocation.state import ReallocationState
+
+_FOREVER = 2**31 - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +75,8 @@ class Reallocator:
                 "layers of `dsr_tf.layers`, or use `dsr_tf.sparsify(model, "
                 "sparsity)`."
             )
-        self.method = method
+        self.model, self.method = model, method
+        self._sign_flips = None
 
     def check(self, optimizer):
         """Refuse what cannot be reallocated, before training.
@@ -84,6 +89,75 @@ class Reallocator:
         optimizer_slots.check_optimizer(
             optimizer, [weight.kernel for weight in self.masked]
         )
+        if self.method.dense_gradient != "never":
+            dense_gradient.check(
+                self.method, self.masked, self.model, optimizer
+            )
+        if self.method.moves_every_step:
+            sign_flips.check(self.masked)
+
+    def install(self):
+        """Put into the training step what the method does there, if it
+        does anything; training must not have begun to use it."""
+        if self.method.dense_gradient != "never":
+            dense_gradient.install(self.masked, self.model)
+        if self.method.moves_every_step and self._sign_flips is None:
+            self._sign_flips = sign_flips.install(
+                self.method, self.masked, self.model
+            )
+
+    def begin_epoch(self, epoch):
+        """Settle what depends on the epoch."""
+        if self._sign_flips is not None:
+            self._sign_flips.begin_epoch(epoch)
+
+    def is_ready(self, state, step):
+        """Whether a reallocation that is due has what it needs.
+
+        Where the period changes, it may have become due without the step
+        of `dense_gradient` before it.
+        """
+        if self.method.dense_gradient != "last":
+            return True
+        return state.last_step < state.open_until <= step
+
+    def open_window(self, state, due):
+        """Set the steps in which the method acts inside of the step.
+
+        Args:
+            state: The `ReallocationState`; written if it changes.
+            due: Step of the next reallocation.
+        """
+        if self.method.dense_gradient == "last":
+            window = (due - 1, due)
+        elif self.method.dense_gradient == "always" or (
+            self.method.moves_every_step
+        ):
+            window = (0, _FOREVER)
+        else:
+            return
+        if window != (state.open_from, state.open_until):
+            state.open_from, state.open_until = window
+            self.write_state(state)
+
+    def close_window(self, step):
+        """Let training after `step` be as if there were no method."""
+        state = self.read_state()
+        if state.open_until > step:
+            state.open_from = state.open_until = 0
+            self.write_state(state)
+
+    def clean(self):
+        """Store inactive weights as 0 where the optimizer has moved them."""
+        if self.method.dense_gradient == "never":
+            return
+        for weight in self.masked:
+            kernel = ops.convert_to_numpy(weight.kernel)
+            mask = ops.convert_to_numpy(weight.mask).reshape(-1)
+            groups = weight.grouping.groups(kernel.copy())
+            if groups[~mask].any():
+                groups[~mask] = 0
+                weight.kernel.assign(weight.grouping.ungroup(groups))
 
     def read_state(self):
         return ReallocationState.read(self.masked)
@@ -103,20 +177,25 @@ class Reallocator:
             A `Record`.
         """
         state = state or self.read_state()
+        if self._sign_flips is not None:
+            return self._count_moves(step, state)
         threshold = self.method.threshold(state)
-        kernels = [_Kernel(weight) for weight in self.masked]
+        kernels = [
+            Kernel(weight, self.method.dense_gradient, optimizer)
+            for weight in self.masked
+        ]
         budget = state.carry + sum(
             kernel.active.size * kernel.group_size for kernel in kernels
         )
 
-        self._prune(kernels, state)
+        self._prune(kernels, state, step)
         self._grow(kernels, state)
 
         active = {kernel.path: kernel.move() for kernel in kernels}
         state.carry = budget - sum(active.values())
         self._check_carry(state.carry, kernels)
         for kernel in kernels:
-            kernel.write(optimizer)
+            kernel.write()
         state.num_reallocations += 1
         state.last_step = step
         self.write_state(state)
@@ -129,6 +208,21 @@ class Reallocator:
             carry=state.carry,
         )
 
+    def _count_moves(self, step, state):
+        """The record of what has moved inside of the steps since the last."""
+        moved = self._sign_flips.collect()
+        state.num_reallocations += 1
+        state.last_step = step
+        self.write_state(state)
+        return Record(
+            step=step,
+            threshold=None,
+            pruned=moved,
+            grown=dict(moved),
+            active={w.path: w.num_active for w in self.masked},
+            carry=state.carry,
+        )
+
     def _check_carry(self, carry, kernels):
         largest = max(kernel.group_size for kernel in kernels)
         if not 0 <= carry < largest:
@@ -138,9 +232,9 @@ class Reallocator:
                 f"to {largest - 1} can be carried over."
             )
 
-    def _prune(self, kernels, state):
+    def _prune(self, kernels, state, step):
         views = [kernel.view() for kernel in kernels]
-        chosen = self.method.prune(views, state)
+        chosen = self.method.prune(views, state, step)
         num_below = sum(
             int(np.count_nonzero(c)) * kernel.group_size
             for c, kernel in zip(chosen, kernels)
@@ -173,50 +267,3 @@ class Reallocator:
                 )
                 indices = self.method.grow(view, count, generator)
                 kernel.grown = kernel.free[indices]
-
-
-class _Kernel:
-    """One masked kernel during one reallocation, read to the host.
-
-    `active`, `free`, `pruned` and `grown` are indices of groups; `free` are
-    those inactive before the step, so what is pruned cannot grow again.
-    """
-
-    def __init__(self, weight):
-        self.weight, self.path = weight, weight.path
-        self.group_size = weight.group_size
-        self.mask = ops.convert_to_numpy(weight.mask).reshape(-1)
-        self.active = np.flatnonzero(self.mask)
-        self.free = np.flatnonzero(~self.mask)
-        self.pruned = self.grown = np.zeros(0, self.active.dtype)
-        self.groups = self._read(weight.kernel)
-        self.scores = weight.grouping.scores(self.groups[self.active])
-
-    def view(self):
-        return KernelView(
-            self.scores, self.free.size, self.group_size, self.pruned.size
-        )
-
-    def move(self):
-        """Change the mask on the host; returns its active weights."""
-        self.mask[self.pruned], self.mask[self.grown] = False, True
-        return int(np.count_nonzero(self.mask)) * self.group_size
-
-    def write(self, optimizer):
-        """Store the new mask; moved weights and their slots start afresh."""
-        if not self.pruned.size and not self.grown.size:
-            return
-        moved = np.concatenate([self.pruned, self.grown])
-        self.weight.mask.assign(self.mask.reshape(self.weight.mask.shape))
-        self._write(self.weight.kernel, self.groups, moved, 0)
-        for slot, fresh in optimizer_slots.slots(optimizer, self.weight.kernel):
-            self._write(slot, self._read(slot), moved, fresh)
-
-    def _read(self, variable):
-        # A copy on every backend, so it may be changed in place.
-        values = ops.convert_to_numpy(variable)
-        return self.weight.grouping.groups(values)
-
-    def _write(self, variable, groups, moved, fresh):
-        groups[moved] = fresh
-        variable.assign(self.weight.grouping.ungroup(groups))

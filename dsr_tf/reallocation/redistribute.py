@@ -3,6 +3,8 @@
 A rule sees whole numbers, one a kernel, and answers with such a list.
 """
 
+import numpy as np
+
 from dsr_tf.apportion import apportion
 
 
@@ -35,3 +37,25 @@ def where_pruned(total, num_pruned, capacities, group_sizes):
         group_sizes: Weights a group of each kernel.
     """
     return apportion(total, num_pruned, capacities, group_sizes)
+
+
+# Means are apportioned as whole numbers of this part of the largest.
+_PARTS = 2**40
+
+
+def by_momentum(total, momenta, capacities, group_sizes):
+    """In proportion to the mean momentum of the active weights (SNFS).
+
+    Args:
+        total: Number of weights to grow over all kernels.
+        momenta: One array a kernel: magnitudes of the momentum of its
+            active groups.
+        capacities: Groups that each kernel has room for.
+        group_sizes: Weights a group of each kernel.
+    """
+    means = [float(np.mean(m, dtype="float64")) for m in momenta]
+    largest = max(means)
+    shares = [
+        round(mean / largest * _PARTS) if largest else 0 for mean in means
+    ]
+    return apportion(total, shares, capacities, group_sizes)

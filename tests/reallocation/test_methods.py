@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dsr_tf import methods
-from dsr_tf.reallocation.methods import KernelView
+from dsr_tf.reallocation.method import KernelView
 from dsr_tf.reallocation.state import ReallocationState
 
 
@@ -37,7 +37,7 @@ def test_dsr_on_two_kernels():
     first = np.array([0.1, 0.2, 0.3], "float32")
     second = np.array([0.5, 0.6, 0.05, 0.7], "float32")
     views = [KernelView(first, 9, 1), KernelView(second, 9, 1)]
-    pruned = method.prune(views, ReallocationState())
+    pruned = method.prune(views, ReallocationState(), 0)
     assert [p.tolist() for p in pruned] == [
         [True, True, False],
         [False, False, True, False],
@@ -53,7 +53,7 @@ def test_set_keeps_every_kernel_as_large_as_it_is():
         KernelView(np.arange(6, dtype="float32"), 1, 1),
     ]
     method = methods.SET(0.5)
-    pruned = method.prune(views, ReallocationState())
+    pruned = method.prune(views, ReallocationState(), 0)
     assert [p.tolist() for p in pruned] == [[0, 1, 0, 1], [1, 0, 0, 0, 0, 0]]
     views = [
         dataclasses.replace(view, num_pruned=int(p.sum()))
@@ -70,7 +70,7 @@ def test_bad_fractions(fraction):
 
 def test_static_prunes_nothing():
     view = KernelView(np.zeros(4, "float32"), 9, 1)
-    (pruned,) = methods.Static().prune([view], ReallocationState())
+    (pruned,) = methods.Static().prune([view], ReallocationState(), 0)
     assert pruned.tolist() == [False] * 4
 
 

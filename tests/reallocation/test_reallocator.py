@@ -219,7 +219,7 @@ def test_an_optimizer_of_several(data):
 
 def test_a_broken_rule_is_found_out(data):
     class Greedy(methods.Method):
-        def prune(self, kernels, state):
+        def prune(self, kernels, state, step):
             return [k.scores < 0.1 for k in kernels]
 
         def redistribute(self, total, kernels):

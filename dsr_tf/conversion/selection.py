@@ -1,0 +1,98 @@
+"""Which models and which of their layers can be converted."""
+
+import re
+
+import keras
+from absl import logging
+
+from dsr_tf.layers import MASKED_KINDS
+from dsr_tf.layers import Hashed
+from dsr_tf.layers import Masked
+
+
+def check_model(model, verb):
+    if not isinstance(model, keras.Model):
+        raise TypeError(
+            f"`{verb}` takes a Keras model. Received: model={model!r} of "
+            f"type {type(model).__name__}"
+        )
+    if not isinstance(model, keras.Sequential) and not _is_functional(model):
+        raise ValueError(
+            f"`{verb}` takes a Sequential or functional model: what a "
+            "subclassed model does cannot be copied. Use the layers of "
+            "`dsr_tf.layers` in its code instead. Received: "
+            f"model={model.name!r} of type {type(model).__name__}"
+        )
+    if not model.built:
+        raise ValueError(
+            f"`{verb}` takes a built model: call it on data, or "
+            "`model.build(input_shape)`, first. Received: "
+            f"model={model.name!r}, not built"
+        )
+
+
+def _is_functional(model):
+    # `keras.Model` made of inputs and outputs is of the class Functional;
+    # a subclass of it that is more than that keeps no such promise.
+    return type(model).__name__ == "Functional"
+
+
+def as_predicate(filters):
+    if filters is None:
+        return lambda layer: True
+    if callable(filters):
+        return filters
+    patterns = [filters] if isinstance(filters, str) else filters
+    try:
+        patterns = [re.compile(pattern) for pattern in patterns]
+    except (TypeError, re.error) as error:
+        raise ValueError(
+            "`filters` must be a regular expression, a list of them, or a "
+            f"callable. Received: filters={filters!r} ({error})"
+        ) from None
+    return lambda layer: any(p.search(layer.name) for p in patterns)
+
+
+def reason_to_skip(layer, wanted, kinds, granularity=None):
+    if isinstance(layer, Masked):
+        return "it is masked already"
+    if isinstance(layer, Hashed):
+        return "it is tied already"
+    if type(layer) not in kinds:
+        verb = "masked" if kinds is MASKED_KINDS else "tied"
+        return f"there is no {verb} kind of {type(layer).__name__}"
+    if getattr(layer, "quantization_mode", None):
+        return f"it is quantized to {layer.quantization_mode}"
+    if not wanted(layer):
+        return "the filters leave it out"
+    if granularity is not None:
+        name = MASKED_KINDS[type(layer)]._weight_name
+        try:
+            granularity.grouping(getattr(layer, name).shape)
+        except ValueError:
+            return f"blocks of {granularity.name} do not divide its kernel"
+    return None
+
+
+def skip(layer, reason, skipped):
+    if layer.weights:
+        skipped[layer.name] = reason
+    return type(layer).from_config(layer.get_config())
+
+
+def refuse_nothing_to_do(model, verb, skipped, filters):
+    raise ValueError(
+        f"Model '{model.name}' has no layer to {verb}"
+        + "".join(f"; {name}: {why}" for name, why in skipped.items())
+        + f". Received: filters={filters!r}"
+    )
+
+
+def report(model, verb, skipped):
+    model.skipped_layers = skipped
+    if skipped:
+        logging.info(
+            "%s left these layers dense: %s",
+            verb,
+            "; ".join(f"{name} ({why})" for name, why in skipped.items()),
+        )

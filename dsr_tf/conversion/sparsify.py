@@ -1,0 +1,120 @@
+"""`sparsify`: a model with masked kernels from a dense one."""
+
+import numpy as np
+from keras import ops
+
+from dsr_tf import distribution as distributions
+from dsr_tf import draws
+from dsr_tf import granularity as granularities
+from dsr_tf.conversion.copying import rebuild
+from dsr_tf.conversion.selection import as_predicate
+from dsr_tf.conversion.selection import check_model
+from dsr_tf.conversion.selection import reason_to_skip
+from dsr_tf.conversion.selection import refuse_nothing_to_do
+from dsr_tf.conversion.selection import report
+from dsr_tf.conversion.selection import skip
+from dsr_tf.layers import MASKED_KINDS
+from dsr_tf.layers import masked_weights
+
+_MASKS = ("random", "magnitude")
+
+
+def sparsify(
+    model,
+    sparsity,
+    distribution="uniform",
+    filters=None,
+    granularity="element",
+    mask="random",
+    seed=None,
+):
+    """A copy of a model whose kernels are masked, ready for sparse training.
+
+    Every layer of a kind in `dsr_tf.layers` becomes its masked kind and
+    keeps its name and its weights; all other layers are copied as they are.
+    The copy must be compiled before it is trained. `model` is not changed.
+
+    Args:
+        model: A built Sequential or functional Keras model; models nested
+            in it are converted too.
+        sparsity: Share of inactive weights over all kernels that become
+            masked, together, in [0, 1). The number of active weights is
+            `round((1 - sparsity) * num_weights)`, exactly.
+        distribution: How the budget is shared at the start: `"uniform"`,
+            the same density in every kernel; `"er"` or `"erk"`, denser the
+            smaller the kernel; or a dict `{regular expression: sparsity}`
+            for some kernels by path, see `dsr_tf.distribution`.
+        filters: Which layers to mask: a regular expression searched for in
+            the layer's name, a list of such, or a callable that receives
+            the layer; None for all.
+        granularity: What one mask entry governs: `"element"`, `"kernel"`,
+            `"channel"` or `"block:HxW"`, see `dsr_tf.granularity`.
+        mask: `"random"`, or `"magnitude"` to keep the largest weights of
+            each kernel of a trained model.
+        seed: Integer that random masks are drawn from; None draws one.
+
+    Returns:
+        The sparse model. Its attribute `skipped_layers` maps the name of
+        each layer with weights that stayed dense to the reason.
+
+    Raises:
+        TypeError: if `model` is no Keras model.
+        ValueError: if the model cannot be copied, is not built, holds no
+            layer to mask, or an argument is out of range.
+    """
+    check_model(model, "sparsify")
+    sparsity = distributions.check_sparsity(sparsity)
+    share_out = distributions.Distribution(distribution)
+    granularity = granularities.get(granularity)
+    seed = draws.check_seed(seed)
+    if mask not in _MASKS:
+        raise ValueError(
+            f"`mask` must be one of {', '.join(_MASKS)}. Received: "
+            f"mask={mask!r}"
+        )
+    wanted = as_predicate(filters)
+    skipped, converted = {}, set()
+
+    def convert(layer):
+        reason = reason_to_skip(layer, wanted, MASKED_KINDS, granularity)
+        if reason:
+            return skip(layer, reason, skipped)
+        config = layer.get_config()
+        config.update(sparsity=sparsity, granularity=granularity.name)
+        masked = MASKED_KINDS[type(layer)].from_config(config)
+        converted.add(masked)
+        return masked
+
+    sparse = rebuild(model, convert)
+    # Layers that were masked before keep the masks that they had.
+    weights = [w for w in masked_weights(sparse) if w.layer in converted]
+    if not weights:
+        refuse_nothing_to_do(model, "mask", skipped, filters)
+    counts = share_out(
+        [weight.path for weight in weights],
+        [tuple(weight.kernel.shape) for weight in weights],
+        [weight.group_size for weight in weights],
+        sparsity,
+    )
+    for stream, (weight, count) in enumerate(zip(weights, counts)):
+        _set_mask(weight, count, mask, draws.generator(seed, stream=stream))
+    report(sparse, "sparsify", skipped)
+    return sparse
+
+
+def _set_mask(weight, num_active, kind, generator):
+    """Give a kernel `num_active` active groups and zero the others."""
+    kernel = ops.convert_to_numpy(weight.kernel)
+    groups = weight.grouping.groups(kernel)
+    if kind == "random":
+        active = generator.choice(
+            len(groups), num_active, replace=False, shuffle=False
+        )
+    else:
+        scores = weight.grouping.scores(groups)
+        active = np.argpartition(-scores, num_active - 1)[:num_active]
+    mask = np.zeros(len(groups), "bool")
+    mask[active] = True
+    groups[~mask] = 0
+    weight.mask.assign(mask.reshape(weight.mask.shape))
+    weight.kernel.assign(weight.grouping.ungroup(groups))

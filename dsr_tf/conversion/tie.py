@@ -1,0 +1,59 @@
+"""`tie`: a model whose kernels repeat the weights of small banks."""
+
+from dsr_tf import distribution as distributions
+from dsr_tf import draws
+from dsr_tf.conversion.copying import rebuild
+from dsr_tf.conversion.selection import as_predicate
+from dsr_tf.conversion.selection import check_model
+from dsr_tf.conversion.selection import reason_to_skip
+from dsr_tf.conversion.selection import refuse_nothing_to_do
+from dsr_tf.conversion.selection import report
+from dsr_tf.conversion.selection import skip
+from dsr_tf.layers import HASHED_KINDS
+
+
+def tie(model, sparsity, filters=None, seed=None):
+    """A copy of a model whose kernels repeat the weights of small banks.
+
+    HashedNet (Chen et al., 2015), the tied baseline of the paper's Table 5:
+    Dense and Conv2D layers become `HashedDense` and `HashedConv2D`. A bank
+    takes its weights from the kernel, at the first of their positions.
+
+    Args:
+        model: A built Sequential or functional Keras model, not changed.
+        sparsity: A kernel of n weights gets a bank of
+            `round((1 - sparsity) * n)`, at least one; in [0, 1).
+        filters: Which layers to tie, as for `sparsify`.
+        seed: Integer that the positions are drawn from; None draws one.
+
+    Returns:
+        The tied model, built, not compiled; `skipped_layers` says by name
+        which layers kept their kernel, and why.
+
+    Raises:
+        TypeError: if `model` is no Keras model.
+        ValueError: if an argument is out of range, the model cannot be
+            copied, or no layer can be tied.
+    """
+    check_model(model, "tie")
+    sparsity = distributions.check_sparsity(sparsity)
+    seeds = draws.generator(draws.check_seed(seed))
+    wanted = as_predicate(filters)
+    skipped, converted = {}, set()
+
+    def convert(layer):
+        reason = reason_to_skip(layer, wanted, HASHED_KINDS)
+        if reason:
+            return skip(layer, reason, skipped)
+        config = layer.get_config()
+        drawn = int(seeds.integers(draws.MAX_SEED))
+        config.update(sparsity=sparsity, seed=drawn)
+        tied = HASHED_KINDS[type(layer)].from_config(config)
+        converted.add(tied)
+        return tied
+
+    tied = rebuild(model, convert)
+    if not converted:
+        refuse_nothing_to_do(model, "tie", skipped, filters)
+    report(tied, "tie", skipped)
+    return tied

@@ -1,0 +1,73 @@
+"""Gradients of inactive weights, for methods that grow by them.
+
+The gradient of a masked kernel is dense until the mask cuts it. In steps of
+an open window it is let through: the optimizer then accumulates it in the
+slots of inactive weights, where a reallocation reads it. It costs no second
+pass, whatever the training step of the model is.
+
+What the optimizer makes of inactive weights meanwhile is of no account: the
+forward pass and penalties see the masked kernel, and `Reallocator.clean`
+restores the stored zeros.
+"""
+
+import keras
+
+from dsr_tf.reallocation import optimizer_slots
+from dsr_tf.reallocation.state import window_is_open
+
+
+class DenseGradient:
+    """Makes the masked layers of a model ask whether the window is open.
+
+    Args:
+        masked: List of `MaskedWeight`.
+        optimizer: The optimizer that counts the steps.
+    """
+
+    def __init__(self, masked, optimizer):
+        self.optimizer = optimizer
+        self._state = masked[0].layer.reallocation_state
+
+    def __call__(self):
+        """A boolean tensor for the step that is being computed."""
+        return window_is_open(self._state, self.optimizer.iterations)
+
+
+def install(masked, model):
+    """Let the model's gradients through while the window is open.
+
+    A training function that was made before is made anew.
+    """
+    installed = masked[0].layer.dense_gradient
+    if installed is not None and installed.optimizer is model.optimizer:
+        return
+    gate = DenseGradient(masked, model.optimizer)
+    for weight in masked:
+        weight.layer.dense_gradient = gate
+    model.make_train_function(force=True)
+
+
+def check(method, masked, model, optimizer):
+    """Refuse what cannot provide such gradients.
+
+    Raises:
+        ValueError: on another backend than TensorFlow's, or where momentum
+            is needed and the optimizer keeps none.
+    """
+    name = type(method).__name__
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            f"{name} needs gradients of inactive weights, which are there "
+            "on Keras' TensorFlow backend only. Received: backend "
+            f"{keras.backend.backend()}"
+        )
+    if not optimizer.built:
+        optimizer.build(model.trainable_variables)
+    if method.dense_gradient == "always" and not all(
+        optimizer_slots.has_momentum(optimizer, weight.kernel)
+        for weight in masked
+    ):
+        raise ValueError(
+            f"{name} needs an optimizer with a momentum. Received: "
+            f"optimizer={type(optimizer).__name__}, which keeps none"
+        )
