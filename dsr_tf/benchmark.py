@@ -25,8 +25,18 @@ from dsr_tf.command_line import UsageError
 from dsr_tf.command_line import Whole
 from dsr_tf.training import build
 from dsr_tf.training import experiment as experiments
+from dsr_tf.training import networks
 
-_ARMS = ("dense", "dense again", "static", "set", "dsr")
+_ARMS = (
+    "dense",
+    "dense again",
+    "static",
+    "set",
+    "deep_r",
+    "rigl",
+    "snfs",
+    "dsr",
+)
 
 
 def main(argv=None):
@@ -51,10 +61,10 @@ def _prepare(experiment, arm, data):
     experiment = dataclasses.replace(experiment, method=arm.split()[0])
     steps = build.steps_per_epoch(experiment, data)
     keras.utils.set_random_seed(experiment.seed)
-    model = build.build_model(experiment, data.image_shape, data.num_classes)
+    model = networks.build_model(experiment, data.image_shape, data.num_classes)
     build.compile_model(model, experiment, steps)
     try:
-        reallocation = build.build_reallocation(experiment, model)
+        reallocation = build.build_callback(experiment, model, steps)
         if reallocation is not None:
             reallocation.check(model)
     except ValueError as error:

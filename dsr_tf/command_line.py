@@ -85,6 +85,24 @@ class Steps(flags.ArgumentParser):
         return "schedule"
 
 
+class ListOf(flags.ArgumentParser):
+    """Values separated by commas, each read by `item`."""
+
+    def __init__(self, item):
+        self.item = item
+
+    def parse(self, argument):
+        if isinstance(argument, list):
+            return argument
+        values = [self.item(part) for part in argument.split(",") if part]
+        if not values:
+            raise ValueError("must be a list of values separated by commas")
+        return values
+
+    def flag_type(self):
+        return "list"
+
+
 class Named(flags.ArgumentParser):
     """A text that `lookup` takes, which raises an error for others."""
 
@@ -125,14 +143,23 @@ def parse(flag_values, argv, description):
         print(_help(flag_values))
         sys.exit(0)
     with usage_errors(name):
-        try:
-            rest = flag_values([name, *expand_flagfiles(argv[1:])])
-        except flags.Error as error:
-            raise UsageError(_sentence(error)) from None
-        if len(rest) > 1:
-            raise UsageError(
-                f"unexpected argument {rest[1]!r}: only flags are accepted"
-            )
+        parse_flags(flag_values, name, argv[1:])
+
+
+def parse_flags(flag_values, name, arguments):
+    """Parse flags, and the flagfiles among them, into `flag_values`.
+
+    Raises:
+        UsageError: if one is unknown or its value not accepted.
+    """
+    try:
+        rest = flag_values([name, *expand_flagfiles(arguments)])
+    except flags.Error as error:
+        raise UsageError(_sentence(error)) from None
+    if len(rest) > 1:
+        raise UsageError(
+            f"unexpected argument {rest[1]!r}: only flags are accepted"
+        )
 
 
 def expand_flagfiles(arguments, folder=".", depth=0):

@@ -154,6 +154,32 @@ class Distribution:
         return None
 
 
+def parse(text):
+    """A distribution written as text, such as in flags.
+
+    Args:
+        text: A name, or `REGEX:SPARSITY,REGEX:SPARSITY`.
+
+    Returns:
+        The name or the dict that `Distribution` takes.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    identifier = text
+    if ":" in text:
+        pairs = [part.rpartition(":") for part in text.split(",")]
+        try:
+            identifier = {name: float(value) for name, _, value in pairs}
+        except ValueError:
+            raise ValueError(
+                "`distribution` must be a name, or a list REGEX:SPARSITY,... "
+                f"Received: distribution={text!r}"
+            ) from None
+    Distribution(identifier)
+    return identifier
+
+
 def _at_least_one(budget, shares, capacities, group_sizes):
     """`apportion`, but no kernel is left without an active group."""
     counts = apportion(budget, shares, capacities, group_sizes)

@@ -2,10 +2,13 @@
 
 import keras
 
+from dsr_tf.models.width import scaled
+
 
 def lenet_300_100(
     input_shape=(28, 28, 1),
     num_classes=10,
+    width=1.0,
     batch_normalization=True,
     l1=0.0,
     l2=0.0,
@@ -20,6 +23,8 @@ def lenet_300_100(
     Args:
         input_shape: Shape of an input without the batch, flattened first.
         num_classes: Positive integer, number of logits.
+        width: Positive number; multiplies the units of all layers but the
+            last, rounded, at least one.
         batch_normalization: Whether to normalize; else layers have biases.
         l1: Multiplier of the L1 penalty on the kernels, `l1 * sum(|w|)`.
         l2: Weight decay, `l2 / 2 * sum(w**2)` on every trainable weight.
@@ -31,7 +36,11 @@ def lenet_300_100(
     penalty = keras.regularizers.L2(l2 / 2) if l2 else None
     inputs = keras.Input(input_shape, name="image")
     x = keras.layers.Flatten()(inputs)
-    for name, units in (("fc1", 300), ("fc2", 100), ("fc3", num_classes)):
+    for name, units in (
+        ("fc1", scaled(300, width)),
+        ("fc2", scaled(100, width)),
+        ("fc3", num_classes),
+    ):
         x = keras.layers.Dense(
             units,
             use_bias=not batch_normalization,

@@ -32,4 +32,10 @@ def largest(scores, num_grown):
     Returns:
         Integer array `(num_grown,)` of distinct indices below `num_free`.
     """
-    return np.argsort(-scores, kind="stable")[:num_grown]
+    if num_grown == 0:
+        return np.zeros(0, "int64")
+    # Partitioning is some forty times faster than sorting.
+    least = np.partition(scores, -num_grown)[-num_grown]
+    larger = np.flatnonzero(scores > least)
+    ties = np.flatnonzero(scores == least)
+    return np.concatenate([larger, ties[: num_grown - larger.size]])

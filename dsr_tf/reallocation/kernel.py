@@ -69,10 +69,11 @@ class Kernel:
         are set back to 0 as well, and their slots too unless the method
         goes on accumulating them.
         """
-        moved = np.concatenate([self.pruned, self.grown])
-        stale = moved
+        moved = stale = np.concatenate([self.pruned, self.grown])
         if self._dense_gradient != "never":
-            stale = np.union1d(moved, np.flatnonzero(~self._mask))
+            is_stale = ~self._mask
+            is_stale[moved] = True
+            stale = np.flatnonzero(is_stale)
         if not stale.size:
             return
         if moved.size:

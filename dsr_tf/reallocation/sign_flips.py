@@ -26,8 +26,9 @@ GROWN = 1e-7
 
 # Candidates for growth that are drawn in a step, as a share of the active
 # weights. Should more weights break their sign than there are free ones
-# among the candidates, the rest start afresh where they are.
-_CANDIDATES = 0.25
+# among the candidates, all of these start afresh where they are: the budget
+# stays exact, and no sum over all positions is needed.
+_CANDIDATES = 0.125
 
 
 def check(masked):
@@ -53,9 +54,16 @@ def check(masked):
 
 
 def install(method, masked, model):
-    """Constrain the kernels of a model; returns a `SignFlips`."""
-    flips = SignFlips(method, masked, model)
-    model.make_train_function(force=True)
+    """Constrain the kernels of a model; returns a `SignFlips`.
+
+    A training function that was made before is made anew, unless it has
+    these constraints already.
+    """
+    flips = getattr(masked[0].kernel.constraint, "flips", None)
+    if flips is None or not flips.serves(method, model.optimizer):
+        flips = SignFlips(method, masked, model)
+        model.make_train_function(force=True)
+    flips.begin(method)
     return flips
 
 
@@ -72,6 +80,7 @@ class SignFlips:
         import tensorflow as tf
 
         self._method, self._masked = method, masked
+        self._optimizer = model.optimizer
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
         with model.distribute_strategy.scope():
@@ -81,6 +90,7 @@ class SignFlips:
                 if isinstance(constraint, _KeepSigns):
                     constraint = constraint.before
                 weight.kernel.constraint = _KeepSigns(
+                    self,
                     weight,
                     stream,
                     model.optimizer,
@@ -89,6 +99,16 @@ class SignFlips:
                     method.l1,
                     constraint,
                 )
+
+    def serves(self, method, optimizer):
+        """Whether the constraints are those of `method` as well."""
+        return self._optimizer is optimizer and self._method.l1 == method.l1
+
+    def begin(self, method):
+        """Read the signs off the weights as they are."""
+        self._method = method
+        for weight in self._masked:
+            weight.kernel.constraint.read_signs()
 
     def begin_epoch(self, epoch):
         """Set the temperature of the epoch."""
@@ -110,20 +130,24 @@ class _KeepSigns:
     """The constraint of one kernel: a function from weights to weights."""
 
     def __init__(
-        self, weight, stream, optimizer, state, temperature, l1, before
+        self, flips, weight, stream, optimizer, state, temperature, l1, before
     ):
         import tensorflow as tf
 
-        self.before = before
+        self.flips, self.before = flips, before
         self._weight, self._stream = weight, stream
         self._optimizer, self._state = optimizer, state
         self._temperature, self._l1 = temperature, l1
-        kernel = ops.convert_to_numpy(weight.kernel).reshape(-1)
+        self._size = weight.size
+        self._num_candidates = math.ceil(_CANDIDATES * weight.num_active)
         # What the active weights' signs are follows from the weights
         # whenever a step is complete, so it needs no saving.
-        self._positive = tf.Variable(kernel > 0, trainable=False)
-        self._size = kernel.size
-        self._num_candidates = math.ceil(_CANDIDATES * weight.num_active)
+        self._positive = tf.Variable(tf.fill([self._size], False))
+
+    def read_signs(self):
+        """Give every active weight the sign that it has."""
+        kernel = ops.convert_to_numpy(self._weight.kernel).reshape(-1)
+        self._positive.assign(kernel > 0)
 
     def __call__(self, kernel):
         import tensorflow as tf
@@ -149,9 +173,7 @@ class _KeepSigns:
         walked = tf.cast(weights, "float32") + self._walk(sign, key)
         flipped = mask & (walked * sign <= 0)
         grown, num_grown = self._draw(mask, flipped, key)
-        # Those that found no place, the last ones in memory, stay.
-        order = tf.cumsum(tf.cast(flipped, "int32"))
-        pruned = flipped & (order <= num_grown)
+        pruned = flipped & (num_grown > 0)
         started = grown | (flipped & ~pruned)
         mask = (mask | grown) & ~pruned
 
@@ -173,13 +195,12 @@ class _KeepSigns:
 
         leaf = optimizer_slots.leaf_of(self._optimizer, self._weight.kernel)
         rate = tf.cast(leaf.learning_rate, "float32")
-        uniform = _uniform(_hash(tf.range(self._size), key))
-        normal = math.sqrt(2) * tf.math.erfinv(2 * uniform - 1)
+        noise = _noise(_hash(tf.range(self._size), key))
         scale = tf.sqrt(2 * rate * self._temperature)
-        return scale * normal - rate * self._l1 * sign
+        return scale * noise - rate * self._l1 * sign
 
     def _draw(self, mask, flipped, key):
-        """As many free positions as weights flipped, where there are.
+        """As many free positions as weights flipped, or none.
 
         Candidates are drawn with replacement; the first ones that are free
         and have not come before are taken, so every set of free positions
@@ -200,7 +221,7 @@ class _KeepSigns:
         usable = ~tf.gather(mask, drawn) & (tf.gather(first, drawn) == order)
         rank = tf.cumsum(tf.cast(usable, "int32"))
         wanted = tf.reduce_sum(tf.cast(flipped, "int32"))
-        taken = usable & (rank <= wanted)
+        taken = usable & (rank <= wanted) & (rank[-1] >= wanted)
         grown = tf.tensor_scatter_nd_max(
             tf.zeros([self._size], "int32"),
             drawn[:, None],
@@ -254,6 +275,22 @@ def _hash(positions, key):
 
     positions = tf.cast(positions, "uint32")
     return _mix(_mix(positions * np.uint32(0x9E3779B1) + key) ^ key)
+
+
+def _noise(bits):
+    """Numbers of mean 0 and variance 1, normal but for the far tails.
+
+    The sum of the four bytes, scaled: of an exact normal number XLA would
+    compute the logarithm several times over, at each place of its use.
+    """
+    import tensorflow as tf
+
+    total = tf.zeros(bits.shape, "int32")
+    for shift in (0, 8, 16, 24):
+        byte = tf.bitwise.right_shift(bits, np.uint32(shift)) % np.uint32(256)
+        total += tf.cast(byte, "int32")
+    deviation = math.sqrt(4 * (256**2 - 1) / 12)
+    return (tf.cast(total, "float32") - 4 * 127.5) / deviation
 
 
 def _uniform(bits):

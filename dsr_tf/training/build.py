@@ -1,17 +1,14 @@
 """From an experiment to the Keras objects that run it."""
 
 import math
-import re
 
 import keras
 
 from dsr_tf import callbacks
-from dsr_tf import conversion
 from dsr_tf import data as datasets
 from dsr_tf import methods
 from dsr_tf.command_line import UsageError
 from dsr_tf.layers import masked_weights
-from dsr_tf.models import MODELS
 
 # Keras shows progress, and reallocates, between executions only; more
 # steps in one execution than this gain nothing.
@@ -44,33 +41,6 @@ def steps_per_epoch(experiment, data):
             f"{experiment.dataset}"
         )
     return steps
-
-
-def build_model(experiment, image_shape, num_classes):
-    """The network, dense or sparse, as the experiment says."""
-    model = MODELS[experiment.model](
-        input_shape=image_shape,
-        num_classes=num_classes,
-        batch_normalization=experiment.batch_normalization,
-        l1=experiment.l1,
-        l2=experiment.l2,
-    )
-    if experiment.method == "dense":
-        return model
-    return conversion.sparsify(
-        model,
-        experiment.sparsity,
-        distribution=experiment.distribution,
-        filters=_filters(experiment.keep_dense),
-        granularity=experiment.granularity,
-        seed=experiment.seed,
-    )
-
-
-def _filters(keep_dense):
-    if keep_dense is None:
-        return None
-    return lambda layer: not re.search(keep_dense, layer.name)
 
 
 def compile_model(model, experiment, steps_per_epoch):
@@ -106,6 +76,13 @@ def steps_per_execution(experiment, steps_per_epoch):
     common = steps_per_epoch
     for period in experiment.period.values.values():
         common = math.gcd(common, period)
+    if experiment.method == "gradual":
+        hyperparameters = experiment.pruning()
+        for steps in (
+            hyperparameters.begin_pruning_step,
+            hyperparameters.pruning_frequency,
+        ):
+            common = math.gcd(common, steps)
     if experiment.checkpoint_every_steps:
         common = math.gcd(common, experiment.checkpoint_every_steps)
     return max(
@@ -113,12 +90,15 @@ def steps_per_execution(experiment, steps_per_epoch):
     )
 
 
-def build_reallocation(experiment, model, listener=None):
-    """The callback that moves weights, None for a dense network."""
-    if experiment.method == "dense":
+def build_callback(experiment, model, steps_per_epoch, listener=None):
+    """The callback that moves or prunes weights, None if none does."""
+    if experiment.method == "gradual":
+        return callbacks.GradualPruning(experiment.pruning(), listener)
+    method = _build_method(experiment, model, steps_per_epoch)
+    if method is None:
         return None
     return callbacks.Reallocation(
-        _build_method(experiment, model),
+        method,
         experiment.period,
         stop_epoch=experiment.stop_epoch,
         seed=experiment.seed,
@@ -126,15 +106,32 @@ def build_reallocation(experiment, model, listener=None):
     )
 
 
-def _build_method(experiment, model):
-    if experiment.method == "static":
-        return methods.Static()
-    if experiment.method == "set":
+def _build_method(experiment, model, steps_per_epoch):
+    def end_step(default_epoch):
+        epoch = experiment.fraction_end_epoch or default_epoch
+        return max(1, round(epoch * steps_per_epoch))
+
+    def set_fraction():
         # The authors' fractions for WRN-28-2: the K of DSR over the budget.
         num_active = sum(w.num_active for w in masked_weights(model))
-        return methods.SET(experiment.num_reallocated / num_active)
-    return methods.DSR(
-        num_reallocated=experiment.num_reallocated,
-        tolerance=experiment.tolerance,
-        initial_threshold=experiment.initial_threshold,
-    )
+        return experiment.num_reallocated / num_active
+
+    epochs = experiment.epochs
+    makers = {
+        "static": methods.Static,
+        "set": lambda: methods.SET(experiment.fraction or set_fraction()),
+        "deep_r": lambda: methods.DeepR(experiment.temperature.values),
+        "rigl": lambda: methods.RigL(
+            experiment.fraction or 0.3, end_step(3 / 4 * epochs)
+        ),
+        "snfs": lambda: methods.SNFS(
+            experiment.fraction or 0.5, end_step(epochs)
+        ),
+        "dsr": lambda: methods.DSR(
+            num_reallocated=experiment.num_reallocated,
+            tolerance=experiment.tolerance,
+            initial_threshold=experiment.initial_threshold,
+        ),
+    }
+    make = makers.get(experiment.method)
+    return make() if make else None

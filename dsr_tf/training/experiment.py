@@ -3,6 +3,7 @@
 import dataclasses
 import re
 
+from dsr_tf import distribution
 from dsr_tf import granularity
 from dsr_tf.command_line import Named
 from dsr_tf.command_line import Number
@@ -11,10 +12,23 @@ from dsr_tf.command_line import UsageError
 from dsr_tf.command_line import Whole
 from dsr_tf.command_line import define
 from dsr_tf.draws import MAX_SEED
+from dsr_tf.pruning import PruningHyperparameters
 from dsr_tf.schedule import Schedule
 
-DISTRIBUTIONS = ("uniform", "er", "erk")
-METHODS = ("dense", "static", "set", "dsr")
+# From all weights, over few but free to move, to fewer and fewer.
+METHODS = (
+    "dense",
+    "thin",
+    "hashed",
+    "static",
+    "set",
+    "deep_r",
+    "rigl",
+    "snfs",
+    "dsr",
+    "gradual",
+)
+INITIAL_WEIGHTS = ("new", "original")
 STRATEGIES = ("default", "mirrored")
 PRECISIONS = ("float32", "bfloat16", "float16")
 
@@ -51,12 +65,32 @@ class Experiment:
         "'digits' (embedded), or a TensorFlow Datasets name such as 'mnist'.",
     )
     data_dir: str = _flag(None, "Folder of TensorFlow Datasets.")
-    method: str = _flag("dsr", "How weights move.", METHODS)
+    width: float = _flag(
+        1.0,
+        "Multiplies the units of every layer but the last.",
+        Number(above=True),
+    )
+    method: str = _flag(
+        "dsr",
+        "How weights are saved: not at all (dense), by fewer units (thin) or "
+        "tied weights (hashed), by fixed (static) or moving masks, or by "
+        "pruning as training goes on (gradual).",
+        METHODS,
+    )
     sparsity: float = _flag(
         0.9, "Share of inactive weights in masked kernels.", Number(0, 1)
     )
     distribution: str = _flag(
-        "uniform", "How the budget is shared at the start.", DISTRIBUTIONS
+        "uniform",
+        "How the budget is shared at the start: uniform, er, erk, or "
+        "REGEX:SPARSITY,... for some kernels by path.",
+        Named(distribution.parse),
+    )
+    parameter_budget: int = _flag(
+        None,
+        "thin: most parameters of the network; not given: as many as are "
+        "active in the sparse network of that sparsity.",
+        Whole(1),
     )
     granularity: str = _flag(
         "element",
@@ -67,6 +101,18 @@ class Experiment:
         None,
         "Regular expression; layers with such a name stay dense.",
         Named(re.compile),
+    )
+    initial_checkpoint: str = _flag(
+        None, "Run or .keras file whose trained weights to start from."
+    )
+    copy_masks_from: str = _flag(
+        None, "Run or .keras file whose masks to start from."
+    )
+    initial_weights: str = _flag(
+        "new",
+        "With --copy_masks_from: newly drawn weights, or those that the run "
+        "began with.",
+        INITIAL_WEIGHTS,
     )
     epochs: int = _flag(100, "Passes over the training set.", Whole(1))
     batch_size: int = _flag(100, "Images a step, over all replicas.", Whole(1))
@@ -83,9 +129,32 @@ class Experiment:
     )
     num_reallocated: int = _flag(
         600,
-        "K, weights to move in a reallocation. SET moves the fraction K / "
-        "active weights of each kernel.",
+        "K, weights that DSR moves in a reallocation. Without --fraction, "
+        "SET moves the fraction K / active weights of each kernel.",
         Whole(1),
+    )
+    fraction: float = _flag(
+        None,
+        "SET, RigL, SNFS: share of each kernel's active weights to move (at "
+        "the start); not given: K / active weights, 0.3, 0.5.",
+        Number(0, 1, above=True),
+    )
+    fraction_end_epoch: int = _flag(
+        None,
+        "RigL, SNFS: epoch at which the fraction has fallen to 0; not given: "
+        "after three quarters, at the end.",
+        Whole(1),
+    )
+    temperature: Schedule = _flag(
+        Schedule({0: 1e-5, 25: 1e-8, 50: 1e-12, 75: 1e-15}),
+        "DeepR: T, strength of the noise, or a schedule EPOCH:T,...",
+        Steps(),
+    )
+    pruning_hparams: str = _flag(
+        "",
+        "gradual: hyperparameters of tf.contrib.model_pruning, NAME=VALUE,"
+        "...; the target_sparsity is --sparsity if they name none.",
+        Named(PruningHyperparameters.parse),
     )
     tolerance: float = _flag(
         0.1, "delta, fraction of K that is near enough.", Number(0, 1)
@@ -143,6 +212,19 @@ class Experiment:
                 "flag --nesterov=true needs a momentum above 0: give "
                 "--nonesterov with --momentum=0"
             )
+        for name in ("initial_checkpoint", "copy_masks_from"):
+            value = getattr(self, name)
+            if value and "{" in value:
+                raise UsageError(
+                    f"flag --{name}={value}: names a run of dsr_tf.compare; "
+                    "give the folder of a run"
+                )
+        if self.copy_masks_from and self.method in ("dense", "thin", "hashed"):
+            raise UsageError(
+                f"flag --copy_masks_from={self.copy_masks_from}: needs a "
+                f"--method with masks, not {self.method}"
+            )
+        self._check_pruning()
         if self.strategy == "mirrored":
             if self.jit_compile:
                 raise UsageError(
@@ -156,13 +238,31 @@ class Experiment:
                     "one step at a time"
                 )
 
+    def _check_pruning(self):
+        try:
+            self.pruning()
+        except ValueError as error:
+            raise UsageError(
+                f"flag --pruning_hparams={self.pruning_hparams}: {error}"
+            ) from error
+
+    def pruning(self):
+        """The `PruningHyperparameters`, `schedule_scale` worked in."""
+        hyperparameters = PruningHyperparameters.parse(
+            self.pruning_hparams, target_sparsity=self.sparsity
+        )
+        return hyperparameters.scaled(self.schedule_scale)
+
     def scaled(self):
         """The experiment with `schedule_scale` worked into it."""
         scale = self.schedule_scale
-        stop = self.stop_epoch
+        stop, end = self.stop_epoch, self.fraction_end_epoch
         return dataclasses.replace(
             self,
             schedule_scale=1.0,
+            pruning_hparams=str(self.pruning()),
+            fraction_end_epoch=None if end is None else round(end * scale),
+            temperature=self.temperature.scaled(scale),
             epochs=max(1, round(self.epochs * scale)),
             learning_rate=self.learning_rate.scaled(scale),
             period=self.period.scaled(scale),
@@ -182,13 +282,35 @@ class Experiment:
         Args:
             other: `to_dict` of the run that wrote the checkpoint.
         """
-        for name, value in self.to_dict().items():
-            if name not in _FREE_TO_CHANGE and value != other.get(name):
-                raise UsageError(
-                    f"flag --{name}={value}: the run in --output_dir="
-                    f"{self.output_dir} was started with --{name}="
-                    f"{other.get(name)}, which --resume must repeat"
-                )
+        found = differing(self.to_dict(), other)
+        if found:
+            name, value, started_with = found
+            raise UsageError(
+                f"flag --{name}={value}: the run in --output_dir="
+                f"{self.output_dir} was started with --{name}="
+                f"{started_with}, which --resume must repeat"
+            )
+
+
+def differing(settings, other, free=_FREE_TO_CHANGE):
+    """The first setting of a run that differs from that of another.
+
+    Args:
+        settings, other: Dicts as `Experiment.to_dict` returns.
+        free: Names of settings that may differ.
+
+    Returns:
+        Name and both values, or None.
+    """
+    for name, value in settings.items():
+        if name not in free and value != other.get(name):
+            return name, value, other.get(name)
+    return None
+
+
+def names():
+    """The names of all flags of a run."""
+    return [field.name for field in dataclasses.fields(Experiment)]
 
 
 def define_flags(flag_values):

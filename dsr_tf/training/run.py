@@ -15,6 +15,7 @@ from dsr_tf.command_line import UsageError
 from dsr_tf.summary import sparsity_summary
 from dsr_tf.training import build
 from dsr_tf.training import checkpoint
+from dsr_tf.training import networks
 from dsr_tf.training.logs import MetricsLog
 from dsr_tf.training.logs import Table
 from dsr_tf.training.logs import reallocation_row
@@ -74,7 +75,7 @@ class Run:
             keras.config.set_dtype_policy(f"mixed_{experiment.mixed_precision}")
         try:
             with _scope(experiment.strategy):
-                self.model = build.build_model(
+                self.model = networks.build_model(
                     experiment, self.data.image_shape, self.data.num_classes
                 )
                 build.compile_model(
@@ -82,8 +83,11 @@ class Run:
                 )
                 if self._newest is not None:
                     checkpoint.restore(self._newest, self.model)
-            self.reallocation = build.build_reallocation(
-                experiment, self.model, self._log_reallocation
+            self.reallocation = build.build_callback(
+                experiment,
+                self.model,
+                self.steps_per_epoch,
+                self._log_reallocation,
             )
             if self.reallocation is not None:
                 self.reallocation.check(self.model)

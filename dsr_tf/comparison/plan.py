@@ -1,0 +1,154 @@
+"""Which runs a comparison is made of, and where each of them is kept."""
+
+import dataclasses
+import json
+import os
+import re
+
+from absl import flags
+
+from dsr_tf import command_line
+from dsr_tf.command_line import UsageError
+from dsr_tf.training import experiment as experiments
+
+_REFERENCE = re.compile(r"\{(\w+)\}")
+# Flags that a flagfile may fill with the name of another.
+_REFERRING = ("initial_checkpoint", "copy_masks_from")
+
+
+@dataclasses.dataclass(frozen=True)
+class PlannedRun:
+    """One run of `dsr_tf.train`.
+
+    Attributes:
+        name: Name of its flagfile, without folder and ending.
+        method: The method that the flagfile sets.
+        density: Share of active weights; None where it has no meaning.
+        seed: The seed.
+        folder: Where the run is kept.
+        arguments: Flags for `dsr_tf.train`.
+        needs: Folders of the runs that must be finished before.
+        settings: What `summary.json` will hold as settings.
+    """
+
+    name: str
+    method: str
+    density: float | None
+    seed: int
+    folder: str
+    arguments: list
+    needs: list
+    settings: dict
+
+    def __str__(self):
+        density = "" if self.density is None else f", density {self.density:g}"
+        return f"{self.name}{density}, seed {self.seed}"
+
+    def summary(self):
+        """The results as a dict; None if the run is not finished.
+
+        Raises:
+            UsageError: if another run is kept in the folder.
+        """
+        try:
+            with open(os.path.join(self.folder, "summary.json")) as file:
+                summary = json.load(file)
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise UsageError(
+                f"{self.folder}/summary.json cannot be read ({error}); remove "
+                "the folder to run it again"
+            ) from error
+        differing = experiments.differing(self.settings, summary["settings"])
+        if differing:
+            name, wanted, found = differing
+            raise UsageError(
+                f"flag --output_dir: {self.folder} holds a run with --{name}="
+                f"{found}, where this comparison wants {wanted}; give another "
+                "folder, or remove that one"
+            )
+        return summary
+
+
+def plan(flagfiles, seeds, densities, folder, common):
+    """All runs of a comparison, in the order to run them.
+
+    Args:
+        flagfiles: Paths of flagfiles for `dsr_tf.train`.
+        seeds: List of integers.
+        densities: List of numbers in (0, 1].
+        folder: Folder of the comparison.
+        common: Flags for every run, as on a command line.
+
+    Returns:
+        List of `PlannedRun`; a dense network has one for each seed, all
+        others one for each seed and density.
+
+    Raises:
+        UsageError: if a flagfile is not valid or refers to one that does
+            not come before it.
+    """
+    runs, names = [], []
+    for path in flagfiles:
+        name = os.path.splitext(os.path.basename(path))[0]
+        if name in names:
+            raise UsageError(
+                f"flag --flagfiles: {name} is there twice; the files' names "
+                "must differ"
+            )
+        method = _parse([f"--flagfile={path}", *common])["method"].value
+        for density in [None] if method == "dense" else densities:
+            runs += [
+                _planned(path, name, names, density, seed, folder, common)
+                for seed in seeds
+            ]
+        names.append(name)
+    return runs
+
+
+def _planned(path, name, earlier, density, seed, folder, common):
+    def folder_of(other, other_density):
+        part = "" if other_density is None else f"-{other_density:g}"
+        return os.path.join(folder, f"{other}{part}-seed{seed}")
+
+    own = folder_of(name, density)
+    arguments = [f"--flagfile={path}", *common, f"--seed={seed}"]
+    if density is not None:
+        # Decimal fractions such as 1 - 0.02 are not what they look like.
+        arguments.append(f"--sparsity={round(1 - density, 12)}")
+    flag_values = _parse(arguments)
+    needs = []
+    for flag in _REFERRING:
+        value = flag_values[flag].value or ""
+        match = _REFERENCE.fullmatch(value)
+        if not match:
+            continue
+        other = match[1]
+        if other not in earlier:
+            raise UsageError(
+                f"flag --flagfiles: {name} starts from {value}, so a file "
+                f"{other}.flags must come before it"
+            )
+        is_dense = other == "dense"
+        needs.append(folder_of(other, None if is_dense else density))
+        arguments.append(f"--{flag}={needs[-1]}")
+    arguments.append(f"--output_dir={own}")
+    experiment = experiments.from_flags(_parse(arguments))
+    return PlannedRun(
+        name=name,
+        method=experiment.method,
+        density=density,
+        seed=seed,
+        folder=own,
+        arguments=[*arguments, "--resume"],
+        needs=needs,
+        settings=experiment.to_dict(),
+    )
+
+
+def _parse(arguments):
+    flag_values = flags.FlagValues()
+    experiments.define_flags(flag_values)
+    command_line.parse_flags(flag_values, "dsr_tf.train", arguments)
+    return flag_values

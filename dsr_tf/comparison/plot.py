@@ -1,0 +1,103 @@
+"""A comparison as a picture: test accuracy over parameters."""
+
+import math
+
+_MARKERS = "osD^v<>Xp*P"
+_TICKS = (10, 30, 50, 70, 80, 90, 95, 97, 98, 99, 99.5, 99.8)
+
+
+def write_plot(rows, path, title):
+    """Draw the rows of a comparison.
+
+    Accuracy is on a scale on which half the errors are always the same
+    way up, since 98 and 99 % differ as much as 80 and 90 %.
+
+    Args:
+        rows: List of `Row`.
+        path: File to write; its ending says the format.
+        title: Text above the picture.
+    """
+    # Not `pyplot`, which needs to know of a screen.
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FixedLocator
+    from matplotlib.ticker import NullLocator
+    from matplotlib.ticker import StrMethodFormatter
+
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    axes.set_xscale("log")
+    axes.set_yscale("function", functions=(_stretch, _squeeze))
+    lowest, highest = _range(rows)
+    for row in rows:
+        if row.density is None:
+            axes.axhline(100 * row.accuracy, color="0.5", linestyle="--")
+            axes.annotate(
+                f"{row.name} ({row.num_parameters:,.0f})",
+                (0.99, 100 * row.accuracy),
+                xycoords=("axes fraction", "data"),
+                xytext=(0, 3),
+                textcoords="offset points",
+                ha="right",
+                color="0.35",
+            )
+    names = list(dict.fromkeys(r.name for r in rows if r.density is not None))
+    for i, name in enumerate(names):
+        line = sorted(
+            (row for row in rows if row.name == name),
+            key=lambda row: row.num_parameters,
+        )
+        axes.errorbar(
+            [row.num_parameters for row in line],
+            [100 * row.accuracy for row in line],
+            [100 * (row.deviation or 0) for row in line],
+            label=name,
+            marker=_MARKERS[i % len(_MARKERS)],
+            capsize=3,
+            markersize=6,
+            linewidth=1.2,
+            color=f"C{i % 10}",
+        )
+    axes.set_ylim(lowest, highest)
+    axes.yaxis.set_major_locator(
+        FixedLocator([t for t in _TICKS if lowest <= t <= highest])
+    )
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    counts = sorted({round(r.num_parameters) for r in rows if r.density})
+    axes.xaxis.set_major_locator(FixedLocator(_apart(counts)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.set_xlabel("active parameters")
+    axes.set_ylabel("test accuracy, %")
+    axes.set_title(title)
+    axes.grid(color="0.9")
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    figure.savefig(path, dpi=150)
+
+
+def _stretch(accuracy):
+    import numpy as np
+
+    return -np.log10(np.maximum(100.5 - np.asarray(accuracy, float), 1e-3))
+
+
+def _squeeze(stretched):
+    import numpy as np
+
+    return 100.5 - 10.0 ** -np.asarray(stretched, float)
+
+
+def _range(rows):
+    """The accuracies to show, in percent, with room for deviations."""
+    low = min(r.accuracy - (r.deviation or 0) for r in rows)
+    high = max(r.accuracy + (r.deviation or 0) for r in rows)
+    return max(0, math.floor(100 * low - 2)), min(100, 100 * high + 0.3)
+
+
+def _apart(counts):
+    """Those of the sorted counts that do not stand too near for a label."""
+    chosen = []
+    for count in counts:
+        if not chosen or count > 1.15 * chosen[-1]:
+            chosen.append(count)
+    return chosen

@@ -1,0 +1,93 @@
+"""A comparison as text: for the terminal, as CSV and as Markdown."""
+
+import csv
+import dataclasses
+
+from rich import box
+from rich.table import Table
+
+_COLUMNS = (
+    "density",
+    "method",
+    "accuracy %",
+    "to dense",
+    "parameters",
+    "of kernels",
+    "of all",
+    "time",
+)
+_CAPTION = (
+    "Test accuracy after the last epoch, mean ± standard deviation over "
+    "{seeds} seeds; parameters that are active, their share of the masked "
+    "kernels and of all; time of an epoch, relative to dense"
+)
+
+
+def rich_table(rows, title):
+    """The rows as a `rich` table, a section for each density."""
+    counts = sorted({row.num_seeds for row in rows})
+    table = Table(
+        title=title,
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        caption=_CAPTION.format(seeds=" or ".join(map(str, counts))),
+    )
+    for column in _COLUMNS:
+        is_text = column in ("density", "method")
+        table.add_column(
+            column, justify="left" if is_text else "right", no_wrap=True
+        )
+    last = None
+    for row in _by_density(rows):
+        if last is not None and row.density != last.density:
+            table.add_section()
+        table.add_row(*_cells(row))
+        last = row
+    return table
+
+
+def markdown(rows):
+    """The rows as a Markdown table, a string."""
+    lines = [
+        "| " + " | ".join(_COLUMNS) + " |",
+        "|" + "---|" * len(_COLUMNS),
+    ]
+    for row in _by_density(rows):
+        lines.append("| " + " | ".join(_cells(row)) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def write_csv(rows, path):
+    """The rows as a CSV file, numbers in full."""
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        fields = [field.name for field in dataclasses.fields(rows[0])]
+        writer.writerow(fields)
+        for row in _by_density(rows):
+            values = dataclasses.astuple(row)
+            writer.writerow(["" if v is None else v for v in values])
+
+
+def _by_density(rows):
+    """The dense network first, then falling densities; else as they are."""
+    return sorted(rows, key=lambda row: -(row.density or 2))
+
+
+def _cells(row):
+    accuracy = f"{100 * row.accuracy:.2f}"
+    if row.deviation is not None:
+        accuracy += f" ± {100 * row.deviation:.2f}"
+
+    def optional(value, form):
+        return "–" if value is None else format(value, form)
+
+    return (
+        "1" if row.density is None else f"{row.density:g}",
+        row.name,
+        accuracy,
+        "–" if row.difference is None else f"{100 * row.difference:+.2f}",
+        f"{row.num_parameters:,.0f}",
+        optional(row.mask_density, ".4f"),
+        optional(row.model_density, ".4f"),
+        optional(row.epoch_ratio, ".2f"),
+    )

@@ -1,0 +1,45 @@
+"""Which groups of a kernel stay when it is pruned by magnitude.
+
+A rule sees the scores of all groups of a kernel, an array `(num_groups,)`,
+and which of them are active, and answers with the new mask of that shape.
+Inactive groups stay inactive: their weights are stored as 0.
+"""
+
+import numpy as np
+
+from dsr_tf import distribution
+from dsr_tf.reallocation import grow
+
+
+def largest(scores, active, sparsity):
+    """The `(1 - sparsity) * num_groups` largest; ties go to the first."""
+    kept = distribution.num_active(scores.size, sparsity)
+    mask = np.zeros(scores.shape, "bool")
+    mask[grow.largest(np.where(active, scores, -1), kept)] = True
+    return mask & active
+
+
+def above_smoothed_threshold(scores, active, sparsity, threshold, decay):
+    """Those at or above a threshold that lags behind (tf.contrib).
+
+    The threshold that would keep as many as `largest` is averaged with the
+    last one, of weight `decay`. The largest group stays in any case.
+
+    Returns:
+        The mask, and the new threshold.
+    """
+    kept = distribution.num_active(scores.size, sparsity)
+    exact = np.partition(scores, scores.size - kept)[scores.size - kept]
+    threshold = np.float32((1 - decay) * exact + decay * threshold)
+    mask = active & (scores >= threshold)
+    if not mask.any():
+        mask[np.argmax(np.where(active, scores, -1))] = True
+    return mask, threshold
+
+
+def pool(groups, pooling):
+    """One score for each row of `(num_groups, group_size)` weights."""
+    magnitudes = np.abs(groups.astype("float32"))
+    if pooling == "MAX":
+        return magnitudes.max(axis=1)
+    return magnitudes.mean(axis=1)

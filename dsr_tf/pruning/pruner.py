@@ -1,0 +1,139 @@
+"""One pruning of a model: masks shrink, everything else follows."""
+
+import numpy as np
+from keras import ops
+
+from dsr_tf import granularity
+from dsr_tf.layers import masked_weights
+from dsr_tf.pruning import magnitude
+from dsr_tf.reallocation import optimizer_slots
+from dsr_tf.reallocation.reallocator import Record
+from dsr_tf.reallocation.state import LAYER_COUNT
+from dsr_tf.reallocation.state import ReallocationState
+
+
+class Pruner:
+    """Prunes the masked kernels of a model by magnitude.
+
+    Args:
+        model: A built Keras model with masked layers.
+        hyperparameters: `PruningHyperparameters`.
+
+    Raises:
+        ValueError: if the model has no masked layers, or blocks do not
+            divide a kernel or meet masks that are coarser than weights.
+    """
+
+    def __init__(self, model, hyperparameters):
+        self.masked = masked_weights(model)
+        if not self.masked:
+            raise ValueError(
+                f"Model '{model.name}' has no masked layers. Use "
+                "`dsr_tf.sparsify(model, 0.0)` to prune a dense model from."
+            )
+        self.hyperparameters = hyperparameters
+        self._groupings = [self._grouping(weight) for weight in self.masked]
+        for weight in self.masked:
+            hyperparameters.sparsity_of(weight.path, 0)
+
+    def check(self, optimizer):
+        """Refuse an optimizer that does not leave inactive weights at 0.
+
+        Raises:
+            ValueError: if `optimizer` is such a one.
+        """
+        optimizer_slots.check_optimizer(
+            optimizer, [weight.kernel for weight in self.masked]
+        )
+
+    def read_state(self):
+        return ReallocationState.read(self.masked)
+
+    def step(self, optimizer, step):
+        """Prune to the sparsity of the schedule; returns a `Record`.
+
+        Args:
+            optimizer: The optimizer whose slots belong to the weights.
+            step: Number of updates so far.
+        """
+        pruned = {
+            weight.path: self._prune(weight, grouping, optimizer, step)
+            for weight, grouping in zip(self.masked, self._groupings)
+        }
+        state = self.read_state()
+        state.num_reallocations += 1
+        state.last_step = step
+        state.write(self.masked)
+        return Record(
+            step=step,
+            threshold=None,
+            pruned=pruned,
+            grown={weight.path: 0 for weight in self.masked},
+            active={weight.path: weight.num_active for weight in self.masked},
+            carry=0,
+        )
+
+    def _grouping(self, weight):
+        """What is pruned as one: blocks where wanted, else the mask's."""
+        height = self.hyperparameters.block_height
+        width = self.hyperparameters.block_width
+        shape = tuple(weight.kernel.shape)
+        if height * width == 1 or len(shape) != 2:
+            return weight.grouping
+        if weight.group_size != 1:
+            raise ValueError(
+                f"`block_height` and `block_width` of {height} and {width} "
+                "need masks of granularity 'element'. Received: granularity="
+                f"{weight.layer.granularity.name!r} for {weight.path}"
+            )
+        return granularity.get(f"block:{height}x{width}").grouping(shape)
+
+    def _prune(self, weight, grouping, optimizer, step):
+        """Prune one kernel; returns the number of weights pruned."""
+        settings = self.hyperparameters
+        groups = grouping.groups(ops.convert_to_numpy(weight.kernel).copy())
+        mask = ops.convert_to_numpy(weight.mask)
+        if grouping is weight.grouping:
+            active = mask.reshape(-1)
+        else:
+            active = grouping.groups(mask).any(axis=1)
+        scores = magnitude.pool(groups, settings.block_pooling_function)
+        sparsity = settings.sparsity_of(weight.path, step)
+        if settings.threshold_decay:
+            kept, threshold = magnitude.above_smoothed_threshold(
+                scores,
+                active,
+                sparsity,
+                _read_threshold(weight),
+                settings.threshold_decay,
+            )
+            _write_threshold(weight, threshold)
+        else:
+            kept = magnitude.largest(scores, active, sparsity)
+
+        before = weight.num_active
+        if grouping is not weight.grouping:
+            spread = np.repeat(kept[:, None], grouping.group_size, axis=1)
+            weight.mask.assign(mask & grouping.ungroup(spread))
+        else:
+            weight.mask.assign(kept.reshape(weight.mask.shape))
+        groups[~kept] = 0
+        weight.kernel.assign(grouping.ungroup(groups))
+        for slot, fresh in optimizer_slots.slots(optimizer, weight.kernel):
+            values = grouping.groups(ops.convert_to_numpy(slot).copy())
+            values[~kept] = fresh
+            slot.assign(grouping.ungroup(values))
+        return before - weight.num_active
+
+
+def _read_threshold(weight):
+    """The layer's threshold: a float32 kept in an integer of its state."""
+    state = ops.convert_to_numpy(weight.layer.reallocation_state)
+    return state[LAYER_COUNT : LAYER_COUNT + 1].astype("int32").view("float32")
+
+
+def _write_threshold(weight, threshold):
+    variable = weight.layer.reallocation_state
+    values = ops.convert_to_numpy(variable).copy()
+    values[LAYER_COUNT] = int(np.float32(threshold).view("int32"))
+    variable.assign(values)
