@@ -31,8 +31,8 @@ class PruningHyperparameters:
         sparsity_function_end_step: Update at which it reaches s_f.
         sparsity_function_exponent: Power of the fall; 3 in the paper.
         weight_sparsity_map: Dict `{regular expression: target}`, or a list
-            of strings `"expression:target"`, for kernels whose path begins
-            with a match; their sparsity is in proportion to the others'.
+            of strings `"expression:target"`, for kernels whose path it is
+            found in; their sparsity is in proportion to the others'.
         threshold_decay: Part of the last threshold in the new one, [0, 1).
             Above 0, more weights stay than the sparsity says until the
             threshold has caught up.
@@ -186,7 +186,7 @@ class PruningHyperparameters:
         targets = [
             target
             for pattern, target in self.weight_sparsity_map.items()
-            if re.match(pattern, path)
+            if re.search(pattern, path)
         ]
         if len(targets) > 1:
             raise ValueError(

@@ -129,7 +129,7 @@ class Pruner:
 def _read_threshold(weight):
     """The layer's threshold: a float32 kept in an integer of its state."""
     state = ops.convert_to_numpy(weight.layer.reallocation_state)
-    return state[LAYER_COUNT : LAYER_COUNT + 1].astype("int32").view("float32")
+    return state[LAYER_COUNT].astype("int32").view("float32")
 
 
 def _write_threshold(weight, threshold):
