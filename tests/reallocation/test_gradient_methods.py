@@ -1,0 +1,269 @@
+"""RigL and SNFS: what they choose, and the gradients that they read."""
+
+import keras
+import numpy as np
+import pytest
+
+from dsr_tf import layers
+from dsr_tf import methods
+from dsr_tf.callbacks import Reallocation
+from dsr_tf.reallocation import grow
+from dsr_tf.reallocation import redistribute
+from dsr_tf.reallocation.method import KernelView
+from dsr_tf.reallocation.state import ReallocationState
+from tests.conftest import assert_same
+from tests.conftest import assert_zero_outside_masks
+from tests.conftest import make_model
+from tests.conftest import snapshot
+from tests.conftest import values
+
+
+def sgd(momentum=0.9):
+    return keras.optimizers.SGD(0.1, momentum=momentum)
+
+
+def test_the_fraction_falls_along_a_cosine():
+    method = methods.RigL(0.4, end_step=100)
+    assert method.fraction_at(0) == pytest.approx(0.4)
+    assert method.fraction_at(50) == pytest.approx(0.2)
+    assert method.fraction_at(75) == pytest.approx(0.2 * (1 - 0.5**0.5))
+    assert method.fraction_at(100) == method.fraction_at(500) == 0
+    assert not method.is_over(99) and method.is_over(100)
+    assert methods.RigL(0.4).fraction_at(10**9) == 0.4
+
+
+def test_rigl_on_one_kernel():
+    """Half of four weights at step 0, a quarter of them half way."""
+    scores = np.array([0.4, 0.1, 0.3, 0.2], "float32")
+    gradients = np.array([1, 5, 0, 7, 2], "float32")
+    view = KernelView(scores, 5, 1, 0, None, gradients)
+    method, state = methods.RigL(0.5, end_step=100), ReallocationState()
+    assert method.prune([view], state, 0)[0].tolist() == [0, 1, 0, 1]
+    assert method.prune([view], state, 50)[0].tolist() == [0, 1, 0, 0]
+    assert method.prune([view], state, 100)[0].tolist() == [0, 0, 0, 0]
+    assert sorted(method.grow(view, 2, None)) == [1, 3]
+
+
+def test_growth_takes_the_first_of_equals():
+    scores = np.array([2, 1, 2, 3, 2], "float32")
+    assert sorted(grow.largest(scores, 3)) == [0, 2, 3]
+    assert grow.largest(scores, 0).size == 0
+    assert sorted(grow.largest(scores, 5)) == [0, 1, 2, 3, 4]
+
+
+def test_snfs_shares_by_mean_momentum():
+    """Means 1 and 3 of different numbers of weights: a quarter, the rest."""
+    momenta = [np.array([0.5, 1.5, 1.0]), np.array([3.0])]
+    assert redistribute.by_momentum(8, momenta, [9, 9], [1, 1]) == [2, 6]
+    assert redistribute.by_momentum(8, momenta, [9, 4], [1, 1]) == [4, 4]
+    nothing = [np.zeros(3), np.zeros(2)]
+    assert sum(redistribute.by_momentum(6, nothing, [3, 9], [1, 1])) == 6
+
+
+@pytest.mark.parametrize("kind", [methods.RigL, methods.SNFS])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"fraction": 0},
+        {"fraction": 1},
+        {"fraction": "0.3"},
+        {"end_step": 0},
+        {"end_step": 2.5},
+    ],
+)
+def test_bad_arguments(kind, arguments):
+    (name,) = arguments
+    with pytest.raises(ValueError, match=f"`{name}` must.*Received: {name}="):
+        kind(**arguments)
+
+
+def gradient_of_inactive(model, x, y):
+    """The gradient of the loss for every weight, by a tape of its own."""
+    import tensorflow as tf
+
+    weights = layers.masked_weights(model)
+    kernels = [tf.Variable(values(w.kernel)) for w in weights]
+    with tf.GradientTape() as tape:
+        hidden = tf.nn.relu(x @ kernels[0] + values(weights[0].layer.bias))
+        logits = hidden @ kernels[1] + values(weights[1].layer.bias)
+        loss = tf.reduce_mean(
+            keras.losses.sparse_categorical_crossentropy(
+                y, logits, from_logits=True
+            )
+        )
+    return [g.numpy() for g in tape.gradient(loss, kernels)]
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        lambda: sgd(0.0),
+        sgd,
+        lambda: keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True),
+        lambda: keras.optimizers.Adam(0.01),
+        lambda: keras.optimizers.RMSprop(0.01),
+        lambda: keras.optimizers.Adagrad(0.01),
+    ],
+)
+@pytest.mark.parametrize("steps_per_execution", [1, 5])
+def test_rigl_grows_where_the_gradient_is_largest(
+    data, optimizer, steps_per_execution
+):
+    """The gradient is that of the step before, on its batch: the 10th."""
+    x, y = data
+    model = make_model(optimizer(), steps_per_execution=steps_per_execution)
+    records = []
+    callback = Reallocation(
+        methods.RigL(0.2), period=10, seed=0, listener=records.append
+    )
+    # Nine steps without, to know the weights at which the tenth is made.
+    twin = make_model(optimizer())
+    twin.fit(x[:72], y[:72], batch_size=8, shuffle=False, verbose=0)
+    expected = gradient_of_inactive(twin, x[72:80], y[72:80])
+
+    masks = [values(w.mask) for w in layers.masked_weights(model)]
+    model.fit(
+        x[:120],
+        y[:120],
+        batch_size=8,
+        shuffle=False,
+        verbose=0,
+        callbacks=[callback],
+    )
+    assert [r.step for r in records] == [10]
+    for weight, before, gradient in zip(
+        layers.masked_weights(model), masks, expected
+    ):
+        mask = values(weight.mask)
+        grown = mask & ~before
+        free = np.abs(np.where(before, -1, gradient))
+        free[before] = -1
+        assert grown.sum() == records[0].grown[weight.path] > 0
+        assert free[grown].min() >= 0.999 * np.sort(free[~grown])[-1]
+    assert_zero_outside_masks(model)
+
+
+@pytest.mark.parametrize("kind", [methods.RigL, methods.SNFS])
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_inactive_weights_do_not_act(data, kind, jit_compile):
+    """With nothing to move, training is that with fixed masks."""
+
+    def train(method):
+        model = make_model(sgd(), jit_compile=jit_compile)
+        callback = Reallocation(method, period=10, seed=0)
+        losses = model.fit(
+            *data,
+            batch_size=8,
+            epochs=2,
+            verbose=0,
+            shuffle=False,
+            callbacks=[callback],
+        ).history["loss"]
+        assert_zero_outside_masks(model)
+        return losses, [values(v) for v in model.trainable_variables]
+
+    tiny = 1e-9  # Rounds to no weight at all.
+    losses, weights = train(kind(tiny))
+    fixed_losses, fixed_weights = train(methods.Static())
+    np.testing.assert_allclose(losses, fixed_losses, rtol=1e-6)
+    for a, b in zip(weights, fixed_weights):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", [methods.RigL, methods.SNFS])
+def test_slots_afterwards(data, kind):
+    """RigL leaves no trace of gradients; SNFS keeps those it leads by."""
+    model, steps = make_model(sgd()), []
+    callback = Reallocation(
+        kind(0.3), period=10, seed=0, listener=lambda r: steps.append(slots())
+    )
+
+    def slots():
+        found = []
+        for weight in layers.masked_weights(model):
+            slot = next(
+                v
+                for v in model.optimizer.variables
+                if tuple(v.shape) == tuple(weight.kernel.shape)
+            )
+            found.append((values(weight.mask), values(slot)))
+        return found
+
+    model.fit(*data, batch_size=8, verbose=0, callbacks=[callback])
+    for mask, slot in steps[0]:
+        assert slot[~mask].any() == (kind is methods.SNFS)
+
+
+def test_snfs_needs_a_momentum(data):
+    model = make_model("sgd")
+    callback = Reallocation(methods.SNFS(), period=10)
+    with pytest.raises(ValueError, match="SNFS needs.*momentum.*SGD"):
+        model.fit(*data, verbose=0, callbacks=[callback])
+
+
+@pytest.mark.parametrize("kind", [methods.RigL, methods.SNFS])
+def test_budget_and_stopping(data, kind):
+    model, records = make_model(sgd()), []
+    callback = Reallocation(
+        kind(0.3, end_step=35), period=10, seed=0, listener=records.append
+    )
+    model.fit(*data, batch_size=8, epochs=3, verbose=0, callbacks=[callback])
+    assert [r.step for r in records] == [10, 20, 30]
+    assert {r.num_active for r in records} == {90}
+    assert records[0].num_grown > records[-1].num_grown > 0
+    assert_zero_outside_masks(model)
+
+
+@pytest.mark.parametrize("kind", [methods.RigL, methods.SNFS])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_goes_on_after_loading(data, tmp_path, kind, optimizer):
+    """Split at an epoch's end, between a gradient and its reallocation."""
+
+    def callback():
+        return Reallocation(kind(0.3, end_step=70), period=20, seed=0)
+
+    def fit(model, first, last):
+        model.fit(
+            *data,
+            batch_size=8,
+            initial_epoch=first,
+            epochs=last,
+            verbose=0,
+            shuffle=False,
+            callbacks=[callback()],
+        )
+
+    def fresh():
+        return make_model(
+            sgd() if optimizer == "sgd" else keras.optimizers.Adam(0.01)
+        )
+
+    whole, halved = fresh(), fresh()
+    fit(whole, 0, 4)
+    fit(halved, 0, 2)
+    halved.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    fit(loaded, 2, 4)
+    assert_same(snapshot(whole)[:8], snapshot(loaded)[:8])
+
+
+def test_a_shorter_period_waits_for_its_gradient(data):
+    """At step 20 the period falls from 16 to 5, so 20 is due at once, but
+    no gradient was let through before it."""
+    model, records = make_model(sgd()), []
+    callback = Reallocation(
+        methods.RigL(0.3),
+        period={0: 16, 1: 5},
+        seed=0,
+        listener=records.append,
+    )
+    model.fit(*data, batch_size=8, epochs=2, verbose=0, callbacks=[callback])
+    assert [r.step for r in records] == [16, 25, 30, 35]
+
+
+def test_training_without_the_callback_afterwards(data):
+    model = make_model(sgd())
+    callback = Reallocation(methods.SNFS(0.3), period=10, seed=0)
+    model.fit(*data, batch_size=8, verbose=0, callbacks=[callback])
+    state = ReallocationState.read(layers.masked_weights(model))
+    assert state.open_until == 0
