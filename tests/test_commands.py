@@ -55,7 +55,42 @@ def refuse(command, arguments, tmp_path, capsys):
         ([NEW, "--method=rigged"], "--method=rigged: value should be one of"),
         ([NEW, "--model=vgg"], "--model=vgg: value should be one of"),
         ([NEW, "--strategy=tpu"], "--strategy=tpu: value should be one of"),
-        ([NEW, "--distribution=x"], "--distribution=x: value should be one of"),
+        ([NEW, "--distribution=x"], "`distribution` must be one of uniform"),
+        ([NEW, "--distribution=fc1:2"], "must be a number in [0, 1)"),
+        ([NEW, "--distribution=fc1:0.1"], "sparsities given by name leave"),
+        ([NEW, "--width=0"], "--width=0: must be a number above 0"),
+        ([NEW, "--fraction=1"], "--fraction=1: must be a number above 0"),
+        ([NEW, "--temperature=-1"], "--temperature=-1: must be a positive"),
+        ([NEW, "--method=snfs", "--momentum=0", "--nonesterov"], "a momentum"),
+        (
+            [NEW, "--method=deep_r", "--granularity=channel"],
+            "DeepR needs granularity 'element'",
+        ),
+        (
+            [NEW, "--method=thin", "--parameter_budget=5"],
+            "--parameter_budget=5: too few for lenet_300_100",
+        ),
+        (
+            [NEW, "--method=gradual", "--pruning_hparams=target=1"],
+            "must be a comma-separated list NAME=VALUE",
+        ),
+        (
+            [NEW, "--method=gradual", "--pruning_hparams=block_height=3"],
+            "`granularity` 'block:3x1' needs a kernel",
+        ),
+        (
+            [NEW, "--initial_checkpoint={tmp}/none"],
+            "must be a .keras file or the folder of a finished run",
+        ),
+        ([NEW, "--initial_checkpoint={dense}"], "names a run of dsr_tf.compa"),
+        (
+            [NEW, "--copy_masks_from={tmp}/full"],
+            "must be a .keras file or the folder of a finished run",
+        ),
+        (
+            [NEW, "--copy_masks_from={tmp}/full", "--method=dense"],
+            "needs a --method with masks, not dense",
+        ),
         (
             [NEW, "--granularity=x"],
             "--granularity=x: `granularity` must be one",

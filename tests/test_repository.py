@@ -23,6 +23,8 @@ def test_flagfiles_are_valid(path):
     command_line.parse(
         flag_values, ["t", f"--flagfile={path}", "--output_dir=x"], ""
     )
+    if "{" in (flag_values["initial_checkpoint"].value or ""):
+        flag_values["initial_checkpoint"].value = "run"
     experiment = experiments.from_flags(flag_values)
     assert experiment.method == path.stem or path.stem in (
         "base",
@@ -58,6 +60,7 @@ def test_flags_that_the_readme_names_exist():
     flag_values = flags.FlagValues()
     experiments.define_flags(flag_values)
     known = {*flag_values, "flagfile", "rounds", "help"}
+    known |= {"flagfiles", "seeds", "densities", "parallel_runs"}
     readme = (ROOT / "README.md").read_text()
     named = set(re.findall(r"python -m dsr_tf[^\n`]*", readme))
     assert named
@@ -93,8 +96,10 @@ def test_imports_run_one_way():
         "granularity",
         "layers",
         "reallocation",
+        "pruning",
         "callbacks",
         "training",
+        "comparison",
     ]
     for path in ROOT.glob("dsr_tf/*/*.py"):
         package = path.parent.name

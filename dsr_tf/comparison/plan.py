@@ -60,7 +60,12 @@ class PlannedRun:
                 f"{self.folder}/summary.json cannot be read ({error}); remove "
                 "the folder to run it again"
             ) from error
-        differing = experiments.differing(self.settings, summary["settings"])
+        found = dict(summary["settings"])
+        for flag in _REFERRING:
+            # The folder of a comparison may have been moved as a whole.
+            if self._base(found.get(flag)) in map(self._base, self.needs):
+                found[flag] = self.settings[flag]
+        differing = experiments.differing(self.settings, found)
         if differing:
             name, wanted, found = differing
             raise UsageError(
@@ -69,6 +74,10 @@ class PlannedRun:
                 "folder, or remove that one"
             )
         return summary
+
+    @staticmethod
+    def _base(path):
+        return os.path.basename(path or "")
 
 
 def plan(flagfiles, seeds, densities, folder, common):

@@ -1,5 +1,6 @@
 """A comparison as a picture: test accuracy over parameters."""
 
+import collections
 import math
 
 _MARKERS = "osD^v<>Xp*P"
@@ -63,7 +64,7 @@ def write_plot(rows, path, title):
     )
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    counts = sorted({round(r.num_parameters) for r in rows if r.density})
+    counts = [round(r.num_parameters) for r in rows if r.density]
     axes.xaxis.set_major_locator(FixedLocator(_apart(counts)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
@@ -95,9 +96,9 @@ def _range(rows):
 
 
 def _apart(counts):
-    """Those of the sorted counts that do not stand too near for a label."""
+    """The most frequent counts that do not stand too near for labels."""
     chosen = []
-    for count in counts:
-        if not chosen or count > 1.15 * chosen[-1]:
+    for count, _ in collections.Counter(counts).most_common():
+        if all(not 0.85 < count / other < 1.15 for other in chosen):
             chosen.append(count)
     return chosen

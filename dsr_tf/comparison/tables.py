@@ -12,14 +12,14 @@ _COLUMNS = (
     "accuracy %",
     "to dense",
     "parameters",
-    "of kernels",
-    "of all",
+    "kernels",
+    "all",
     "time",
 )
 _CAPTION = (
     "Test accuracy after the last epoch, mean ± standard deviation over "
-    "{seeds} seeds; parameters that are active, their share of the masked "
-    "kernels and of all; time of an epoch, relative to dense"
+    "{seeds} seeds, and its difference to dense; active parameters, their "
+    "share of the masked kernels and of all; time of an epoch, dense = 1"
 )
 
 

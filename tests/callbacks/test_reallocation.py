@@ -279,21 +279,6 @@ def test_penalties_and_decay_leave_zeros(data):
     assert_zero_outside_masks(model)
 
 
-def test_mirrored_replicas_stay_equal(data):
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    with strategy.scope():
-        model = make_model("adam", jit_compile=False)
-    records = []
-    fit(model, data, [dsr(records, 2)], epochs=6)
-    assert len(records) == 59
-    assert len({r.num_active for r in records}) == 1
-    for variable in [*model.variables, *model.optimizer.variables]:
-        copies = [values(c) for c in variable.value.values]
-        assert len(copies) == 2
-        np.testing.assert_array_equal(*copies)
-    assert_zero_outside_masks(model)
-
-
 def test_muon_is_refused_unless_it_leaves_masked_layers_alone(data):
     model = make_model(keras.optimizers.Muon())
     with pytest.raises(ValueError, match="Muon updates every weight"):

@@ -1,0 +1,69 @@
+"""Every method under MirroredStrategy: the replicas stay equal."""
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dsr_tf import callbacks
+from dsr_tf import methods
+from tests.conftest import assert_zero_outside_masks
+from tests.conftest import make_model
+from tests.conftest import values
+
+METHODS = [
+    methods.DSR(15),
+    methods.SET(0.2),
+    methods.RigL(0.3, 100),
+    methods.SNFS(0.3, 100),
+    methods.DeepR(1e-4),
+    None,
+]
+
+
+@functools.cache
+def strategy():
+    """One for all tests: two in one process get into each other's way."""
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: type(m).__name__)
+def test_replicas_stay_equal(data, method):
+    records = []
+    if method is None:
+        callback = callbacks.GradualPruning(
+            target_sparsity=0.7,
+            pruning_frequency=2,
+            sparsity_function_end_step=80,
+            listener=records.append,
+        )
+    else:
+        callback = callbacks.Reallocation(
+            method, period=2, seed=0, listener=records.append
+        )
+    with strategy().scope():
+        model = make_model(
+            keras.optimizers.Adam(0.01),
+            sparsity=0.7 if method else 0.0,
+            jit_compile=False,
+        )
+    model.fit(
+        *data,
+        batch_size=8,
+        epochs=6,
+        shuffle=False,
+        verbose=0,
+        callbacks=[callback],
+    )
+    if method is None:
+        assert records[-1].num_active == 90
+    else:
+        assert {r.num_active for r in records} == {90}
+        assert sum(r.num_grown for r in records) > 50
+    for variable in [*model.variables, *model.optimizer.variables]:
+        copies = [values(copy) for copy in variable.value.values]
+        assert len(copies) == 2
+        np.testing.assert_array_equal(*copies)
+    assert_zero_outside_masks(model)

@@ -1,0 +1,141 @@
+"""Every method through `dsr_tf.train`: it runs, repeats and resumes."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from dsr_tf import layers
+from dsr_tf import train
+from dsr_tf.models import lenet_300_100
+
+FLAGS = [
+    "--dataset=digits",
+    "--epochs=3",
+    "--l1=0.0001",
+    "--sparsity=0.9",
+    "--num_reallocated=300",
+    "--period=7",
+    "--temperature=1e-5",
+    "--pruning_hparams=pruning_frequency=7,sparsity_function_end_step=28",
+    # Else it would follow the number of epochs, which differs below.
+    "--fraction_end_epoch=3",
+    "--seed=5",
+    # Compiling takes longer than these runs.
+    "--nojit_compile",
+]
+MASKED = ("static", "set", "deep_r", "rigl", "snfs", "dsr", "gradual")
+
+
+def run(folder, *more):
+    train.main(["train", *FLAGS, f"--output_dir={folder}", *more])
+    return json.loads((folder / "summary.json").read_text())
+
+
+def load(folder):
+    return keras.models.load_model(folder / "model.keras", compile=False)
+
+
+@pytest.mark.parametrize("method", MASKED)
+def test_repeats_and_resumes(method, tmp_path):
+    """Run at once, and again up to step 20 of 42 and from there."""
+    arguments = [f"--method={method}", "--checkpoint_every_steps=10"]
+    whole, halved = tmp_path / "whole", tmp_path / "halved"
+    assert run(whole, *arguments)["test_accuracy"] > 0.6
+    run(halved, *arguments, "--epochs=2")
+    (halved / "checkpoints" / "step-28.npz").unlink()
+    assert (halved / "checkpoints" / "step-20.npz").exists()
+    run(halved, *arguments, "--resume")
+    if method != "static":
+        tables = [
+            (folder / "reallocations.csv").read_text()
+            for folder in (whole, halved)
+        ]
+        assert tables[0] == tables[1]
+        assert tables[0].count("\n") > 3
+    for a, b in zip(load(whole).variables, load(halved).variables):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_parameters_of_all_methods(tmp_path):
+    """As many for each way of saving weights, thin ones at most."""
+    counts = {
+        method: run(tmp_path / method, f"--method={method}", "--epochs=1")[
+            "num_active_parameters"
+        ]
+        for method in ("thin", "hashed", "static")
+    }
+    assert counts["static"] == counts["hashed"] == 5020 + 820
+    assert 0.9 * 5840 < counts["thin"] <= 5840
+
+
+def test_gradual_pruning_starts_from_a_dense_run(tmp_path):
+    run(tmp_path / "dense", "--method=dense")
+    summary = run(
+        tmp_path / "pruned",
+        "--method=gradual",
+        f"--initial_checkpoint={tmp_path / 'dense'}",
+        "--learning_rate=0.001",
+    )
+    assert summary["mask_density"] == 0.1
+    assert summary["test_accuracy"] > 0.75
+    # It is one network: the weights that stay are those that were.
+    dense = np.asarray(load(tmp_path / "dense").get_layer("fc1").kernel)
+    pruned = load(tmp_path / "pruned").get_layer("fc1")
+    mask = np.asarray(pruned.mask)
+    kept = np.abs(dense)[mask].mean()
+    assert kept > 2 * np.abs(dense)[~mask].mean()
+
+
+@pytest.mark.parametrize("weights", ["new", "original"])
+def test_masks_of_another_run(weights, tmp_path):
+    """At a learning rate of almost 0, weights are those of the start."""
+    run(tmp_path / "dsr", "--method=dsr")
+    for name, seed in (("same", 5), ("other", 6)):
+        summary = run(
+            tmp_path / name,
+            "--method=static",
+            f"--copy_masks_from={tmp_path / 'dsr'}",
+            f"--initial_weights={weights}",
+            f"--seed={seed}",
+            "--learning_rate=1e-30",
+        )
+        assert summary["mask_density"] == 0.1
+    keras.utils.set_random_seed(5)
+    initial = lenet_300_100(input_shape=(8, 8, 1), l1=1e-4)
+    source, same, other = (
+        layers.masked_weights(load(tmp_path / name))
+        for name in ("dsr", "same", "other")
+    )
+    for theirs, a, b in zip(source, same, other):
+        np.testing.assert_array_equal(theirs.mask, a.mask)
+        np.testing.assert_array_equal(theirs.mask, b.mask)
+        name = theirs.path.split("/")[0]
+        drawn = np.asarray(initial.get_layer(name).kernel) * np.asarray(a.mask)
+        is_initial = [np.array_equal(w.kernel, drawn) for w in (a, b)]
+        assert is_initial == (
+            [True, True] if weights == "original" else [False] * 2
+        )
+        if weights == "new":
+            assert not np.array_equal(a.kernel, b.kernel)
+
+
+def test_a_width(tmp_path):
+    summary = run(tmp_path / "run", "--method=dense", "--width=0.5")
+    assert summary["num_parameters"] == 64 * 150 + 150 * 50 + 500 + 2 * 210
+
+
+def test_a_parameter_budget(tmp_path):
+    summary = run(tmp_path / "run", "--method=thin", "--parameter_budget=20000")
+    assert 19000 < summary["num_parameters"] <= 20000
+
+
+def test_sparsities_by_name(tmp_path):
+    run(
+        tmp_path / "run",
+        "--method=static",
+        "--distribution=fc3:0.5,fc2:0.95",
+    )
+    weights = layers.masked_weights(load(tmp_path / "run"))
+    assert [w.num_active for w in weights] == [5020 - 1500 - 500, 1500, 500]
