@@ -47,10 +47,7 @@ def saved_model(model, path, input_signature=None):
 
     signature, call = _serving(model, input_signature)
     variables = model.variables
-    layout = _Layout(
-        variables,
-        unread={id(weight.mask) for weight in masked_weights(model)},
-    )
+    layout = _Layout(variables, masked_weights(model))
     blob = _resource(layout.rows)
 
     @tf.function(input_signature=signature, autograph=False)
@@ -151,11 +148,19 @@ class _Layout:
     """Variables as rows of one float32 array, and back as tensors.
 
     What float32 cannot hold exactly (counters, seeds, float64) is kept as
-    a constant of the graph. Of `unread` variables, the masks, only the
-    shape is kept (see `without_masking`).
+    a constant of the graph. Of the masks only the shape is kept (see
+    `without_masking`), so inactive weights must be 0: in the middle of
+    training by some methods, optimizers move them.
     """
 
-    def __init__(self, variables, unread):
+    def __init__(self, variables, masked):
+        unread = {id(weight.mask) for weight in masked}
+        masks = {
+            id(weight.kernel): weight.grouping.spread(
+                ops.convert_to_tensor(weight.mask)
+            )
+            for weight in masked
+        }
         self._shapes, self._dtypes, self._constants = [], [], []
         self._unread = [id(variable) in unread for variable in variables]
         parts = [np.zeros((0, _ROW), "float32")]
@@ -165,6 +170,9 @@ class _Layout:
             self._shapes.append(tuple(variable.shape))
             self._dtypes.append(dtype)
             value = ops.convert_to_numpy(variable)
+            if id(variable) in masks:
+                mask = ops.convert_to_numpy(masks[id(variable)])
+                value = np.where(mask, value, value.dtype.type(0))
             self._constants.append(None if packs else value)
             if packs:
                 values = value.astype("float32")

@@ -16,8 +16,10 @@ class Hashed:
     a random permutation chooses, in place of a hash function. It must come
     before the Keras layer among the bases.
 
-    Only the bank is trained, has optimizer slots and is saved; where its
-    weights stand follows from the seed.
+    Only the bank is trained, has gradients and optimizer slots, and is
+    saved; where its weights stand follows from the seed. While the layer is
+    in use, it keeps a table of that, eight bytes a position, and the forward
+    pass makes the whole kernel.
 
     Args:
         sparsity: The bank holds `round((1 - sparsity) * num_weights)`

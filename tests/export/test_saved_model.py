@@ -10,6 +10,8 @@ import tensorflow as tf
 import dsr_tf
 from dsr_tf import layers
 from dsr_tf.models import lenet_300_100
+from tests.conftest import make_model
+from tests.conftest import values
 
 IMAGES = np.random.default_rng(0).normal(size=(5, 28, 28, 1)).astype("float32")
 
@@ -187,3 +189,31 @@ def test_other_things_are_refused(tmp_path):
         dsr_tf.export.saved_model("model", tmp_path / "m")
     with pytest.raises(ValueError, match="not built"):
         dsr_tf.export.saved_model(Subclassed(), tmp_path / "m")
+
+
+def test_exported_in_the_middle_of_training(data, tmp_path):
+    """SNFS lets the optimizer move inactive weights within an epoch."""
+
+    class Export(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 6:
+                dsr_tf.export.saved_model(self.model, tmp_path / "m")
+                self.expected = self.model(data[0])
+                kernels = [
+                    (w.kernel, w.mask)
+                    for w in dsr_tf.masked_weights(self.model)
+                ]
+                self.moved = any(
+                    values(kernel)[~values(mask)].any()
+                    for kernel, mask in kernels
+                )
+
+    model = make_model(keras.optimizers.SGD(0.1, momentum=0.9))
+    export = Export()
+    method = dsr_tf.methods.SNFS(0.3)
+    callback = dsr_tf.callbacks.Reallocation(method, period=50, seed=0)
+    model.fit(*data, batch_size=8, verbose=0, callbacks=[callback, export])
+    assert export.moved
+    loaded = tf.saved_model.load(tmp_path / "m")
+    (output,) = loaded.signatures["serving_default"](data[0]).values()
+    np.testing.assert_allclose(output, export.expected, rtol=1e-6, atol=1e-7)
