@@ -215,5 +215,7 @@ def test_exported_in_the_middle_of_training(data, tmp_path):
     model.fit(*data, batch_size=8, verbose=0, callbacks=[callback, export])
     assert export.moved
     loaded = tf.saved_model.load(tmp_path / "m")
-    (output,) = loaded.signatures["serving_default"](data[0]).values()
+    serve = loaded.signatures["serving_default"]
+    (name,) = serve.structured_input_signature[1]
+    (output,) = serve(**{name: tf.constant(data[0])}).values()
     np.testing.assert_allclose(output, export.expected, rtol=1e-6, atol=1e-7)
