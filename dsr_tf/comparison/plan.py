@@ -12,6 +12,8 @@ from dsr_tf.command_line import UsageError
 from dsr_tf.training import experiment as experiments
 
 _REFERENCE = re.compile(r"\{(\w+)\}")
+# A run may be continued for more epochs, but here it is finished.
+_FREE = set(experiments.FREE_TO_CHANGE) - {"epochs"}
 # Flags that a flagfile may fill with the name of another.
 _REFERRING = ("initial_checkpoint", "copy_masks_from")
 
@@ -65,7 +67,7 @@ class PlannedRun:
             # The folder of a comparison may have been moved as a whole.
             if self._base(found.get(flag)) in map(self._base, self.needs):
                 found[flag] = self.settings[flag]
-        differing = experiments.differing(self.settings, found)
+        differing = experiments.differing(self.settings, found, _FREE)
         if differing:
             name, wanted, found = differing
             raise UsageError(

@@ -22,7 +22,7 @@ class KernelView:
         active_gradients: Array `(num_active_groups,)`, float32: mean
             magnitude of what the optimizer has accumulated of the gradient
             (its momentum) for each active group. None unless the method
-            asks for it by `gradient_window`.
+            asks for it by `dense_gradient`.
         free_gradients: The same for the inactive groups, `(num_free,)`.
     """
 

@@ -33,7 +33,7 @@ STRATEGIES = ("default", "mirrored")
 PRECISIONS = ("float32", "bfloat16", "float16")
 
 # A resumed run may differ from the one it continues in these only.
-_FREE_TO_CHANGE = (
+FREE_TO_CHANGE = (
     "data_dir",
     "output_dir",
     "resume",
@@ -292,11 +292,12 @@ class Experiment:
             )
 
 
-def differing(settings, other, free=_FREE_TO_CHANGE):
+def differing(settings, other, free=FREE_TO_CHANGE):
     """The first setting of a run that differs from that of another.
 
     Args:
-        settings, other: Dicts as `Experiment.to_dict` returns.
+        settings: A dict as `Experiment.to_dict` returns.
+        other: Another one, perhaps of an earlier version with fewer flags.
         free: Names of settings that may differ.
 
     Returns:

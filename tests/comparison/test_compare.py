@@ -99,10 +99,14 @@ def test_runs_and_does_not_run_again(flagfiles, tmp_path, capsys):
         assert same == (name != "ticket-0.1-seed1")
 
     # Other settings are another comparison.
-    with pytest.raises(SystemExit) as error:
-        compare.main([*arguments, "--l1=0.01"])
-    assert error.value.code == 2
-    assert "holds a run with --l1=0.0" in capsys.readouterr().err
+    for flag, message in (
+        ("--l1=0.01", "--l1=0.0"),
+        ("--epochs=3", "--epochs=2"),
+    ):
+        with pytest.raises(SystemExit) as error:
+            compare.main([*arguments, flag])
+        assert error.value.code == 2
+        assert f"holds a run with {message}" in capsys.readouterr().err
 
 
 def test_a_run_that_fails(flagfiles, tmp_path, capsys):
