@@ -18,7 +18,7 @@ _COLUMNS = (
 )
 _CAPTION = (
     "Test accuracy after the last epoch, mean ± standard deviation over "
-    "{seeds} seeds, and its difference to dense; active parameters, their "
+    "seeds ({seeds}), and its difference to dense; active parameters, their "
     "share of the masked kernels and of all; time of an epoch, dense = 1"
 )
 
