@@ -9,3 +9,16 @@ def is_integer(value):
 
 def is_number(value):
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def check_fraction(fraction):
+    """Refuse what is no number between 0 and 1.
+
+    Raises:
+        ValueError: if `fraction` is not a number in (0, 1).
+    """
+    if not is_number(fraction) or not 0 < fraction < 1:
+        raise ValueError(
+            "`fraction` must be a number in (0, 1). Received: "
+            f"fraction={fraction!r}"
+        )

@@ -3,8 +3,8 @@
 import dataclasses
 import math
 
+from dsr_tf.checks import check_fraction
 from dsr_tf.checks import is_integer
-from dsr_tf.checks import is_number
 from dsr_tf.reallocation import grow
 from dsr_tf.reallocation import prune
 from dsr_tf.reallocation.method import Method
@@ -31,11 +31,7 @@ class Annealed(Method):
     end_step: int | None = None
 
     def __post_init__(self):
-        if not is_number(self.fraction) or not 0 < self.fraction < 1:
-            raise ValueError(
-                "`fraction` must be a number in (0, 1). Received: "
-                f"fraction={self.fraction!r}"
-            )
+        check_fraction(self.fraction)
         if self.end_step is not None and (
             not is_integer(self.end_step) or self.end_step < 1
         ):

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from dsr_tf.checks import is_number
+from dsr_tf.checks import check_fraction
 from dsr_tf.reallocation import prune
 from dsr_tf.reallocation.method import Method
 
@@ -27,11 +27,7 @@ class SET(Method):
     fraction: float = 0.3
 
     def __post_init__(self):
-        if not is_number(self.fraction) or not 0 < self.fraction < 1:
-            raise ValueError(
-                "`fraction` must be a number in (0, 1). Received: "
-                f"fraction={self.fraction!r}"
-            )
+        check_fraction(self.fraction)
 
     def prune(self, kernels, state, step):
         return [
