@@ -15,6 +15,7 @@ def run(folder, name, *more):
         [
             "train",
             f"--flagfile=flags/lenet_mnist/{name}.flags",
+            "--sparsity=0.99",
             "--schedule_scale=0.1",
             f"--output_dir={folder}",
             *more,
