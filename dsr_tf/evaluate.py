@@ -4,11 +4,9 @@ PATH is a SavedModel, a .keras file, or the folder of a run. The data set is
 the one that the run was trained on, unless --dataset names another.
 """
 
-import json
 import os
 import sys
 
-import keras
 import numpy as np
 from absl import flags
 from rich import box
@@ -20,6 +18,9 @@ from dsr_tf import data as datasets
 from dsr_tf.command_line import UsageError
 from dsr_tf.summary import sparsity_summary
 from dsr_tf.training import build
+from dsr_tf.training.saved import load_keras
+from dsr_tf.training.saved import loading
+from dsr_tf.training.saved import settings_of_run
 
 
 def main(argv=None):
@@ -38,7 +39,7 @@ def main(argv=None):
     command_line.parse(flag_values, argv, __doc__)
     with command_line.usage_errors(argv[0]):
         path = _find_model(flag_values["model"].value)
-        settings = _settings_of_run(path)
+        settings = settings_of_run(os.path.dirname(os.path.abspath(path)))
         dataset = flag_values["dataset"].value or settings.get("dataset")
         data_dir = flag_values["data_dir"].value or settings.get("data_dir")
         if not dataset:
@@ -74,15 +75,6 @@ def _find_model(path):
     return path
 
 
-def _settings_of_run(path):
-    folder = os.path.dirname(os.path.abspath(path))
-    try:
-        with open(os.path.join(folder, "summary.json")) as file:
-            return json.load(file)["settings"]
-    except (OSError, ValueError, KeyError):
-        return {}
-
-
 def _load(path):
     """Load a model.
 
@@ -92,21 +84,15 @@ def _load(path):
     """
     import tensorflow as tf
 
-    try:
-        if path.endswith(".keras"):
-            model = keras.models.load_model(path, compile=False)
+    if path.endswith(".keras"):
+        model = load_keras("model", path)
+        with loading("model", path):
             _check_one_input(path, len(model.inputs))
             shape = tf.TensorShape(model.inputs[0].shape)
-            return model.predict_on_batch, shape, model
+        return model.predict_on_batch, shape, model
+    with loading("model", path):
         loaded = tf.saved_model.load(path)
         serve = loaded.signatures["serving_default"]
-    except UsageError:
-        raise
-    except Exception as error:  # Damaged files raise errors of any kind.
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UsageError(
-            f"flag --model={path}: cannot be loaded ({reason})"
-        ) from error
     inputs = serve.structured_input_signature[1]
     _check_one_input(path, len(inputs))
     ((name, spec),) = inputs.items()

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from dsr_tf.layers import mask_density
 from dsr_tf.pruning import PruningHyperparameters
 from dsr_tf.pruning.pruner import Pruner
 
@@ -113,7 +114,4 @@ class GradualPruning(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if logs is None or self._pruner is None:
             return
-        weights = self._pruner.masked
-        logs["mask_density"] = sum(w.num_active for w in weights) / sum(
-            w.size for w in weights
-        )
+        logs["mask_density"] = mask_density(self._pruner.masked)

@@ -6,6 +6,7 @@ from keras import ops
 
 from dsr_tf import draws
 from dsr_tf.checks import is_integer
+from dsr_tf.layers import mask_density
 from dsr_tf.reallocation.method import Method
 from dsr_tf.reallocation.methods import DSR
 from dsr_tf.reallocation.reallocator import Reallocator
@@ -123,10 +124,7 @@ class Reallocation(keras.callbacks.Callback):
         self._reallocator.clean()
         if logs is None:
             return
-        weights = self._reallocator.masked
-        logs["mask_density"] = sum(w.num_active for w in weights) / sum(
-            w.size for w in weights
-        )
+        logs["mask_density"] = mask_density(self._reallocator.masked)
         if self.method.moves_weights:
             record = self._last_record
             logs["num_reallocated"] = record.num_grown if record else 0

@@ -72,10 +72,4 @@ def copy_masks(source, target):
             f"model with {shapes}"
         )
     for path, weight in ours.items():
-        mask = ops.convert_to_numpy(theirs[path].mask)
-        groups = weight.grouping.groups(
-            ops.convert_to_numpy(weight.kernel).copy()
-        )
-        groups[~mask.reshape(-1)] = 0
-        weight.mask.assign(mask)
-        weight.kernel.assign(weight.grouping.ungroup(groups))
+        weight.set_mask(ops.convert_to_numpy(theirs[path].mask))

@@ -115,6 +115,4 @@ def _set_mask(weight, num_active, kind, generator):
         active = np.argpartition(-scores, num_active - 1)[:num_active]
     mask = np.zeros(len(groups), "bool")
     mask[active] = True
-    groups[~mask] = 0
-    weight.mask.assign(mask.reshape(weight.mask.shape))
-    weight.kernel.assign(weight.grouping.ungroup(groups))
+    weight.set_mask(mask)

@@ -15,6 +15,7 @@ from dsr_tf.layers.hashed import HashedConv2D
 from dsr_tf.layers.hashed import HashedDense
 from dsr_tf.layers.masked import Masked
 from dsr_tf.layers.masked_weights import MaskedWeight
+from dsr_tf.layers.masked_weights import mask_density
 from dsr_tf.layers.masked_weights import masked_weights
 
 # Keras' layer -> its masked kind.
@@ -51,5 +52,6 @@ __all__ = [
     "SparseDepthwiseConv2D",
     "SparseEinsumDense",
     "SparseEmbedding",
+    "mask_density",
     "masked_weights",
 ]

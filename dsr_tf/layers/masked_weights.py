@@ -45,6 +45,23 @@ class MaskedWeight:
         mask = ops.convert_to_numpy(self.mask)
         return int(np.count_nonzero(mask)) * self.group_size
 
+    def set_mask(self, mask):
+        """Change the mask; weights outside of it are stored as 0.
+
+        Args:
+            mask: Boolean array of as many entries as the mask has.
+        """
+        mask = np.reshape(mask, self.mask.shape)
+        groups = self.grouping.groups(ops.convert_to_numpy(self.kernel).copy())
+        groups[~mask.reshape(-1)] = 0
+        self.mask.assign(mask)
+        self.kernel.assign(self.grouping.ungroup(groups))
+
+
+def mask_density(weights):
+    """Active share of all the weights of a list of `MaskedWeight`."""
+    return sum(w.num_active for w in weights) / sum(w.size for w in weights)
+
 
 def masked_weights(model):
     """The masked kernels of a model, each once, in the order of its layers.

@@ -152,12 +152,7 @@ class Reallocator:
         if self.method.dense_gradient == "never":
             return
         for weight in self.masked:
-            kernel = ops.convert_to_numpy(weight.kernel)
-            mask = ops.convert_to_numpy(weight.mask).reshape(-1)
-            groups = weight.grouping.groups(kernel.copy())
-            if groups[~mask].any():
-                groups[~mask] = 0
-                weight.kernel.assign(weight.grouping.ungroup(groups))
+            weight.set_mask(ops.convert_to_numpy(weight.mask))
 
     def read_state(self):
         return ReallocationState.read(self.masked)

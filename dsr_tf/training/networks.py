@@ -1,6 +1,5 @@
 """From an experiment to its network, with the weights it starts from."""
 
-import json
 import os
 import re
 
@@ -13,6 +12,8 @@ from dsr_tf.command_line import UsageError
 from dsr_tf.models import MODELS
 from dsr_tf.models.width import find_width
 from dsr_tf.summary import sparsity_summary
+from dsr_tf.training.saved import load_keras
+from dsr_tf.training.saved import settings_of_run
 
 # A stream of random draws that no kernel uses.
 _NEW_WEIGHTS = 2**20 - 1
@@ -136,14 +137,13 @@ def _seed_of_weights(experiment):
 
 
 def _seed_of_run(path):
-    try:
-        with open(os.path.join(path, "summary.json")) as file:
-            return json.load(file)["settings"]["seed"]
-    except (OSError, ValueError, KeyError):
+    settings = settings_of_run(path)
+    if "seed" not in settings:
         raise UsageError(
             f"flag --copy_masks_from={path}: must be the folder of a "
             "finished run for --initial_weights=original"
-        ) from None
+        )
+    return settings["seed"]
 
 
 def _load(flag, path):
@@ -155,10 +155,4 @@ def _load(flag, path):
             f"flag --{flag}={path}: must be a .keras file or the folder of "
             "a finished run"
         )
-    try:
-        return keras.models.load_model(file, compile=False)
-    except Exception as error:  # Damaged files raise errors of any kind.
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UsageError(
-            f"flag --{flag}={path}: cannot be loaded ({reason})"
-        ) from error
+    return load_keras(flag, file)

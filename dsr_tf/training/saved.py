@@ -1,0 +1,47 @@
+"""Reading what earlier runs have left: models and settings."""
+
+import contextlib
+import json
+import os
+
+import keras
+
+from dsr_tf.command_line import UsageError
+
+
+def load_keras(flag, path):
+    """Load the `.keras` file `path`, which `flag` names, uncompiled.
+
+    Raises:
+        UsageError: if it cannot be loaded.
+    """
+    with loading(flag, path):
+        return keras.models.load_model(path, compile=False)
+
+
+@contextlib.contextmanager
+def loading(flag, path):
+    """Turn any error of loading inside into a `UsageError`.
+
+    Args:
+        flag: Name of the flag that names the file.
+        path: Value of that flag.
+    """
+    try:
+        yield
+    except UsageError:
+        raise
+    except Exception as error:  # Damaged files raise errors of any kind.
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UsageError(
+            f"flag --{flag}={path}: cannot be loaded ({reason})"
+        ) from error
+
+
+def settings_of_run(folder):
+    """The settings in the `summary.json` of a run, {} if there is none."""
+    try:
+        with open(os.path.join(folder, "summary.json")) as file:
+            return json.load(file)["settings"]
+    except (OSError, ValueError, KeyError):
+        return {}
