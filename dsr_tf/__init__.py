@@ -18,7 +18,10 @@ if sys.argv[0] == "-m":
 from dsr_tf import callbacks
 from dsr_tf import export
 from dsr_tf import layers
+from dsr_tf import losses
 from dsr_tf import methods
+from dsr_tf import models
+from dsr_tf import optimizers
 from dsr_tf.conversion import sparsify
 from dsr_tf.conversion import strip
 from dsr_tf.conversion import tie
@@ -31,8 +34,11 @@ __all__ = [
     "callbacks",
     "export",
     "layers",
+    "losses",
     "masked_weights",
     "methods",
+    "models",
+    "optimizers",
     "sparsify",
     "sparsity_summary",
     "strip",

@@ -1,11 +1,15 @@
 """What sparse training costs: `python -m dsr_tf.benchmark`.
 
-Trains the same network dense, with fixed masks, and with reallocation, an
-epoch of each in turn, on the same input pipeline. Prints the median seconds
-of an epoch and the median ratio to the dense epoch of the same round, which
-a busy machine disturbs least; a second dense network shows how far a ratio
-of equals strays from 1. Takes the flags of `dsr_tf.train` but --output_dir,
-and --rounds.
+Trains the same network dense, with fixed masks, and by each method, a round
+of each in turn, on the same input pipeline. Prints the median seconds of an
+epoch, its median ratio to the dense and to the static network of the same
+round (which a busy machine disturbs least; a second dense network shows how
+far a ratio of equals strays from 1), and how long a reallocation takes.
+The last column is what reallocation adds over all epochs of the schedule: its
+time as often as --period says, over the time of the static network.
+
+Takes the flags of `dsr_tf.train` but --output_dir, and --rounds, --steps and
+--networks.
 """
 
 import dataclasses
@@ -20,110 +24,203 @@ from rich.console import Console
 from rich.table import Table
 
 from dsr_tf import command_line
-from dsr_tf import data as datasets
+from dsr_tf.command_line import ListOf
 from dsr_tf.command_line import UsageError
 from dsr_tf.command_line import Whole
 from dsr_tf.training import build
 from dsr_tf.training import experiment as experiments
 from dsr_tf.training import networks
 
-_ARMS = (
-    "dense",
-    "dense again",
-    "static",
-    "set",
-    "deep_r",
-    "rigl",
-    "snfs",
-    "dsr",
-)
+_AGAIN = "dense again"
+_NETWORKS = ("dense", _AGAIN, "static", "set", "deep_r", "rigl", "snfs", "dsr")
 
 
 def main(argv=None):
     argv = argv or ["dsr_tf.benchmark", *sys.argv[1:]]
     flag_values = flags.FlagValues()
     experiments.define_flags(flag_values)
-    command_line.define(
-        flag_values, "rounds", 15, "Epochs of each network.", Whole(1)
-    )
+    for name, default, help, kind in (
+        ("rounds", 15, "Times that each network is trained.", Whole(1)),
+        ("steps", 0, "Steps of a round; 0 for those of an epoch.", Whole()),
+        (
+            "networks",
+            ",".join(name for name in _NETWORKS if name != _AGAIN),
+            "Methods to measure, dense among them.",
+            ListOf(_known),
+        ),
+    ):
+        command_line.define(flag_values, name, default, help, kind)
     command_line.parse(flag_values, argv, __doc__)
     with command_line.usage_errors(argv[0]):
         flag_values["output_dir"].value = "unused"
-        experiment = experiments.from_flags(flag_values)
-        data = build.load_data(experiment.dataset, experiment.data_dir)
-        fits = [_prepare(experiment, arm, data) for arm in _ARMS]
-    seconds = _measure(fits, flag_values["rounds"].value)
-    Console().print(_table(experiment, seconds))
+        experiment = experiments.from_flags(flag_values).scaled()
+        data = build.load_data(
+            experiment.dataset, experiment.data_dir, experiment.image_size
+        )
+        wanted = [*flag_values["networks"].value, "dense", _AGAIN]
+        arms = [
+            _Arm(experiment, name, data, flag_values["steps"].value)
+            for name in _NETWORKS
+            if name in wanted
+        ]
+    _measure(arms, flag_values["rounds"].value)
+    Console().print(_table(experiment, arms))
 
 
-def _prepare(experiment, arm, data):
-    """A function that trains one epoch of `arm` and returns its seconds."""
-    experiment = dataclasses.replace(experiment, method=arm.split()[0])
-    steps = build.steps_per_epoch(experiment, data)
-    keras.utils.set_random_seed(experiment.seed)
-    model = networks.build_model(experiment, data.image_shape, data.num_classes)
-    build.compile_model(model, experiment, steps)
-    try:
-        reallocation = build.build_callback(experiment, model, steps)
-        if reallocation is not None:
-            reallocation.check(model)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-    clock = _Clock()
+def _known(name):
+    if name not in _NETWORKS:
+        raise ValueError(f"must be among {', '.join(_NETWORKS)}")
+    return name
 
-    def fit():
-        model.fit(
-            datasets.train_batches(data, experiment.batch_size, 0),
+
+class _Arm:
+    """One network, trained for a round at a time.
+
+    Attributes:
+        seconds: Of each round.
+        moves: Seconds of each reallocation.
+    """
+
+    def __init__(self, experiment, name, data, steps):
+        method = name.split()[0]
+        self.experiment = dataclasses.replace(experiment, method=method)
+        self.name, self.seconds, self.moves = name, [], []
+        per_epoch = build.steps_per_epoch(self.experiment, data)
+        self.steps_per_epoch, self.steps = per_epoch, steps or per_epoch
+        keras.utils.set_random_seed(experiment.seed)
+        self._model = networks.build_model(
+            self.experiment, data.image_shape, data.num_classes
+        )
+        build.compile_model(self._model, self.experiment, self.steps)
+        try:
+            reallocation = build.build_callback(
+                self.experiment, self._model, per_epoch
+            )
+            if reallocation is not None:
+                reallocation.check(self._model)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        self._clock = _Clock(reallocation)
+        self._batches = build.train_batches(self.experiment, data)
+
+    def fit(self):
+        self._model.fit(
+            self._batches,
             epochs=1,
-            steps_per_epoch=steps,
-            callbacks=[clock, *([reallocation] if reallocation else [])],
+            steps_per_epoch=self.steps,
+            callbacks=[self._clock],
             shuffle=False,
             verbose=0,
         )
-        return clock.seconds
+        self.seconds.append(self._clock.seconds)
+        self.moves += self._clock.moves
 
-    return fit
+    def added(self, static):
+        """What reallocation adds to the time of the whole schedule."""
+        period = self.experiment.period
+        stop = self.experiment.stop_epoch or self.experiment.epochs
+        per_epoch = static * self.steps_per_epoch / self.steps
+        moves = sum(
+            self.steps_per_epoch / period(epoch)
+            for epoch in range(min(stop, self.experiment.epochs))
+        )
+        total = self.experiment.epochs * per_epoch
+        return moves * statistics.median(self.moves) / total
 
 
 class _Clock(keras.callbacks.Callback):
-    """Times an epoch, without what `fit` sets up before."""
+    """Times a round, without what `fit` sets up before it, and all that the
+    callback of the method does between steps."""
+
+    def __init__(self, reallocation):
+        super().__init__()
+        self._reallocation = reallocation
+
+    def set_model(self, model):
+        super().set_model(model)
+        if self._reallocation is not None:
+            self._reallocation.set_model(model)
+            self._reallocation.listener = self._count
+
+    def on_train_begin(self, logs=None):
+        self._pass_on("on_train_begin")
+
+    def on_train_end(self, logs=None):
+        self._pass_on("on_train_end")
 
     def on_epoch_begin(self, epoch, logs=None):
+        self.moves, self._moved = [], False
         self._start = time.perf_counter()
+        self._pass_on("on_epoch_begin", epoch)
 
     def on_epoch_end(self, epoch, logs=None):
+        self._pass_on("on_epoch_end", epoch)
         self.seconds = time.perf_counter() - self._start
 
+    def on_train_batch_begin(self, batch, logs=None):
+        start = time.perf_counter()
+        self._pass_on("on_train_batch_begin", batch)
+        if self._moved:
+            self.moves.append(time.perf_counter() - start)
+            self._moved = False
 
-def _measure(fits, rounds):
-    for fit in fits:
-        fit()
-    seconds = [[] for _ in fits]
+    def _count(self, record):
+        self._moved = True
+
+    def _pass_on(self, name, *arguments):
+        if self._reallocation is not None:
+            getattr(self._reallocation, name)(*arguments)
+
+
+def _measure(arms, rounds):
+    for arm in arms:
+        arm.fit()  # Compiles.
+        arm.seconds, arm.moves = [], []
     for number in range(rounds):
         # Every other round in reverse: a drift of the machine cancels.
-        order = list(zip(fits, seconds))
-        for fit, times in order if number % 2 else reversed(order):
-            times.append(fit())
-    return seconds
+        for arm in arms if number % 2 else reversed(arms):
+            arm.fit()
 
 
-def _table(experiment, seconds):
+def _table(experiment, arms):
+    steps = arms[0].steps
     table = Table(
         title=f"{experiment.model} on {experiment.dataset}, batch "
-        f"{experiment.batch_size}, sparsity {experiment.sparsity:g}, a "
-        f"reallocation every {experiment.period(0)} steps, "
-        f"{len(seconds[0])} rounds",
+        f"{experiment.batch_size}, sparsity {experiment.sparsity:g}, "
+        f"{len(arms[0].seconds)} rounds of {steps} steps, a reallocation "
+        f"every {experiment.period(0)}",
         box=box.SIMPLE_HEAD,
     )
     table.add_column("network")
-    table.add_column("seconds per epoch", justify="right")
-    table.add_column("ratio to dense", justify="right")
-    for arm, times in zip(_ARMS, seconds):
-        ratio = statistics.median(
-            time / dense for time, dense in zip(times, seconds[0])
+    for column in (
+        "seconds",
+        "to dense",
+        "to static",
+        "reallocation, ms",
+        "adds",
+    ):
+        table.add_column(column, justify="right")
+    rivals = {arm.name: arm for arm in arms}
+    static = rivals.get("static")
+    for arm in arms:
+        moves = ["", ""]
+        if arm.moves:
+            moves[0] = f"{1000 * statistics.median(arm.moves):.1f}"
+            base = static or rivals["dense"]
+            moves[1] = f"{arm.added(statistics.median(base.seconds)):.2%}"
+        table.add_row(
+            arm.name,
+            f"{statistics.median(arm.seconds):.3f}",
+            _ratio(arm, rivals["dense"]),
+            _ratio(arm, static) if static else "",
+            *moves,
         )
-        table.add_row(arm, f"{statistics.median(times):.3f}", f"{ratio:.3f}")
     return table
+
+
+def _ratio(arm, rival):
+    pairs = zip(arm.seconds, rival.seconds)
+    return f"{statistics.median(a / b for a, b in pairs):.3f}"
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from rich.table import Table
 from dsr_tf import command_line
 from dsr_tf import data as datasets
 from dsr_tf.command_line import UsageError
+from dsr_tf.command_line import Whole
 from dsr_tf.summary import sparsity_summary
 from dsr_tf.training import build
 from dsr_tf.training.saved import load_keras
@@ -26,7 +27,7 @@ from dsr_tf.training.saved import settings_of_run
 def main(argv=None):
     argv = argv or ["dsr_tf.evaluate", *sys.argv[1:]]
     flag_values = flags.FlagValues()
-    for name, default, help in (
+    for name, default, help, *kind in (
         ("model", None, "SavedModel, .keras file, or folder of a run."),
         ("dataset", None, "Data set; by default that of the run."),
         (
@@ -34,8 +35,9 @@ def main(argv=None):
             None,
             "Folder of TensorFlow Datasets; by default that of the run.",
         ),
+        ("image_size", None, "Size of images that differ in size.", Whole(1)),
     ):
-        command_line.define(flag_values, name, default, help)
+        command_line.define(flag_values, name, default, help, *kind)
     command_line.parse(flag_values, argv, __doc__)
     with command_line.usage_errors(argv[0]):
         path = _find_model(flag_values["model"].value)
@@ -48,7 +50,10 @@ def main(argv=None):
                 "folder of a run that would tell its data set"
             )
         predict, input_shape, keras_model = _load(path)
-        data = build.load_data(dataset, data_dir)
+        image_size = flag_values["image_size"].value or settings.get(
+            "image_size"
+        )
+        data = build.load_data(dataset, data_dir, image_size)
         if not input_shape.is_compatible_with((None, *data.image_shape)):
             raise UsageError(
                 f"flag --model={path}: does not take the images "
@@ -129,7 +134,7 @@ def _evaluate(path, predict, data):
         top = logits.max(axis=1, keepdims=True)
         total = top[:, 0] + np.log(np.exp(logits - top).sum(axis=1))
         losses += float(np.sum(total - logits[np.arange(len(labels)), labels]))
-    count = len(data.test_labels)
+    count = data.num_test
     return {
         "images": count,
         "accuracy": correct / count,

@@ -23,37 +23,62 @@ def test_flagfiles_are_valid(path):
     command_line.parse(
         flag_values, ["t", f"--flagfile={path}", "--output_dir=x"], ""
     )
-    if "{" in (flag_values["initial_checkpoint"].value or ""):
-        flag_values["initial_checkpoint"].value = "run"
+    for name in ("initial_checkpoint", "copy_masks_from"):
+        if "{" in (flag_values[name].value or ""):
+            flag_values[name].value = "run"
     experiment = experiments.from_flags(flag_values)
-    assert experiment.method == path.stem or path.stem in (
-        "base",
-        "quickstart",
-    )
+    named = path.stem.startswith(experiment.method)
+    if path.stem.startswith("masks_"):
+        named = experiment.method == "static" and experiment.copy_masks_from
+    assert named or path.stem in ("base", "long", "modern", "quickstart")
 
 
-def test_lenet_mnist_is_table_4():
+# Of Table 4: epochs, batch, learning rate, L1, L2, K, P.
+TABLE_4 = {
+    "lenet_mnist": (
+        (100, 100),
+        {0: 0.1, 25: 0.02, 50: 4e-3, 75: 8e-4},
+        (1e-4, 0),
+        600,
+        {0: 100, 25: 200, 50: 400, 75: 800},
+    ),
+    "wrn28_2_cifar10": (
+        (200, 100),
+        {0: 0.1, 60: 0.02, 120: 4e-3, 160: 8e-4},
+        (0, 5e-4),
+        20_000,
+        {0: 100, 25: 200, 80: 400, 140: 800},
+    ),
+    "resnet50_imagenet": (
+        (100, 256),
+        {0: 0.1, 30: 0.01, 60: 1e-3, 90: 1e-4},
+        (0, 1e-4),
+        200_000,
+        {0: 1000, 25: 2000, 50: 4000, 75: 8000},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TABLE_4)
+def test_dsr_is_table_4(name):
     flag_values = flags.FlagValues()
     experiments.define_flags(flag_values)
-    path = ROOT / "flags" / "lenet_mnist" / "dsr.flags"
+    path = ROOT / "flags" / name / "dsr.flags"
     command_line.parse(
         flag_values, ["t", f"--flagfile={path}", "--output_dir=x"], ""
     )
     e = experiments.from_flags(flag_values)
-    assert (e.epochs, e.batch_size, e.momentum, e.nesterov) == (
-        100,
-        100,
-        0.9,
-        True,
-    )
-    assert (e.l1, e.l2) == (1e-4, 0)
+    size, rates, penalties, num_reallocated, period = TABLE_4[name]
+    assert (e.epochs, e.batch_size) == size
+    assert (e.momentum, e.nesterov) == (0.9, True)
+    assert (e.l1, e.l2) == penalties
     assert (e.num_reallocated, e.tolerance, e.initial_threshold) == (
-        600,
+        num_reallocated,
         0.1,
         1e-3,
     )
-    assert e.period.values == {0: 100, 25: 200, 50: 400, 75: 800}
-    assert e.learning_rate.values == {0: 0.1, 25: 0.02, 50: 4e-3, 75: 8e-4}
+    assert e.period.values == period
+    assert e.learning_rate.values == rates
 
 
 def test_flags_that_the_readme_names_exist():
@@ -61,6 +86,7 @@ def test_flags_that_the_readme_names_exist():
     experiments.define_flags(flag_values)
     known = {*flag_values, "flagfile", "rounds", "help"}
     known |= {"flagfiles", "seeds", "densities", "parallel_runs"}
+    known |= {"steps", "networks"}
     readme = (ROOT / "README.md").read_text()
     named = set(re.findall(r"python -m dsr_tf[^\n`]*", readme))
     assert named

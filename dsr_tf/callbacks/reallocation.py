@@ -96,14 +96,16 @@ class Reallocation(keras.callbacks.Callback):
         Raises:
             ValueError: as described for the class.
         """
-        self._reallocator = Reallocator(model, self.method)
+        if self._reallocator is None or not self._reallocator.serves(model):
+            self._reallocator = Reallocator(model, self.method)
         self._reallocator.check(model.optimizer)
 
     def on_train_begin(self, logs=None):
-        self._reallocator = None
         # A subclassed model may be built by its first batch only.
         if self.model.built:
             self._start()
+        else:
+            self._reallocator = None
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch

@@ -1,17 +1,48 @@
 """Image classification sets and their input pipelines."""
 
+from dsr_tf.data import pipeline
+from dsr_tf.data import streaming
+from dsr_tf.data.augmentation import NAMES as AUGMENTATIONS
 from dsr_tf.data.image_data import DataError
 from dsr_tf.data.image_data import ImageData
-from dsr_tf.data.image_data import load
-from dsr_tf.data.pipeline import steps_per_epoch
-from dsr_tf.data.pipeline import test_batches
-from dsr_tf.data.pipeline import train_batches
+from dsr_tf.data.loading import load
+from dsr_tf.data.streaming import StreamedData
 
 __all__ = [
+    "AUGMENTATIONS",
     "DataError",
     "ImageData",
+    "StreamedData",
     "load",
-    "steps_per_epoch",
     "test_batches",
     "train_batches",
 ]
+
+
+def train_batches(data, batch_size, seed, first_step=0, augmentation="none"):
+    """An endless dataset of shuffled training batches.
+
+    What a batch holds depends on (seed, step) only.
+
+    Args:
+        data: An `ImageData` or a `StreamedData`.
+        batch_size: Images a batch, at most `data.num_train`.
+        seed: Integer that order and views depend on.
+        first_step: Number of batches to skip.
+        augmentation: One of `AUGMENTATIONS`.
+
+    Returns:
+        A `tf.data.Dataset` of (float32 images, int32 labels).
+    """
+    return _module(data).train_batches(
+        data, batch_size, seed, first_step, augmentation
+    )
+
+
+def test_batches(data, batch_size=1000):
+    """The test images in order, the last batch as long as it comes."""
+    return _module(data).test_batches(data, batch_size)
+
+
+def _module(data):
+    return streaming if isinstance(data, StreamedData) else pipeline

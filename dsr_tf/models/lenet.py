@@ -2,6 +2,7 @@
 
 import keras
 
+from dsr_tf.models.parts import normalization
 from dsr_tf.models.width import scaled
 
 
@@ -11,7 +12,6 @@ def lenet_300_100(
     width=1.0,
     batch_normalization=True,
     l1=0.0,
-    l2=0.0,
 ):
     """Fully connected layers of 300 and 100 units and one of logits.
 
@@ -27,13 +27,11 @@ def lenet_300_100(
             last, rounded, at least one.
         batch_normalization: Whether to normalize; else layers have biases.
         l1: Multiplier of the L1 penalty on the kernels, `l1 * sum(|w|)`.
-        l2: Weight decay, `l2 / 2 * sum(w**2)` on every trainable weight.
 
     Returns:
         A functional `keras.Model` from float inputs to logits
         `(batch, num_classes)`. It is dense; see `dsr_tf.sparsify`.
     """
-    penalty = keras.regularizers.L2(l2 / 2) if l2 else None
     inputs = keras.Input(input_shape, name="image")
     x = keras.layers.Flatten()(inputs)
     for name, units in (
@@ -47,18 +45,11 @@ def lenet_300_100(
             kernel_initializer=keras.initializers.VarianceScaling(
                 1 / 3, "fan_in", "uniform"
             ),
-            kernel_regularizer=keras.regularizers.L1L2(l1, l2 / 2),
-            bias_regularizer=penalty,
+            kernel_regularizer=keras.regularizers.L1(l1) if l1 else None,
             name=name,
         )(x)
         if batch_normalization:
-            x = keras.layers.BatchNormalization(
-                momentum=0.9,
-                epsilon=1e-5,
-                beta_regularizer=penalty,
-                gamma_regularizer=penalty,
-                name=f"{name}_bn",
-            )(x)
+            x = normalization(x, f"{name}_bn")
         if name != "fc3":
             x = keras.layers.ReLU(name=f"{name}_relu")(x)
     outputs = keras.layers.Activation("linear", dtype="float32", name="logits")(

@@ -73,13 +73,15 @@ def _named(optimizer, variable):
         index = leaf._trainable_variables_indices.get(leaf._var_key(variable))
         if index is None:
             continue
-        own = {id(v) for v in leaf._variables}
         length = len(leaf._trainable_variables_indices)
         for name, values in vars(leaf).items():
             if not isinstance(values, (list, tuple)) or len(values) != length:
                 continue
             slot = values[index]
-            if id(slot) in own and tuple(slot.shape) == tuple(variable.shape):
+            # One such list is that of the trainable variables themselves.
+            if slot is None or slot is variable:
+                continue
+            if tuple(slot.shape) == tuple(variable.shape):
                 found.append((name, slot, _fresh_value(leaf, name)))
     return found
 

@@ -1,12 +1,14 @@
 """One reallocation on a model: prune, redistribute, grow, exactly.
 
-Everything happens in numpy on the host. A reallocation is rare and touches
-few weights of each kernel, which suits index lists better than compiled
-graphs whose shapes would change each time; and numpy draws are the same on
-every backend, replica and worker.
+All is decided in numpy on the host, on all of its cores. A reallocation is
+rare and touches few weights of each kernel, which suits index lists better
+than compiled graphs whose shapes would change each time; and numpy draws are
+the same on every backend, replica and worker.
 """
 
+import concurrent.futures
 import dataclasses
+import os
 
 import numpy as np
 from keras import ops
@@ -19,6 +21,7 @@ from dsr_tf.reallocation import prune
 from dsr_tf.reallocation import sign_flips
 from dsr_tf.reallocation.kernel import Kernel
 from dsr_tf.reallocation.state import ReallocationState
+from dsr_tf.reallocation.writer import Writer
 
 _FOREVER = 2**31 - 1
 
@@ -76,7 +79,17 @@ class Reallocator:
                 "sparsity)`."
             )
         self.model, self.method = model, method
-        self._sign_flips = None
+        self._sign_flips = self._writer = None
+
+    def serves(self, model):
+        """Whether this is for a model as it is now."""
+        if model is not self.model:
+            return False
+        now = masked_weights(model)
+        return len(now) == len(self.masked) and all(
+            a.kernel is b.kernel and a.mask is b.mask
+            for a, b in zip(now, self.masked)
+        )
 
     def check(self, optimizer):
         """Refuse what cannot be reallocated, before training.
@@ -175,10 +188,7 @@ class Reallocator:
         if self._sign_flips is not None:
             return self._count_moves(step, state)
         threshold = self.method.threshold(state)
-        kernels = [
-            Kernel(weight, self.method.dense_gradient, optimizer)
-            for weight in self.masked
-        ]
+        kernels = self._look(optimizer)
         budget = state.carry + sum(
             kernel.active.size * kernel.group_size for kernel in kernels
         )
@@ -186,11 +196,14 @@ class Reallocator:
         self._prune(kernels, state, step)
         self._grow(kernels, state)
 
-        active = {kernel.path: kernel.move() for kernel in kernels}
+        masks = [kernel.mask() for kernel in kernels]
+        active = {
+            kernel.path: int(np.count_nonzero(mask)) * kernel.group_size
+            for kernel, mask in zip(kernels, masks)
+        }
         state.carry = budget - sum(active.values())
         self._check_carry(state.carry, kernels)
-        for kernel in kernels:
-            kernel.write()
+        self._writer_for(optimizer)(masks)
         state.num_reallocations += 1
         state.last_step = step
         self.write_state(state)
@@ -202,6 +215,26 @@ class Reallocator:
             active=active,
             carry=state.carry,
         )
+
+    def _look(self, optimizer):
+        """The kernels as the step finds them.
+
+        Devices are read from this thread, which may be in the scope of a
+        strategy; numpy lets other threads work.
+        """
+        kernels = [
+            Kernel(weight, self.method.dense_gradient, optimizer)
+            for weight in self.masked
+        ]
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            return list(pool.map(Kernel.look, kernels))
+
+    def _writer_for(self, optimizer):
+        if self._writer is None or self._writer.optimizer is not optimizer:
+            self._writer = Writer(
+                self.masked, optimizer, self.method.dense_gradient
+            )
+        return self._writer
 
     def _count_moves(self, step, state):
         """The record of what has moved inside of the steps since the last."""

@@ -6,23 +6,27 @@ import keras
 
 from dsr_tf import callbacks
 from dsr_tf import data as datasets
+from dsr_tf import losses
 from dsr_tf import methods
+from dsr_tf import optimizers
 from dsr_tf.command_line import UsageError
 from dsr_tf.layers import masked_weights
 
 # Keras shows progress, and reallocates, between executions only; more
 # steps in one execution than this gain nothing.
 _MAX_STEPS_PER_EXECUTION = 100
+# From as many on, accuracy is told for the best five guesses too.
+_CLASSES_FOR_TOP5 = 100
 
 
-def load_data(dataset, data_dir):
+def load_data(dataset, data_dir, image_size):
     """The data set of a run, see `dsr_tf.data.load`.
 
     Raises:
         UsageError: if it cannot be had.
     """
     try:
-        return datasets.load(dataset, data_dir)
+        return datasets.load(dataset, data_dir, image_size)
     except datasets.DataError as error:
         raise UsageError(f"flag --dataset={dataset}: {error}") from error
 
@@ -33,38 +37,84 @@ def steps_per_epoch(experiment, data):
     Raises:
         UsageError: if a batch is more than the set.
     """
-    steps = datasets.steps_per_epoch(data, experiment.batch_size)
+    steps = data.num_train // experiment.batch_size
     if not steps:
         raise UsageError(
             f"flag --batch_size={experiment.batch_size}: must be at most "
-            f"the {len(data.train_images)} training images of "
-            f"{experiment.dataset}"
+            f"the {data.num_train} training images of {experiment.dataset}"
         )
     return steps
 
 
-def compile_model(model, experiment, steps_per_epoch):
-    """Compile with SGD and the learning rate schedule, in updates."""
+def train_batches(experiment, data, first_step=0):
+    """The training batches of a run from a step on.
+
+    Raises:
+        UsageError: if such images cannot be augmented that way.
+    """
+    try:
+        return datasets.train_batches(
+            data,
+            experiment.batch_size,
+            experiment.seed,
+            first_step,
+            experiment.augmentation,
+        )
+    except datasets.DataError as error:
+        raise UsageError(
+            f"flag --augmentation={experiment.augmentation}: {error}"
+        ) from error
+
+
+def learning_rate(experiment, steps_per_epoch):
+    """The learning rate: a number, or Keras' schedule, in updates."""
     schedule = experiment.learning_rate.values
     rates = list(schedule.values())
     # The rate of a boundary counts from the step after it on.
     boundaries = [epoch * steps_per_epoch - 1 for epoch in schedule if epoch]
+    rate = rates[0]
+    if experiment.cosine:
+        rate = keras.optimizers.schedules.CosineDecay(
+            rate, experiment.epochs * steps_per_epoch
+        )
+    elif boundaries:
+        rate = keras.optimizers.schedules.PiecewiseConstantDecay(
+            boundaries, rates
+        )
+    num_steps = round(experiment.warmup_epochs * steps_per_epoch)
+    return optimizers.WarmUp(rate, num_steps) if num_steps else rate
+
+
+def compile_model(model, experiment, steps_per_epoch):
+    """Compile with SGD, the loss and the metrics of the experiment."""
     jit_compile = experiment.jit_compile
     if jit_compile is None:
         jit_compile = experiment.strategy == "default"
     model.compile(
-        optimizer=keras.optimizers.SGD(
-            keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates)
-            if boundaries
-            else rates[0],
+        optimizer=optimizers.SGD(
+            learning_rate(experiment, steps_per_epoch),
             momentum=experiment.momentum,
             nesterov=experiment.nesterov,
+            l2=experiment.l2,
         ),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        loss=losses.SmoothedCrossentropy(experiment.label_smoothing)
+        if experiment.label_smoothing
+        else keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=_metrics(model.output_shape[-1]),
         jit_compile=jit_compile,
         steps_per_execution=steps_per_execution(experiment, steps_per_epoch),
     )
+
+
+def _metrics(num_classes):
+    metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+    if num_classes >= _CLASSES_FOR_TOP5:
+        metrics.append(
+            keras.metrics.SparseTopKCategoricalAccuracy(
+                5, name="top5_accuracy"
+            )
+        )
+    return metrics
 
 
 def steps_per_execution(experiment, steps_per_epoch):

@@ -68,7 +68,8 @@ class MetricsLog(keras.callbacks.Callback):
 
     Args:
         table: The `Table` to write to.
-        learning_rate: `Schedule` of the learning rate, for its column.
+        learning_rate: Function from an epoch to the learning rate that it
+            begins with, for its column.
     """
 
     def __init__(self, table, learning_rate):
@@ -92,6 +93,9 @@ class MetricsLog(keras.callbacks.Callback):
             "learning_rate": self._learning_rate(epoch),
             "seconds": self._seconds,
         }
+        if "top5_accuracy" in logs:
+            row["top5_accuracy"] = logs["top5_accuracy"]
+            row["test_top5_accuracy"] = logs["val_top5_accuracy"]
         for name in ("mask_density", "num_reallocated", "threshold"):
             if name in logs:
                 row[name] = logs[name]

@@ -10,6 +10,7 @@ from dsr_tf import distribution as distributions
 from dsr_tf import draws
 from dsr_tf.command_line import UsageError
 from dsr_tf.models import MODELS
+from dsr_tf.models import PAPER_DENSE
 from dsr_tf.models.width import find_width
 from dsr_tf.summary import sparsity_summary
 from dsr_tf.training.saved import load_keras
@@ -27,14 +28,17 @@ def build_model(experiment, image_shape, num_classes):
         ValueError: if a setting does not fit the network.
     """
 
+    options = {}
+    if experiment.model == "lenet_300_100":
+        options["batch_normalization"] = experiment.batch_normalization
+
     def network(width):
         return MODELS[experiment.model](
             input_shape=image_shape,
             num_classes=num_classes,
             width=width,
-            batch_normalization=experiment.batch_normalization,
             l1=experiment.l1,
-            l2=experiment.l2,
+            **options,
         )
 
     width = experiment.width
@@ -44,7 +48,7 @@ def build_model(experiment, image_shape, num_classes):
     dense = network(width)
     if experiment.initial_checkpoint:
         _start_from(experiment, dense)
-    filters = _filters(experiment.keep_dense)
+    filters = _filters(experiment)
     if experiment.method in ("dense", "thin"):
         return dense
     if experiment.method == "hashed":
@@ -71,10 +75,17 @@ def _sparsify(experiment, dense, filters):
     )
 
 
-def _filters(keep_dense):
-    if keep_dense is None:
+def _filters(experiment):
+    """Which layers to make sparse; None for all."""
+    kept = {
+        "paper": PAPER_DENSE[experiment.model],
+        "none": [],
+    }.get(experiment.keep_dense, [experiment.keep_dense])
+    if experiment.sparse_shortcuts:
+        kept = [pattern for pattern in kept if "shortcut" not in pattern]
+    if not kept:
         return None
-    return lambda layer: not re.search(keep_dense, layer.name)
+    return lambda layer: not any(re.search(p, layer.name) for p in kept)
 
 
 def _thin_width(experiment, network):
@@ -83,7 +94,7 @@ def _thin_width(experiment, network):
         sparse = _sparsify(
             experiment,
             network(experiment.width),
-            _filters(experiment.keep_dense),
+            _filters(experiment),
         )
         budget = sparsity_summary(sparse).num_active_parameters
     try:

@@ -38,8 +38,11 @@ class Run:
         self.settings = experiment.to_dict()
         self.start = self._find_start(experiment)
         self.experiment = experiment = experiment.scaled()
-        self.data = build.load_data(experiment.dataset, experiment.data_dir)
+        self.data = build.load_data(
+            experiment.dataset, experiment.data_dir, experiment.image_size
+        )
         self.steps_per_epoch = build.steps_per_epoch(experiment, self.data)
+        build.train_batches(experiment, self.data)  # Refuses early.
         per_call = build.steps_per_execution(experiment, self.steps_per_epoch)
         if self.steps_per_epoch % per_call:
             raise UsageError(
@@ -117,14 +120,8 @@ class Run:
 
     def _fit(self, first_epoch, end_epoch, steps_done=0):
         first_step = first_epoch * self.steps_per_epoch + steps_done
-        batches = datasets.train_batches(
-            self.data,
-            self.experiment.batch_size,
-            self.experiment.seed,
-            first_step,
-        )
         self.model.fit(
-            batches,
+            build.train_batches(self.experiment, self.data, first_step),
             initial_epoch=first_epoch,
             epochs=end_epoch,
             steps_per_epoch=self.steps_per_epoch - steps_done,
@@ -137,7 +134,7 @@ class Run:
     def _callbacks(self):
         return [
             *([self.reallocation] if self.reallocation else []),
-            MetricsLog(self._metrics, self.experiment.learning_rate),
+            MetricsLog(self._metrics, self._learning_rate),
             _Checkpoints(
                 self._path("checkpoints"),
                 self.experiment.checkpoint_every_steps,
@@ -145,6 +142,13 @@ class Run:
                 self.settings,
             ),
         ]
+
+    def _learning_rate(self, epoch):
+        """The learning rate of the first step of an epoch."""
+        steps = self.steps_per_epoch
+        rate = build.learning_rate(self.experiment, steps)
+        rate = float(rate(epoch * steps) if callable(rate) else rate)
+        return float(f"{rate:.6g}")  # Schedules compute in float32.
 
     def _finish(self):
         """Write the model in both forms and the summary, last of all."""
@@ -165,6 +169,11 @@ class Run:
         rows, experiment = self._metrics.rows, self.experiment
         sparsity = sparsity_summary(self.model)
         accuracies = [float(row["test_accuracy"]) for row in rows]
+        top5 = {
+            "test_top5_accuracy": float(row["test_top5_accuracy"])
+            for row in rows[-1:]
+            if "test_top5_accuracy" in row
+        }
         # The first epoch compiles; a run of one epoch has no other.
         seconds = [float(row["seconds"]) for row in rows[1:] or rows]
         return {
@@ -174,6 +183,7 @@ class Run:
             "seed": experiment.seed,
             "epochs": len(rows),
             "test_accuracy": accuracies[-1],
+            **top5,
             "best_test_accuracy": max(accuracies),
             "num_parameters": sparsity.num_parameters,
             "num_active_parameters": sparsity.num_active_parameters,

@@ -1,0 +1,148 @@
+"""Random views of training images, whole batches at a time, in tf.data.
+
+All draws come from a seed of two integers, so the batch of a step is the
+same whenever it is made.
+"""
+
+import math
+
+import numpy as np
+
+NAMES = ("none", "crop_flip", "resized_crop")
+
+_PADDING = 4
+# Of the crop that is resized: part of the area, width over height, tries.
+_AREA = (0.08, 1.0)
+_ASPECT = (3 / 4, 4 / 3)
+_TRIES = 10
+
+
+def crop_and_flip(images, seed):
+    """Reflect 4 pixels at every border, crop at random, mirror every other.
+
+    The authors' augmentation of CIFAR-10. No padded image is made: a crop
+    of one is a choice of rows and of columns.
+
+    Args:
+        images: Tensor `(batch, height, width, channels)`, at least 5 x 5.
+        seed: Integer tensor `(2,)`.
+
+    Returns:
+        A tensor like `images`.
+    """
+    import tensorflow as tf
+
+    batch, height, width = tf.unstack(tf.shape(images)[:3])
+    offsets = tf.random.stateless_uniform(
+        [2, batch, 1], seed, -_PADDING, _PADDING + 1, "int32"
+    )
+    rows = _reflect(offsets[0] + tf.range(height), height)
+    columns = _reflect(offsets[1] + tf.range(width), width)
+    columns = tf.where(
+        coins(batch, seed)[:, None], columns, columns[:, ::-1]
+    )
+    # Rows first, which lie in memory as they are.
+    images = tf.gather(images, rows, axis=1, batch_dims=1)
+    return tf.gather(images, columns, axis=2, batch_dims=1)
+
+
+def resized_crop(images, seed):
+    """Crop as `crop_boxes` says, resize to the old size, mirror every other.
+
+    Args:
+        images: Tensor `(batch, height, width, channels)`.
+        seed: Integer tensor `(2,)`.
+
+    Returns:
+        A float32 tensor of the same shape.
+    """
+    import tensorflow as tf
+
+    batch, height, width = tf.unstack(tf.shape(images)[:3])
+    boxes = crop_boxes(height, width, batch, seed)
+    # In this operation's terms a box reaches from the middle of its first
+    # pixel to that of its last.
+    top, left, rows, columns = tf.unstack(tf.cast(boxes, "float32"), axis=1)
+    bottom, right = top + rows - 1, left + columns - 1
+    mirrored = coins(batch, seed)
+    first = tf.where(mirrored, right, left)
+    last = tf.where(mirrored, left, right)
+    vertical = tf.maximum(tf.cast(height - 1, "float32"), 1)
+    horizontal = tf.maximum(tf.cast(width - 1, "float32"), 1)
+    resized = tf.image.crop_and_resize(
+        images,
+        tf.stack(
+            [
+                top / vertical,
+                first / horizontal,
+                bottom / vertical,
+                last / horizontal,
+            ],
+            axis=1,
+        ),
+        tf.range(batch),
+        [height, width],
+    )
+    return tf.ensure_shape(resized, images.shape)
+
+
+def crop_boxes(height, width, number, seed):
+    """Boxes of 8 to 100 % of the area and 3:4 to 4:3 in shape, at random.
+
+    "RandomResizedCrop" (Szegedy et al., 2014, as torchvision does it): ten
+    tries, then the largest central box of an allowed shape.
+
+    Args:
+        height, width: Integer tensors, of the image.
+        number: Integer tensor, how many boxes.
+        seed: Integer tensor `(2,)`.
+
+    Returns:
+        int32 tensor `(number, 4)`: top, left, height, width.
+    """
+    import tensorflow as tf
+
+    draws = tf.random.stateless_uniform([4, number, _TRIES], seed)
+    high, wide = tf.cast(height, "float32"), tf.cast(width, "float32")
+    area = high * wide * (_AREA[0] + draws[0] * (_AREA[1] - _AREA[0]))
+    low_log, high_log = (math.log(ratio) for ratio in _ASPECT)
+    aspect = tf.exp(low_log + draws[1] * (high_log - low_log))
+    columns = tf.round(tf.sqrt(area * aspect))
+    rows = tf.round(tf.sqrt(area / aspect))
+    fits = (columns >= 1) & (columns <= wide) & (rows >= 1) & (rows <= high)
+    first = tf.argmax(tf.cast(fits, "int32"), axis=1, output_type="int32")
+
+    def chosen(values, default):
+        values = tf.gather(values, first, axis=1, batch_dims=1)
+        return tf.where(tf.reduce_any(fits, axis=1), values, default)
+
+    central_columns = tf.minimum(wide, tf.round(high * _ASPECT[1]))
+    central_rows = tf.minimum(high, tf.round(wide / _ASPECT[0]))
+    rows, columns = chosen(rows, central_rows), chosen(columns, central_columns)
+    top = tf.floor(chosen(draws[2], 0.5) * (high - rows + 1))
+    left = tf.floor(chosen(draws[3], 0.5) * (wide - columns + 1))
+    return tf.cast(tf.stack([top, left, rows, columns], axis=1), "int32")
+
+
+def coins(batch, seed):
+    """Booleans `(batch,)`, independent of other draws from the seed."""
+    import tensorflow as tf
+
+    other = tf.bitwise.invert(tf.cast(seed, "int64"))
+    return tf.random.stateless_uniform([batch], other) < 0.5
+
+
+def _reflect(positions, size):
+    """Positions beyond a border, as in a mirror that stands on it."""
+    import tensorflow as tf
+
+    return size - 1 - tf.abs(size - 1 - tf.abs(positions))
+
+
+def standardise(images, data):
+    """Pixels from 0 to 255 less the mean, over the deviation of the set."""
+    import tensorflow as tf
+
+    scale = np.float32(1) / (255 * data.deviation)
+    offset = data.mean / data.deviation
+    return tf.cast(images, tf.float32) * scale - offset

@@ -1,0 +1,174 @@
+"""From the name of a set to the set: in memory where it fits, or streamed."""
+
+import numpy as np
+
+from dsr_tf.data import image_folder
+from dsr_tf.data.image_data import DataError
+from dsr_tf.data.image_data import assemble
+from dsr_tf.data.streaming import Records
+from dsr_tf.data.streaming import StreamedData
+
+DIGITS = "digits"
+RANDOM = "random"
+IMAGE_FOLDER = "image_folder"
+
+_RANDOM_IMAGES, _RANDOM_TESTS, _RANDOM_CLASSES = 12_800, 256, 1000
+_DEFAULT_SIZE = 224
+_TEST_SPLITS = ("test", "validation")
+_MAX_BYTES = 8 * 2**30
+
+
+def load(name, data_dir=None, image_size=None):
+    """Load an image classification set.
+
+    Args:
+        name: `"digits"`, the 1,797 scans of 8x8 pixels that scikit-learn
+            ships (a fifth of them for the test); `"random"`, 12,800 images
+            of noise and 1,000 classes, to measure time with;
+            `"image_folder"`, files in `data_dir/train/CLASS/` and
+            `data_dir/test/CLASS/` (or `val`, `validation`); or the name of
+            a set of TensorFlow Datasets with features `image` and `label`.
+        data_dir: Folder of TensorFlow Datasets, None for its default. A
+            set that is not in it is downloaded to it.
+        image_size: Height and width that images are made to have where
+            they differ in size (224 if None), or those of noise (32).
+
+    Returns:
+        An `ImageData`; a `StreamedData` where images differ in size or are
+        too many for memory.
+
+    Raises:
+        DataError: if the set does not exist, cannot be had, is no set of
+            labelled images, or not of `image_size`.
+    """
+    if name == DIGITS:
+        data = _load_digits()
+    elif name == RANDOM:
+        data = _draw(image_size or 32)
+    elif name == IMAGE_FOLDER:
+        train, test, classes = image_folder.find(data_dir)
+        size = image_size or _DEFAULT_SIZE
+        data = StreamedData(name, len(classes), size, train, test)
+    else:
+        data = _load_tfds(name, data_dir, image_size)
+    if image_size and data.image_shape[:2] != (image_size, image_size):
+        raise DataError(
+            f"The images of {name!r} are all of one size, "
+            f"{data.image_shape}, and stay so. Received: image_size="
+            f"{image_size}"
+        )
+    return data
+
+
+def _load_digits():
+    from sklearn import datasets
+    from sklearn import model_selection
+
+    digits = datasets.load_digits()
+    images = np.round(digits.images[..., None] * (255 / 16)).astype("uint8")
+    train_x, test_x, train_y, test_y = model_selection.train_test_split(
+        images,
+        digits.target.astype("int32"),
+        test_size=0.2,
+        random_state=0,
+        stratify=digits.target,
+    )
+    return assemble(DIGITS, train_x, train_y, test_x, test_y, 10)
+
+
+def _draw(size):
+    generator = np.random.default_rng(0)
+
+    def split(number):
+        shape = (number, size, size, 3)
+        images = np.frombuffer(
+            generator.bytes(int(np.prod(shape))), "uint8"
+        ).reshape(shape)
+        labels = generator.integers(_RANDOM_CLASSES, size=number)
+        return images, labels.astype("int32")
+
+    return assemble(
+        RANDOM,
+        *split(_RANDOM_IMAGES),
+        *split(_RANDOM_TESTS),
+        _RANDOM_CLASSES,
+    )
+
+
+def _load_tfds(name, data_dir, image_size):
+    builder = _prepared_builder(name, data_dir)
+    test = _check_splits(name, builder)
+    features, splits = builder.info.features, builder.info.splits
+    shape, num_classes = features["image"].shape, features["label"].num_classes
+    count = splits["train"].num_examples + splits[test].num_examples
+    if None in shape[:2] or count * int(np.prod(shape)) > _MAX_BYTES:
+        size = image_size or _DEFAULT_SIZE
+        return StreamedData(
+            name,
+            num_classes,
+            size,
+            Records(builder, "train"),
+            Records(builder, test),
+        )
+    train, test = _decode(builder, "train"), _decode(builder, test)
+    return assemble(name, *train, *test, num_classes)
+
+
+def _prepared_builder(name, data_dir):
+    import tensorflow_datasets as tfds
+
+    where = f"data_dir={data_dir}" if data_dir else "the default data_dir"
+    # TFDS raises errors of any kind, of its own and of what it stands on;
+    # each is told in the sentence and kept as the cause.
+    try:
+        builder = tfds.builder(name, data_dir=data_dir)
+    except Exception as error:
+        raise DataError(
+            f"There is no data set {name!r}, neither {DIGITS!r}, {RANDOM!r} "
+            f"or {IMAGE_FOLDER!r} nor one of TensorFlow Datasets in {where} "
+            f"({_first_line(error)})"
+        ) from error
+    try:
+        builder.download_and_prepare()
+    except Exception as error:
+        raise DataError(
+            f"The data set {name!r} is not in {where} and could not be "
+            f"downloaded ({_first_line(error)})"
+        ) from error
+    return builder
+
+
+def _check_splits(name, builder):
+    """The name of the split to test on."""
+    features, splits = builder.info.features, builder.info.splits
+    test = next((s for s in _TEST_SPLITS if s in splits), None)
+    missing = [f for f in ("image", "label") if f not in (features or ())]
+    if missing or "train" not in splits or test is None:
+        raise DataError(
+            f"{name!r} is no image classification set: it needs the features "
+            "`image` and `label` and the splits `train` and `test` (or "
+            f"`validation`), and has {sorted(features)} and {sorted(splits)}"
+        )
+    return test
+
+
+def _decode(builder, split):
+    num_examples = builder.info.splits[split].num_examples
+    images = np.empty(
+        (num_examples, *builder.info.features["image"].shape), "uint8"
+    )
+    labels = np.empty(num_examples, "int32")
+    examples = builder.as_dataset(
+        split=split, batch_size=1000, shuffle_files=False
+    )
+    start = 0
+    for batch in examples.as_numpy_iterator():
+        end = start + len(batch["label"])
+        images[start:end], labels[start:end] = batch["image"], batch["label"]
+        start = end
+    return images, labels
+
+
+def _first_line(error):
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0]

@@ -1,0 +1,249 @@
+"""Sets whose images are read and decoded as they are needed.
+
+For images that differ in size, or are too many for memory, such as those
+of ImageNet. What a batch holds depends on (seed, step) only here too; to
+go on within an epoch, what comes before is read over but not decoded.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from dsr_tf.data import augmentation as augmentations
+from dsr_tf.data.image_data import DataError
+
+# Of ImageNet, which all use for photographs.
+_MEAN = (0.485, 0.456, 0.406)
+_DEVIATION = (0.229, 0.224, 0.225)
+# Test images are resized so that the crop is this part of the short side.
+_CENTRAL = 224 / 256
+_FILES_AT_ONCE = 16
+_SHUFFLE_BUFFER = 10_000
+
+
+@dataclasses.dataclass(frozen=True)
+class StreamedData:
+    """A set of images with labels, left where it is.
+
+    Attributes:
+        name: Name of the set.
+        num_classes: Number of classes.
+        image_size: Height and width of an image in a batch.
+        train, test: Sources of examples, `Records` or `Files`.
+    """
+
+    name: str
+    num_classes: int
+    image_size: int
+    train: object
+    test: object
+
+    mean = np.array(_MEAN, "float32")
+    deviation = np.array(_DEVIATION, "float32")
+
+    @property
+    def image_shape(self):
+        return (self.image_size, self.image_size, 3)
+
+    @property
+    def num_train(self):
+        return self.train.num_examples
+
+    @property
+    def num_test(self):
+        return self.test.num_examples
+
+
+class Files:
+    """Examples in files of their own.
+
+    Args:
+        paths: Array of strings `(n,)`.
+        labels: int32 array `(n,)`.
+    """
+
+    def __init__(self, paths, labels):
+        self._paths, self._labels = paths, labels
+        self.num_examples = len(paths)
+
+    def in_order(self):
+        """All examples, a `tf.data.Dataset` of (encoded image, label)."""
+        import tensorflow as tf
+
+        files = tf.data.Dataset.from_tensor_slices((self._paths, self._labels))
+        return files.map(self._read, num_parallel_calls=tf.data.AUTOTUNE)
+
+    def shuffled(self, seed):
+        """The same in an order that depends on a seed, tensor `(2,)`."""
+        import tensorflow as tf
+
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(self.num_examples), seed
+        )
+        files = tf.data.Dataset.from_tensor_slices(
+            (tf.gather(self._paths, order), tf.gather(self._labels, order))
+        )
+        return files.map(self._read, num_parallel_calls=tf.data.AUTOTUNE)
+
+    @staticmethod
+    def _read(path, label):
+        import tensorflow as tf
+
+        return tf.io.read_file(path), label
+
+
+class Records:
+    """Examples of a split of TensorFlow Datasets, in its record files.
+
+    Args:
+        builder: A prepared `tfds.core.DatasetBuilder` whose files are
+            TFRecords.
+        split: Name of the split.
+    """
+
+    def __init__(self, builder, split):
+        info = builder.info
+        self._files = [str(path) for path in info.splits[split].filepaths]
+        self._features = info.features
+        self.num_examples = info.splits[split].num_examples
+
+    def in_order(self):
+        """All examples, a `tf.data.Dataset` of (encoded image, label)."""
+        import tensorflow as tf
+
+        return self._parsed(tf.data.TFRecordDataset(self._files))
+
+    def shuffled(self, seed):
+        """The same in an order that depends on a seed, tensor `(2,)`.
+
+        Files are shuffled, and examples among the next 10,000.
+        """
+        import tensorflow as tf
+
+        files = tf.random.experimental.stateless_shuffle(self._files, seed)
+        records = tf.data.Dataset.from_tensor_slices(files).interleave(
+            tf.data.TFRecordDataset,
+            cycle_length=min(_FILES_AT_ONCE, len(self._files)),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        drawn = tf.random.stateless_uniform(
+            [], seed, 1, np.iinfo("int32").max, "int32"
+        )
+        records = records.shuffle(
+            _SHUFFLE_BUFFER,
+            tf.cast(drawn, "int64"),
+            reshuffle_each_iteration=False,
+        )
+        return self._parsed(records)
+
+    def _parsed(self, records):
+        import tensorflow as tf
+        import tensorflow_datasets as tfds
+
+        def parse(record):
+            example = self._features.deserialize_example(
+                record, decoders={"image": tfds.decode.SkipDecoding()}
+            )
+            return example["image"], tf.cast(example["label"], "int32")
+
+        return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def train_batches(data, batch_size, seed, first_step, augmentation):
+    """See `dsr_tf.data.train_batches`."""
+    import tensorflow as tf
+
+    if augmentation == "crop_flip":
+        raise DataError(
+            f"The images of {data.name!r} differ in size or do not fit into "
+            "memory; for such the augmentation is resized_crop or none. "
+            "Received: augmentation=crop_flip"
+        )
+    steps = data.num_train // batch_size
+    first_epoch, steps_done = divmod(first_step, steps)
+    is_random = augmentation == "resized_crop"
+
+    def examples(epoch):
+        shuffled = data.train.shuffled(tf.stack([np.int64(seed), epoch]))
+        done = tf.where(
+            epoch == first_epoch, np.int64(steps_done * batch_size), 0
+        )
+        numbered = shuffled.enumerate(epoch * data.num_train)
+        return numbered.take(steps * batch_size).skip(done)
+
+    def view(number, example):
+        encoded, label = example
+        if is_random:
+            drawn_from = tf.stack([np.int64(seed), number])
+            image = _random_view(encoded, data.image_size, drawn_from)
+        else:
+            image = _central_view(encoded, data.image_size)
+        return augmentations.standardise(image, data), label
+
+    epochs = tf.data.Dataset.range(first_epoch, np.iinfo("int64").max)
+    return (
+        epochs.flat_map(examples)
+        .map(view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .batch(batch_size, drop_remainder=True)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def test_batches(data, batch_size):
+    """See `dsr_tf.data.test_batches`."""
+    import tensorflow as tf
+
+    def view(encoded, label):
+        image = _central_view(encoded, data.image_size)
+        return augmentations.standardise(image, data), label
+
+    return (
+        data.test.in_order()
+        .map(view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .batch(batch_size)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def _random_view(encoded, size, seed):
+    """A random crop, resized, mirrored every other time."""
+    import tensorflow as tf
+
+    def crop_jpeg():
+        # Decodes no more than the crop needs.
+        height, width, _ = tf.unstack(tf.io.extract_jpeg_shape(encoded))
+        (box,) = tf.unstack(augmentations.crop_boxes(height, width, 1, seed))
+        return tf.io.decode_and_crop_jpeg(encoded, box, channels=3)
+
+    def crop_other():
+        image = _decode(encoded)
+        height, width, _ = tf.unstack(tf.shape(image))
+        (box,) = tf.unstack(augmentations.crop_boxes(height, width, 1, seed))
+        return tf.slice(image, [box[0], box[1], 0], [box[2], box[3], 3])
+
+    image = tf.cond(tf.io.is_jpeg(encoded), crop_jpeg, crop_other)
+    image = tf.image.resize(image, [size, size])
+    mirrored = augmentations.coins(1, seed)[0]
+    return tf.cond(mirrored, lambda: image[:, ::-1], lambda: image)
+
+
+def _central_view(encoded, size):
+    """The middle of the image, the short side resized first."""
+    import tensorflow as tf
+
+    image = _decode(encoded)
+    sides = tf.cast(tf.shape(image)[:2], "float32")
+    scale = size / _CENTRAL / tf.reduce_min(sides)
+    sides = tf.maximum(tf.cast(tf.round(sides * scale), "int32"), size)
+    image = tf.image.resize(image, sides, antialias=True)
+    return tf.ensure_shape(
+        tf.image.resize_with_crop_or_pad(image, size, size), [size, size, 3]
+    )
+
+
+def _decode(encoded):
+    import tensorflow as tf
+
+    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    return tf.ensure_shape(image, [None, None, 3])

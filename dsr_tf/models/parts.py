@@ -1,0 +1,57 @@
+"""Layers as the authors' convolutional networks have them."""
+
+import keras
+
+
+def convolution(x, filters, size, name, stride=1, l1=0.0):
+    """A convolution without bias that pads as PyTorch does.
+
+    Padding is `size // 2` on every side; Keras' "same" would pad a stride
+    of 2 on one side only. Weights start from N(0, 2 / (size**2 * filters)),
+    not truncated.
+    """
+    padding = "valid" if size == 1 else "same"
+    if stride > 1 and size > 1:
+        x = keras.layers.ZeroPadding2D(size // 2, name=f"{name}_padding")(x)
+        padding = "valid"
+    return keras.layers.Conv2D(
+        filters,
+        size,
+        strides=stride,
+        padding=padding,
+        use_bias=False,
+        kernel_initializer=keras.initializers.VarianceScaling(
+            2, "fan_out", "untruncated_normal"
+        ),
+        kernel_regularizer=keras.regularizers.L1(l1) if l1 else None,
+        name=name,
+    )(x)
+
+
+def normalization(x, name):
+    """Batch normalization with PyTorch's constants."""
+    return keras.layers.BatchNormalization(
+        momentum=0.9, epsilon=1e-5, name=name
+    )(x)
+
+
+def relu(x, name):
+    return keras.layers.ReLU(name=name)(x)
+
+
+def logits(x, num_classes, l1=0.0):
+    """Means over the image, and a layer of float32 logits on top.
+
+    Its weights start from the uniform distribution in +-1 / sqrt(fan_in),
+    its biases from 0.
+    """
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    x = keras.layers.Dense(
+        num_classes,
+        kernel_initializer=keras.initializers.VarianceScaling(
+            1 / 3, "fan_in", "uniform"
+        ),
+        kernel_regularizer=keras.regularizers.L1(l1) if l1 else None,
+        name="fc",
+    )(x)
+    return keras.layers.Activation("linear", dtype="float32", name="logits")(x)

@@ -1,0 +1,69 @@
+"""ResNet-50, the paper's network for ImageNet."""
+
+import keras
+
+from dsr_tf.models.parts import convolution
+from dsr_tf.models.parts import logits
+from dsr_tf.models.parts import normalization
+from dsr_tf.models.parts import relu
+from dsr_tf.models.width import scaled
+
+_STEM = 64
+# Channels inside of a block, blocks, stride of the first of them.
+_GROUPS = ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2))
+_EXPANSION = 4
+
+
+def resnet50(input_shape=(224, 224, 3), num_classes=1000, width=1.0, l1=0.0):
+    """Residual network of 50 layers, version 1.5.
+
+    He et al. (2015) with the stride in the convolutions of 3x3, as in the
+    authors' code: 25,557,032 parameters. Their masks are on the 48
+    convolutions of the blocks and on the logits; the stem and the four
+    shortcuts stay dense, see `dsr_tf.models.PAPER_DENSE`.
+
+    Args:
+        input_shape: Shape of an image, `(height, width, channels)`.
+        num_classes: Positive integer, number of logits.
+        width: Positive number; multiplies all channels, the stem's too,
+            rounded, at least one.
+        l1: Multiplier of the L1 penalty on the kernels, `l1 * sum(|w|)`.
+
+    Returns:
+        A functional `keras.Model` from float images to float32 logits
+        `(batch, num_classes)`. It is dense; see `dsr_tf.sparsify`.
+    """
+    inputs = keras.Input(input_shape, name="image")
+    x = convolution(inputs, scaled(_STEM, width), 7, "stem", 2, l1)
+    x = relu(normalization(x, "stem_bn"), "stem_relu")
+    # Nothing is below 0 here, so zeros at the border change no maximum.
+    x = keras.layers.ZeroPadding2D(1, name="stem_pool_padding")(x)
+    x = keras.layers.MaxPooling2D(3, 2, name="stem_pool")(x)
+    for number, (channels, num_blocks, stride) in enumerate(_GROUPS, 1):
+        for block in range(1, num_blocks + 1):
+            x = _block(
+                x,
+                scaled(channels, width),
+                stride if block == 1 else 1,
+                f"group{number}_block{block}",
+                l1,
+                has_shortcut=block == 1,
+            )
+    outputs = logits(x, num_classes, l1)
+    return keras.Model(inputs, outputs, name="resnet50")
+
+
+def _block(x, channels, stride, name, l1, has_shortcut):
+    """1x1, 3x3 and 1x1, the last to four times the channels."""
+    wide = _EXPANSION * channels
+    branch = convolution(x, channels, 1, f"{name}_conv1", l1=l1)
+    branch = relu(normalization(branch, f"{name}_bn1"), f"{name}_relu1")
+    branch = convolution(branch, channels, 3, f"{name}_conv2", stride, l1)
+    branch = relu(normalization(branch, f"{name}_bn2"), f"{name}_relu2")
+    branch = convolution(branch, wide, 1, f"{name}_conv3", l1=l1)
+    branch = normalization(branch, f"{name}_bn3")
+    if has_shortcut:
+        x = convolution(x, wide, 1, f"{name}_shortcut", stride, l1)
+        x = normalization(x, f"{name}_shortcut_bn")
+    x = keras.layers.Add(name=f"{name}_add")([x, branch])
+    return relu(x, f"{name}_relu")

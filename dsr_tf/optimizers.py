@@ -1,0 +1,91 @@
+"""The optimizer of the paper."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="dsr_tf")
+class SGD(keras.optimizers.SGD):
+    """`keras.optimizers.SGD` with L2 in the gradient, as PyTorch's.
+
+    Every trainable variable, biases and scales too, is pulled to 0 by the
+    gradient `l2 * w` of the penalty `l2 / 2 * sum(w**2)`, which passes
+    through the momentum. (Keras' own `weight_decay` acts beside the gradient
+    and a penalty in the layers costs a sum over every variable.) An inactive
+    weight is 0 and has no such gradient.
+
+    Args:
+        learning_rate: Number or schedule.
+        momentum: Number in [0, 1).
+        nesterov: Whether the momentum is Nesterov's.
+        l2: Number of at least 0.
+        **kwargs: Any other argument of `keras.optimizers.SGD`.
+
+    Raises:
+        ValueError: if `l2` is negative.
+    """
+
+    def __init__(
+        self,
+        learning_rate=0.01,
+        momentum=0.0,
+        nesterov=False,
+        l2=0.0,
+        **kwargs,
+    ):
+        if not l2 >= 0:
+            raise ValueError(
+                f"`l2` must be a number of at least 0. Received: l2={l2!r}"
+            )
+        super().__init__(
+            learning_rate=learning_rate,
+            momentum=momentum,
+            nesterov=nesterov,
+            **kwargs,
+        )
+        self.l2 = l2
+
+    def update_step(self, gradient, variable, learning_rate):
+        if self.l2:
+            gradient = gradient + ops.cast(self.l2, gradient.dtype) * ops.cast(
+                variable, gradient.dtype
+            )
+        super().update_step(gradient, variable, learning_rate)
+
+    def get_config(self):
+        return {**super().get_config(), "l2": self.l2}
+
+
+@keras.saving.register_keras_serializable(package="dsr_tf")
+class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule that grows from 0 to another one in its first steps.
+
+    Args:
+        schedule: The other one, or a number.
+        num_steps: Steps of growth; the last of them is at full rate.
+    """
+
+    def __init__(self, schedule, num_steps):
+        self.schedule, self.num_steps = schedule, num_steps
+
+    def __call__(self, step):
+        rate = self.schedule
+        if callable(rate):
+            rate = rate(step)
+        done = (ops.cast(step, "float32") + 1) / self.num_steps
+        return rate * ops.minimum(1.0, done)
+
+    def get_config(self):
+        return {
+            "schedule": keras.saving.serialize_keras_object(self.schedule)
+            if callable(self.schedule)
+            else self.schedule,
+            "num_steps": self.num_steps,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        schedule = config["schedule"]
+        if isinstance(schedule, dict):
+            schedule = keras.saving.deserialize_keras_object(schedule)
+        return cls(schedule, config["num_steps"])

@@ -1,0 +1,215 @@
+"""All settings of a run: each field is a flag of `dsr_tf.train`."""
+
+import dataclasses
+import re
+
+from dsr_tf import distribution
+from dsr_tf import granularity
+from dsr_tf.command_line import Named
+from dsr_tf.command_line import Number
+from dsr_tf.command_line import Steps
+from dsr_tf.command_line import Whole
+from dsr_tf.data import AUGMENTATIONS
+from dsr_tf.models import MODELS
+from dsr_tf.pruning import PruningHyperparameters
+from dsr_tf.schedule import Schedule
+
+# From all weights, over few but free to move, to fewer and fewer.
+METHODS = (
+    "dense",
+    "thin",
+    "hashed",
+    "static",
+    "set",
+    "deep_r",
+    "rigl",
+    "snfs",
+    "dsr",
+    "gradual",
+)
+INITIAL_WEIGHTS = ("new", "original")
+STRATEGIES = ("default", "mirrored")
+PRECISIONS = ("float32", "bfloat16", "float16")
+
+
+
+def _flag(default, help, kind=None):
+    return dataclasses.field(
+        default=default, metadata={"help": help, "kind": kind}
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """A field for each flag; defaults are the paper's for MNIST (Table 4)."""
+
+    output_dir: str = _flag(None, "Folder for everything that the run writes.")
+    model: str = _flag("lenet_300_100", "Network.", tuple(MODELS))
+    batch_normalization: bool = _flag(
+        True, "Whether LeNet-300-100 normalizes batches, as the authors' does."
+    )
+    dataset: str = _flag(
+        "digits",
+        "'digits' (embedded), 'random' (noise), 'image_folder', or a "
+        "TensorFlow Datasets name such as 'mnist'.",
+    )
+    data_dir: str = _flag(
+        None, "Folder of TensorFlow Datasets, or the image folder."
+    )
+    image_size: int = _flag(
+        None,
+        "Height and width of images where they differ in size, or of noise.",
+        Whole(1),
+    )
+    augmentation: str = _flag(
+        "none",
+        "Views of training images: as they are, shifted by up to 4 pixels "
+        "and mirrored, or crops of any size.",
+        AUGMENTATIONS,
+    )
+    width: float = _flag(
+        1.0,
+        "Multiplies the units or channels of layers (but of outputs and of "
+        "the stem of WRN-28-2).",
+        Number(above=True),
+    )
+    method: str = _flag(
+        "dsr",
+        "How weights are saved: not at all (dense), by fewer units (thin) or "
+        "tied weights (hashed), by fixed (static) or moving masks, or by "
+        "pruning as training goes on (gradual).",
+        METHODS,
+    )
+    sparsity: float = _flag(
+        0.9, "Share of inactive weights in masked kernels.", Number(0, 1)
+    )
+    distribution: str = _flag(
+        "uniform",
+        "How the budget is shared at the start: uniform, er, erk, or "
+        "REGEX:SPARSITY,... for some kernels by path.",
+        Named(distribution.parse),
+    )
+    parameter_budget: int = _flag(
+        None,
+        "thin: most parameters of the network; not given: as many as are "
+        "active in the sparse network of that sparsity.",
+        Whole(1),
+    )
+    granularity: str = _flag(
+        "element",
+        "What one mask entry governs: element, kernel, channel or block:HxW.",
+        Named(granularity.get),
+    )
+    keep_dense: str = _flag(
+        "paper",
+        "Layers that stay dense: 'paper', those of the network that do in "
+        "the paper; 'none'; or a regular expression for their names.",
+        Named(re.compile),
+    )
+    sparse_shortcuts: bool = _flag(
+        False, "Whether shortcuts become sparse too, with --keep_dense=paper."
+    )
+    initial_checkpoint: str = _flag(
+        None, "Run or .keras file whose trained weights to start from."
+    )
+    copy_masks_from: str = _flag(
+        None, "Run or .keras file whose masks to start from."
+    )
+    initial_weights: str = _flag(
+        "new",
+        "With --copy_masks_from: newly drawn weights, or those that the run "
+        "began with.",
+        INITIAL_WEIGHTS,
+    )
+    epochs: int = _flag(100, "Passes over the training set.", Whole(1))
+    batch_size: int = _flag(100, "Images a step, over all replicas.", Whole(1))
+    learning_rate: Schedule = _flag(
+        Schedule({0: 0.1, 25: 0.02, 50: 0.004, 75: 0.0008}),
+        "Number, or a schedule EPOCH:RATE,...",
+        Steps(),
+    )
+    cosine: bool = _flag(
+        False,
+        "Whether the learning rate falls to 0 along half a cosine.",
+    )
+    warmup_epochs: float = _flag(
+        0.0, "Epochs in which the learning rate grows from 0.", Number()
+    )
+    label_smoothing: float = _flag(
+        0.0, "Share of a label that goes to all classes.", Number(0, 1)
+    )
+    momentum: float = _flag(0.9, "Momentum of SGD.", Number(0, 1))
+    nesterov: bool = _flag(True, "Whether the momentum is Nesterov's.")
+    l1: float = _flag(0.0, "Penalty l1 * sum(|w|) on kernels.", Number())
+    l2: float = _flag(
+        0.0, "Penalty l2/2 * sum(w**2) on all parameters.", Number()
+    )
+    num_reallocated: int = _flag(
+        600,
+        "K, weights that DSR moves in a reallocation. Without --fraction, "
+        "SET moves the fraction K / active weights of each kernel.",
+        Whole(1),
+    )
+    fraction: float = _flag(
+        None,
+        "SET, RigL, SNFS: share of each kernel's active weights to move (at "
+        "the start); not given: K / active weights, 0.3, 0.5.",
+        Number(0, 1, above=True),
+    )
+    fraction_end_epoch: int = _flag(
+        None,
+        "RigL, SNFS: epoch at which the fraction has fallen to 0; not given: "
+        "after three quarters, at the end.",
+        Whole(1),
+    )
+    temperature: Schedule = _flag(
+        Schedule({0: 1e-5, 25: 1e-8, 50: 1e-12, 75: 1e-15}),
+        "DeepR: T, strength of the noise, or a schedule EPOCH:T,...",
+        Steps(),
+    )
+    pruning_hparams: str = _flag(
+        "",
+        "gradual: hyperparameters of tf.contrib.model_pruning, NAME=VALUE,"
+        "...; the target_sparsity is --sparsity if they name none.",
+        Named(PruningHyperparameters.parse),
+    )
+    tolerance: float = _flag(
+        0.1, "delta, fraction of K that is near enough.", Number(0, 1)
+    )
+    initial_threshold: float = _flag(
+        1e-3, "H0, the pruning threshold at the start.", Number(above=True)
+    )
+    period: Schedule = _flag(
+        Schedule({0: 100, 25: 200, 50: 400, 75: 800}, integer=True),
+        "P, steps between reallocations, or a schedule EPOCH:STEPS,...",
+        Steps(integer=True),
+    )
+    stop_epoch: int = _flag(
+        None, "First epoch without reallocation; none if not given.", Whole()
+    )
+    schedule_scale: float = _flag(
+        1.0,
+        "Multiplies the epochs and every epoch boundary.",
+        Number(above=True),
+    )
+    seed: int = _flag(0, "Seed of everything that is drawn.", Whole())
+    resume: bool = _flag(
+        False, "Continue the run in --output_dir from its last checkpoint."
+    )
+    checkpoint_every_steps: int = _flag(
+        0, "Steps between checkpoints; 0 for one at each epoch's end.", Whole()
+    )
+    strategy: str = _flag(
+        "default",
+        "tf.distribute strategy: one device, or all GPUs of a host.",
+        STRATEGIES,
+    )
+    jit_compile: bool = _flag(
+        None, "Whether XLA compiles the step; not given: unless mirrored.", bool
+    )
+    steps_per_execution: int = _flag(
+        0, "Steps in one call of the device; 0 chooses.", Whole()
+    )
+    mixed_precision: str = _flag(
+        "float32", "Precision of the arithmetic.", PRECISIONS
+    )
