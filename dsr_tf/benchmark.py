@@ -6,10 +6,11 @@ epoch, its median ratio to the dense and to the static network of the same
 round (which a busy machine disturbs least; a second dense network shows how
 far a ratio of equals strays from 1), and how long a reallocation takes.
 The last column is what reallocation adds over all epochs of the schedule: its
-time as often as --period says, over the time of the static network.
+time as often as --period says, over the time of the static network. While
+measuring, the period is --measured_period, or the first of --period.
 
-Takes the flags of `dsr_tf.train` but --output_dir, and --rounds, --steps and
---networks.
+Takes the flags of `dsr_tf.train` but --output_dir, and --rounds, --steps,
+--networks and --measured_period.
 """
 
 import dataclasses
@@ -27,11 +28,12 @@ from dsr_tf import command_line
 from dsr_tf.command_line import ListOf
 from dsr_tf.command_line import UsageError
 from dsr_tf.command_line import Whole
+from dsr_tf.schedule import Schedule
 from dsr_tf.training import build
 from dsr_tf.training import experiment as experiments
 from dsr_tf.training import networks
 
-_AGAIN = "dense again"
+_AGAIN = "dense_again"
 _NETWORKS = ("dense", _AGAIN, "static", "set", "deep_r", "rigl", "snfs", "dsr")
 
 
@@ -44,9 +46,15 @@ def main(argv=None):
         ("steps", 0, "Steps of a round; 0 for those of an epoch.", Whole()),
         (
             "networks",
-            ",".join(name for name in _NETWORKS if name != _AGAIN),
-            "Methods to measure, dense among them.",
+            ",".join(_NETWORKS),
+            "What to measure: methods, and a second dense network.",
             ListOf(_known),
+        ),
+        (
+            "measured_period",
+            0,
+            "Steps between reallocations while measuring.",
+            Whole(),
         ),
     ):
         command_line.define(flag_values, name, default, help, kind)
@@ -57,11 +65,15 @@ def main(argv=None):
         data = build.load_data(
             experiment.dataset, experiment.data_dir, experiment.image_size
         )
-        wanted = [*flag_values["networks"].value, "dense", _AGAIN]
         arms = [
-            _Arm(experiment, name, data, flag_values["steps"].value)
-            for name in _NETWORKS
-            if name in wanted
+            _Arm(
+                experiment,
+                name,
+                data,
+                flag_values["steps"].value,
+                flag_values["measured_period"].value or experiment.period(0),
+            )
+            for name in flag_values["networks"].value
         ]
     _measure(arms, flag_values["rounds"].value)
     Console().print(_table(experiment, arms))
@@ -81,10 +93,14 @@ class _Arm:
         moves: Seconds of each reallocation.
     """
 
-    def __init__(self, experiment, name, data, steps):
-        method = name.split()[0]
-        self.experiment = dataclasses.replace(experiment, method=method)
+    def __init__(self, experiment, name, data, steps, period):
         self.name, self.seconds, self.moves = name, [], []
+        self._schedule = experiment.period
+        self.experiment = dataclasses.replace(
+            experiment,
+            method="dense" if name == _AGAIN else name,
+            period=Schedule(period, integer=True),
+        )
         per_epoch = build.steps_per_epoch(self.experiment, data)
         self.steps_per_epoch, self.steps = per_epoch, steps or per_epoch
         keras.utils.set_random_seed(experiment.seed)
@@ -117,11 +133,10 @@ class _Arm:
 
     def added(self, static):
         """What reallocation adds to the time of the whole schedule."""
-        period = self.experiment.period
         stop = self.experiment.stop_epoch or self.experiment.epochs
         per_epoch = static * self.steps_per_epoch / self.steps
         moves = sum(
-            self.steps_per_epoch / period(epoch)
+            self.steps_per_epoch / self._schedule(epoch)
             for epoch in range(min(stop, self.experiment.epochs))
         )
         total = self.experiment.epochs * per_epoch
@@ -183,12 +198,12 @@ def _measure(arms, rounds):
 
 
 def _table(experiment, arms):
-    steps = arms[0].steps
+    first = arms[0]
     table = Table(
         title=f"{experiment.model} on {experiment.dataset}, batch "
         f"{experiment.batch_size}, sparsity {experiment.sparsity:g}, "
-        f"{len(arms[0].seconds)} rounds of {steps} steps, a reallocation "
-        f"every {experiment.period(0)}",
+        f"{len(first.seconds)} rounds of {first.steps} steps, a reallocation "
+        f"every {first.experiment.period(0)}",
         box=box.SIMPLE_HEAD,
     )
     table.add_column("network")
@@ -200,25 +215,22 @@ def _table(experiment, arms):
         "adds",
     ):
         table.add_column(column, justify="right")
-    rivals = {arm.name: arm for arm in arms}
-    static = rivals.get("static")
+    by_name = {arm.name: arm for arm in arms}
+    dense, static = by_name.get("dense"), by_name.get("static")
     for arm in arms:
-        moves = ["", ""]
+        cells = [f"{statistics.median(arm.seconds):.3f}"]
+        cells += [_ratio(arm, rival) for rival in (dense, static)]
         if arm.moves:
-            moves[0] = f"{1000 * statistics.median(arm.moves):.1f}"
-            base = static or rivals["dense"]
-            moves[1] = f"{arm.added(statistics.median(base.seconds)):.2%}"
-        table.add_row(
-            arm.name,
-            f"{statistics.median(arm.seconds):.3f}",
-            _ratio(arm, rivals["dense"]),
-            _ratio(arm, static) if static else "",
-            *moves,
-        )
+            base = statistics.median((static or dense or arm).seconds)
+            cells.append(f"{1000 * statistics.median(arm.moves):.1f}")
+            cells.append(f"{arm.added(base):.2%}")
+        table.add_row(arm.name.replace("_", " "), *cells)
     return table
 
 
 def _ratio(arm, rival):
+    if rival is None:
+        return ""
     pairs = zip(arm.seconds, rival.seconds)
     return f"{statistics.median(a / b for a, b in pairs):.3f}"
 

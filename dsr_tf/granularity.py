@@ -79,6 +79,15 @@ class Grouping:
             return np.abs(groups[:, 0].astype("float32"))
         return np.abs(groups.astype("float32")).mean(axis=1)
 
+    def scores_of(self, kernel):
+        """The same of a whole kernel, a variable or tensor: `(num_groups,)`."""
+        magnitudes = ops.abs(ops.cast(kernel, "float32"))
+        if self.group_size == 1:
+            return ops.reshape(magnitudes, (-1,))
+        blocks = ops.reshape(magnitudes, self._interleaved)
+        blocks = ops.transpose(blocks, self._blocks_last)
+        return ops.mean(ops.reshape(blocks, (-1, self.group_size)), axis=1)
+
     @property
     def _interleaved(self):
         pairs = zip(self.mask_shape, self.block_shape)

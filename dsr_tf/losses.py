@@ -17,9 +17,7 @@ class SmoothedCrossentropy(keras.losses.Loss):
         **kwargs: Arguments of `keras.losses.Loss`.
     """
 
-    def __init__(
-        self, label_smoothing, name="smoothed_crossentropy", **kwargs
-    ):
+    def __init__(self, label_smoothing, name="smoothed_crossentropy", **kwargs):
         super().__init__(name=name, **kwargs)
         self.label_smoothing = label_smoothing
 

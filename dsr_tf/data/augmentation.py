@@ -38,9 +38,7 @@ def crop_and_flip(images, seed):
     )
     rows = _reflect(offsets[0] + tf.range(height), height)
     columns = _reflect(offsets[1] + tf.range(width), width)
-    columns = tf.where(
-        coins(batch, seed)[:, None], columns, columns[:, ::-1]
-    )
+    columns = tf.where(coins(batch, seed)[:, None], columns, columns[:, ::-1])
     # Rows first, which lie in memory as they are.
     images = tf.gather(images, rows, axis=1, batch_dims=1)
     return tf.gather(images, columns, axis=2, batch_dims=1)
@@ -69,19 +67,19 @@ def resized_crop(images, seed):
     last = tf.where(mirrored, left, right)
     vertical = tf.maximum(tf.cast(height - 1, "float32"), 1)
     horizontal = tf.maximum(tf.cast(width - 1, "float32"), 1)
+    ends = tf.stack(
+        [
+            top / vertical,
+            first / horizontal,
+            bottom / vertical,
+            last / horizontal,
+        ],
+        axis=1,
+    )
+    # Rounding must not carry a pixel over the border, where all is black.
+    ends = tf.clip_by_value(ends, 1e-6, 1 - 1e-6)
     resized = tf.image.crop_and_resize(
-        images,
-        tf.stack(
-            [
-                top / vertical,
-                first / horizontal,
-                bottom / vertical,
-                last / horizontal,
-            ],
-            axis=1,
-        ),
-        tf.range(batch),
-        [height, width],
+        images, ends, tf.range(batch), [height, width]
     )
     return tf.ensure_shape(resized, images.shape)
 

@@ -44,8 +44,7 @@ def find(folder):
         if os.path.isdir(os.path.join(train_folder, name))
     )
     splits = [
-        _list(os.path.join(folder, split), classes)
-        for split in ("train", test)
+        _list(os.path.join(folder, split), classes) for split in ("train", test)
     ]
     return *splits, classes
 

@@ -18,7 +18,7 @@ _DEVIATION = (0.229, 0.224, 0.225)
 # Test images are resized so that the crop is this part of the short side.
 _CENTRAL = 224 / 256
 _FILES_AT_ONCE = 16
-_SHUFFLE_BUFFER = 10_000
+_SHUFFLED_AT_ONCE = 4096
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +116,8 @@ class Records:
     def shuffled(self, seed):
         """The same in an order that depends on a seed, tensor `(2,)`.
 
-        Files are shuffled, and examples among the next 10,000.
+        The files are shuffled, and so is each block of 4,096 examples, as
+        they come from sixteen files at a time.
         """
         import tensorflow as tf
 
@@ -127,14 +128,14 @@ class Records:
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
-        drawn = tf.random.stateless_uniform(
-            [], seed, 1, np.iinfo("int32").max, "int32"
-        )
-        records = records.shuffle(
-            _SHUFFLE_BUFFER,
-            tf.cast(drawn, "int64"),
-            reshuffle_each_iteration=False,
-        )
+
+        def permute(number, block):
+            own = seed + tf.stack([np.int64(0), (number + 1) * 2**32])
+            block = tf.random.experimental.stateless_shuffle(block, own)
+            return tf.data.Dataset.from_tensor_slices(block)
+
+        blocks = records.batch(_SHUFFLED_AT_ONCE).enumerate()
+        records = blocks.flat_map(permute)
         return self._parsed(records)
 
     def _parsed(self, records):

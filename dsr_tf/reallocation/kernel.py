@@ -1,80 +1,71 @@
 """One masked kernel during one reallocation, on the host."""
 
-import numpy as np
-from keras import ops
+import dataclasses
 
-from dsr_tf.reallocation import optimizer_slots
+import numpy as np
+
 from dsr_tf.reallocation.method import KernelView
 
 
+@dataclasses.dataclass
 class Kernel:
-    """The groups of a kernel, and which of them move.
-
-    Making it copies the variables from the device; `look` then works on the
-    host alone, so that many kernels can do so at a time.
-
-    Args:
-        weight: The `MaskedWeight`.
-        dense_gradient: That of the method: whether gradients of inactive
-            weights have been accumulated.
-        optimizer: The optimizer that holds the slots.
+    """What is known of a kernel, and which of its groups move.
 
     Attributes:
-        active: Indices of the active groups before the step.
-        free: Indices of the inactive groups before the step, so that what
-            is pruned cannot grow again.
-        pruned: Indices of the groups that become inactive.
-        grown: Indices of the groups that become active.
+        weight: The `MaskedWeight`.
+        scores: Array `(num_active,)`, float32: mean magnitude of each
+            active group, in memory order.
+        num_free: Number of inactive groups.
+        active_gradients, free_gradients: Mean magnitudes of the gradients
+            that the optimizer has accumulated, or None.
+        pruned: Booleans `(num_active,)`, which active groups become
+            inactive.
+        grown: Integers, ranks among the inactive groups (in memory order)
+            of those that become active. What is pruned is not among them.
     """
 
-    def __init__(self, weight, dense_gradient, optimizer):
-        self.weight, self.path = weight, weight.path
-        self.group_size = weight.group_size
-        self._dense_gradient, self._optimizer = dense_gradient, optimizer
-        self._mask = _read(weight.mask).reshape(-1)
-        self._weights, self._accumulated = _read(weight.kernel), None
-        if dense_gradient != "never":
-            # An optimizer without any memory leaves the gradient, times the
-            # learning rate, in inactive weights themselves.
-            slot = optimizer_slots.accumulated_gradient(
-                optimizer, weight.kernel
-            )
-            self._accumulated = self._weights if slot is None else _read(slot)
+    weight: object
+    scores: np.ndarray
+    num_free: int
+    active_gradients: np.ndarray | None = None
+    free_gradients: np.ndarray | None = None
+    pruned: np.ndarray = None
+    grown: np.ndarray = None
 
-    def look(self):
-        """Find out what the method will see; returns the kernel."""
-        self.active = np.flatnonzero(self._mask)
-        self.free = np.flatnonzero(~self._mask)
-        self.pruned = self.grown = np.zeros(0, self.active.dtype)
-        grouping = self.weight.grouping
-        groups = grouping.groups(self._weights)
-        self._scores = grouping.scores(groups[self.active])
-        self._gradients = None
-        if self._accumulated is not None:
-            self._gradients = grouping.scores(
-                grouping.groups(self._accumulated)
-            )
-        return self
+    def __post_init__(self):
+        self.pruned = np.zeros(len(self.scores), "bool")
+        self.grown = np.zeros(0, "int64")
+
+    @property
+    def path(self):
+        return self.weight.path
+
+    @property
+    def group_size(self):
+        return self.weight.group_size
+
+    @property
+    def num_active(self):
+        """Active weights before the step."""
+        return len(self.scores) * self.group_size
+
+    @property
+    def num_pruned(self):
+        """Weights that become inactive."""
+        return int(np.count_nonzero(self.pruned)) * self.group_size
+
+    @property
+    def num_grown(self):
+        """Weights that become active."""
+        return len(self.grown) * self.group_size
 
     def view(self):
         """What the method sees."""
-        gradients = self._gradients
         return KernelView(
-            self._scores,
-            self.free.size,
+            self.scores,
+            self.num_free,
             self.group_size,
-            self.pruned.size,
-            None if gradients is None else gradients[self.active],
-            None if gradients is None else gradients[self.free],
+            int(np.count_nonzero(self.pruned)),
+            self.active_gradients,
+            self.free_gradients,
         )
-
-    def mask(self):
-        """The mask after the step, flat."""
-        mask = self._mask.copy()
-        mask[self.pruned], mask[self.grown] = False, True
-        return mask
-
-
-def _read(variable):
-    """The values as an array that must not be changed."""
-    return np.asarray(ops.convert_to_tensor(variable))

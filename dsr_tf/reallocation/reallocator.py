@@ -1,14 +1,12 @@
 """One reallocation on a model: prune, redistribute, grow, exactly.
 
-All is decided in numpy on the host, on all of its cores. A reallocation is
-rare and touches few weights of each kernel, which suits index lists better
-than compiled graphs whose shapes would change each time; and numpy draws are
-the same on every backend, replica and worker.
+All is decided in numpy on the host: a reallocation is rare and touches few
+weights of each kernel, which suits index lists better than compiled graphs
+whose shapes would change each time; and numpy draws are the same on every
+backend, replica and worker.
 """
 
-import concurrent.futures
 import dataclasses
-import os
 
 import numpy as np
 from keras import ops
@@ -19,9 +17,8 @@ from dsr_tf.reallocation import dense_gradient
 from dsr_tf.reallocation import optimizer_slots
 from dsr_tf.reallocation import prune
 from dsr_tf.reallocation import sign_flips
-from dsr_tf.reallocation.kernel import Kernel
+from dsr_tf.reallocation.device import Device
 from dsr_tf.reallocation.state import ReallocationState
-from dsr_tf.reallocation.writer import Writer
 
 _FOREVER = 2**31 - 1
 
@@ -79,7 +76,7 @@ class Reallocator:
                 "sparsity)`."
             )
         self.model, self.method = model, method
-        self._sign_flips = self._writer = None
+        self._sign_flips = self._device = None
 
     def serves(self, model):
         """Whether this is for a model as it is now."""
@@ -188,53 +185,37 @@ class Reallocator:
         if self._sign_flips is not None:
             return self._count_moves(step, state)
         threshold = self.method.threshold(state)
-        kernels = self._look(optimizer)
-        budget = state.carry + sum(
-            kernel.active.size * kernel.group_size for kernel in kernels
-        )
+        device = self._device_of(optimizer)
+        kernels = device.read()
+        budget = state.carry + sum(k.num_active for k in kernels)
 
         self._prune(kernels, state, step)
         self._grow(kernels, state)
 
-        masks = [kernel.mask() for kernel in kernels]
         active = {
-            kernel.path: int(np.count_nonzero(mask)) * kernel.group_size
-            for kernel, mask in zip(kernels, masks)
+            k.path: k.num_active - k.num_pruned + k.num_grown for k in kernels
         }
         state.carry = budget - sum(active.values())
         self._check_carry(state.carry, kernels)
-        self._writer_for(optimizer)(masks)
+        device.move(kernels)
         state.num_reallocations += 1
         state.last_step = step
         self.write_state(state)
         return Record(
             step=step,
             threshold=threshold,
-            pruned={k.path: k.pruned.size * k.group_size for k in kernels},
-            grown={k.path: k.grown.size * k.group_size for k in kernels},
+            pruned={k.path: k.num_pruned for k in kernels},
+            grown={k.path: k.num_grown for k in kernels},
             active=active,
             carry=state.carry,
         )
 
-    def _look(self, optimizer):
-        """The kernels as the step finds them.
-
-        Devices are read from this thread, which may be in the scope of a
-        strategy; numpy lets other threads work.
-        """
-        kernels = [
-            Kernel(weight, self.method.dense_gradient, optimizer)
-            for weight in self.masked
-        ]
-        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-            return list(pool.map(Kernel.look, kernels))
-
-    def _writer_for(self, optimizer):
-        if self._writer is None or self._writer.optimizer is not optimizer:
-            self._writer = Writer(
+    def _device_of(self, optimizer):
+        if self._device is None or self._device.optimizer is not optimizer:
+            self._device = Device(
                 self.masked, optimizer, self.method.dense_gradient
             )
-        return self._writer
+        return self._device
 
     def _count_moves(self, step, state):
         """The record of what has moved inside of the steps since the last."""
@@ -271,7 +252,7 @@ class Reallocator:
             prune.keep_last_group(c, view.scores)
             for c, view in zip(chosen, views)
         ]
-        num_free = sum(k.free.size * k.group_size for k in kernels)
+        num_free = sum(k.num_free * k.group_size for k in kernels)
         chosen = prune.limit_weights(
             chosen,
             [view.scores for view in views],
@@ -279,11 +260,11 @@ class Reallocator:
             max(0, num_free - state.carry),
         )
         for kernel, pruned in zip(kernels, chosen):
-            kernel.pruned = kernel.active[pruned]
+            kernel.pruned = pruned
         self.method.update(state, num_below)
 
     def _grow(self, kernels, state):
-        total = state.carry + sum(k.pruned.size * k.group_size for k in kernels)
+        total = state.carry + sum(k.num_pruned for k in kernels)
         views = [kernel.view() for kernel in kernels]
         counts = self.method.redistribute(total, views)
         for stream, (kernel, view, count) in enumerate(
@@ -293,5 +274,4 @@ class Reallocator:
                 generator = draws.generator(
                     state.seed or 0, state.num_reallocations + 1, stream
                 )
-                indices = self.method.grow(view, count, generator)
-                kernel.grown = kernel.free[indices]
+                kernel.grown = self.method.grow(view, count, generator)

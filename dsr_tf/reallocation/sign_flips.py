@@ -222,12 +222,10 @@ class _KeepSigns:
         rank = tf.cumsum(tf.cast(usable, "int32"))
         wanted = tf.reduce_sum(tf.cast(flipped, "int32"))
         taken = usable & (rank <= wanted) & (rank[-1] >= wanted)
-        grown = tf.tensor_scatter_nd_max(
-            tf.zeros([self._size], "int32"),
-            drawn[:, None],
-            tf.cast(taken, "int32"),
-        )
-        return grown > 0, tf.reduce_sum(tf.cast(taken, "int32"))
+        # Read back from each position: a second scattering would cost more.
+        last = self._num_candidates - 1
+        grown = (first <= last) & tf.gather(taken, tf.minimum(first, last))
+        return grown, tf.reduce_sum(tf.cast(taken, "int32"))
 
     def _reset_slots(self, places):
         import tensorflow as tf

@@ -110,9 +110,7 @@ def _metrics(num_classes):
     metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
     if num_classes >= _CLASSES_FOR_TOP5:
         metrics.append(
-            keras.metrics.SparseTopKCategoricalAccuracy(
-                5, name="top5_accuracy"
-            )
+            keras.metrics.SparseTopKCategoricalAccuracy(5, name="top5_accuracy")
         )
     return metrics
 

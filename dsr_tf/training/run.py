@@ -170,9 +170,9 @@ class Run:
         sparsity = sparsity_summary(self.model)
         accuracies = [float(row["test_accuracy"]) for row in rows]
         top5 = {
-            "test_top5_accuracy": float(row["test_top5_accuracy"])
-            for row in rows[-1:]
-            if "test_top5_accuracy" in row
+            name: float(rows[-1][name])
+            for name in ("test_top5_accuracy",)
+            if name in rows[-1]
         }
         # The first epoch compiles; a run of one epoch has no other.
         seconds = [float(row["seconds"]) for row in rows[1:] or rows]
@@ -192,6 +192,7 @@ class Run:
             "num_reallocations": len(self._reallocations.rows),
             "seconds_per_epoch": statistics.median(seconds),
             "saved_model_bytes": _folder_size(self._path("saved_model")),
+            "kernels": sparsity.to_dict()["layers"],
             "settings": self.settings,
         }
 

@@ -32,7 +32,6 @@ STRATEGIES = ("default", "mirrored")
 PRECISIONS = ("float32", "bfloat16", "float16")
 
 
-
 def _flag(default, help, kind=None):
     return dataclasses.field(
         default=default, metadata={"help": help, "kind": kind}
