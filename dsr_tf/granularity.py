@@ -81,7 +81,7 @@ class Grouping:
 
     def scores_of(self, kernel):
         """The same of a whole kernel, a variable or tensor: `(num_groups,)`."""
-        magnitudes = ops.abs(ops.cast(kernel, "float32"))
+        magnitudes = ops.abs(ops.cast(ops.convert_to_tensor(kernel), "float32"))
         if self.group_size == 1:
             return ops.reshape(magnitudes, (-1,))
         blocks = ops.reshape(magnitudes, self._interleaved)

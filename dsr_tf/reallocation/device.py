@@ -2,9 +2,9 @@
 
 All masked kernels are seen as one long vector of groups. Only what a
 decision needs leaves the device (the active weights, a tenth or less of
-all), and only the decision goes back: which of them are pruned, and which
-of the inactive places grow. So on the device, where there may be a queue of
-other work and every exchange costs a wait, a reallocation is two calls.
+all), and only the decision goes back: the places of what moves. So on the
+device, where there may be a queue of other work and every exchange costs a
+wait, a reallocation is two calls.
 """
 
 import keras
@@ -27,7 +27,9 @@ class Device:
     def __init__(self, masked, optimizer, dense_gradient="never"):
         self.optimizer = optimizer
         self._masked, self._dense_gradient = masked, dense_gradient
-        self._sizes = [weight.grouping.num_groups for weight in masked]
+        sizes = [weight.grouping.num_groups for weight in masked]
+        self._ends = np.cumsum(sizes)
+        self._starts = self._ends - sizes
         self._read, self._move = self._read_all, self._move_all
         if keras.backend.backend() == "tensorflow":
             import tensorflow as tf
@@ -35,27 +37,26 @@ class Device:
             self._read = tf.function(self._read_all)
             self._move = tf.function(
                 self._move_all,
-                input_signature=[
-                    tf.TensorSpec([None], "bool"),
-                    tf.TensorSpec([None], "int64"),
-                ],
+                input_signature=[tf.TensorSpec([None], "int32")],
             )
 
     def read(self):
         """The kernels as they are, a list of `Kernel`."""
-        counts, scores, active, free = (
+        active, scores, gradients, free_gradients = (
             None if values is None else ops.convert_to_numpy(values)
             for values in self._read()
         )
-        num_free = np.array(self._sizes) - counts
+        ends = np.searchsorted(active, self._ends)
+        free_ends = self._ends - ends
         return [
             Kernel(weight, *parts)
             for weight, *parts in zip(
                 self._masked,
-                _parts(scores, counts),
-                num_free.tolist(),
-                _parts(active, counts),
-                _parts(free, num_free),
+                _parts(active, ends),
+                _parts(scores, ends),
+                np.diff(free_ends, prepend=0).tolist(),
+                _parts(gradients, ends),
+                _parts(free_gradients, free_ends),
             )
         ]
 
@@ -69,36 +70,37 @@ class Device:
         Args:
             kernels: What `read` returned, with `pruned` and `grown` set.
         """
-        first_free = np.cumsum([0] + [k.num_free for k in kernels])
-        grown = [k.grown + first for k, first in zip(kernels, first_free)]
-        self._move(
-            ops.convert_to_tensor(np.concatenate([k.pruned for k in kernels])),
-            ops.convert_to_tensor(np.concatenate(grown).astype("int64")),
-        )
+        places = [
+            part
+            for kernel, start in zip(kernels, self._starts)
+            for part in (
+                kernel.active[kernel.pruned],
+                start + places_of_free(kernel.grown, kernel.active - start),
+            )
+        ]
+        self._move(ops.convert_to_tensor(np.concatenate(places, dtype="int32")))
 
     def _read_all(self):
-        mask = self._flat_mask()
+        mask = ops.concatenate(
+            [ops.reshape(weight.mask, (-1,)) for weight in self._masked]
+        )
         active = ops.nonzero(mask)[0]
-        scores = ops.concatenate(
-            [w.grouping.scores_of(w.kernel) for w in self._masked]
-        )
-        counts = ops.stack(
-            [ops.sum(ops.cast(w.mask, "int32")) for w in self._masked]
-        )
+        scores = self._scores([weight.kernel for weight in self._masked])
+        found = ops.cast(active, "int32"), ops.take(scores, active)
         if self._dense_gradient == "never":
-            return counts, ops.take(scores, active), None, None
+            return *found, None, None
         free = ops.nonzero(ops.logical_not(mask))[0]
-        gradients = ops.concatenate(
-            [
-                w.grouping.scores_of(self._accumulated(w.kernel))
-                for w in self._masked
-            ]
+        gradients = self._scores(
+            [self._accumulated(weight.kernel) for weight in self._masked]
         )
-        return (
-            counts,
-            ops.take(scores, active),
-            ops.take(gradients, active),
-            ops.take(gradients, free),
+        return *found, ops.take(gradients, active), ops.take(gradients, free)
+
+    def _scores(self, variables):
+        return ops.concatenate(
+            [
+                weight.grouping.scores_of(variable)
+                for weight, variable in zip(self._masked, variables)
+            ]
         )
 
     def _accumulated(self, kernel):
@@ -107,19 +109,13 @@ class Device:
         slot = optimizer_slots.accumulated_gradient(self.optimizer, kernel)
         return kernel if slot is None else slot
 
-    def _move_all(self, pruned, grown):
-        mask = self._flat_mask()
-        active = ops.nonzero(mask)[0]
-        free = ops.nonzero(ops.logical_not(mask))[0]
-        places = ops.concatenate(
-            [ops.take(active, ops.nonzero(pruned)[0]), ops.take(free, grown)]
-        )
+    def _move_all(self, places):
         moved = ops.scatter(
             ops.expand_dims(places, 1),
             ops.ones_like(places, "float32"),
-            (sum(self._sizes),),
+            (int(self._ends[-1]),),
         )
-        moved = ops.split(moved > 0, np.cumsum(self._sizes)[:-1].tolist())
+        moved = ops.split(moved > 0, self._starts[1:].tolist())
         for weight, part in zip(self._masked, moved):
             self._move_one(weight, ops.reshape(part, weight.mask.shape))
 
@@ -136,10 +132,23 @@ class Device:
         for slot, fresh in optimizer_slots.slots(self.optimizer, weight.kernel):
             _start_afresh(weight, slot, reset, fresh)
 
-    def _flat_mask(self):
-        return ops.concatenate(
-            [ops.reshape(weight.mask, (-1,)) for weight in self._masked]
-        )
+
+def places_of_free(ranks, active):
+    """Where the free places of these ranks are.
+
+    The free place of rank r comes after r other free ones, and after all
+    active ones that have at most r free ones before them.
+
+    Args:
+        ranks: Integer array, ranks from 0 among the free places.
+        active: Integer array, the active places in ascending order.
+
+    Returns:
+        Integer array of places, in ascending order.
+    """
+    ranks = np.sort(ranks)  # Neighbours are found together.
+    free_before = active - np.arange(len(active))
+    return ranks + np.searchsorted(free_before, ranks, side="right")
 
 
 def _start_afresh(weight, variable, places, fresh):
@@ -148,8 +157,8 @@ def _start_afresh(weight, variable, places, fresh):
     variable.assign(ops.where(places, ops.cast(fresh, values.dtype), values))
 
 
-def _parts(values, counts):
-    """`values` cut into pieces of these lengths, or Nones."""
+def _parts(values, ends):
+    """`values` cut at these ends, or Nones."""
     if values is None:
-        return [None] * len(counts)
-    return np.split(values, np.cumsum(counts)[:-1])
+        return [None] * len(ends)
+    return np.split(values, ends[:-1])

@@ -13,8 +13,10 @@ class Kernel:
 
     Attributes:
         weight: The `MaskedWeight`.
+        active: Integers `(num_active,)`, places of the active groups, in
+            memory order, counted over all kernels.
         scores: Array `(num_active,)`, float32: mean magnitude of each
-            active group, in memory order.
+            active group.
         num_free: Number of inactive groups.
         active_gradients, free_gradients: Mean magnitudes of the gradients
             that the optimizer has accumulated, or None.
@@ -25,6 +27,7 @@ class Kernel:
     """
 
     weight: object
+    active: np.ndarray
     scores: np.ndarray
     num_free: int
     active_gradients: np.ndarray | None = None

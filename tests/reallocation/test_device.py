@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dsr_tf import granularity
+from dsr_tf.layers import masked_weights
+from dsr_tf.reallocation.device import Device
+from dsr_tf.reallocation.device import places_of_free
+from tests.conftest import make_model
+from tests.conftest import values
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=60), st.randoms())
+def test_places_of_free(mask, random):
+    free = [place for place, is_active in enumerate(mask) if not is_active]
+    ranks = random.sample(range(len(free)), random.randint(0, len(free)))
+    found = places_of_free(np.array(ranks, "int64"), np.flatnonzero(mask))
+    assert found.tolist() == sorted(free[rank] for rank in ranks)
+
+
+@pytest.mark.parametrize("dense_gradient", ["never", "last"])
+def test_reading(data, dense_gradient):
+    model = make_model("adam")
+    model.fit(*data, epochs=1, verbose=0)
+    masked = masked_weights(model)
+    device = Device(masked, model.optimizer, dense_gradient)
+    first = 0
+    for kernel, weight in zip(device.read(), masked):
+        mask = values(weight.mask).reshape(-1)
+        stored = np.abs(values(weight.kernel).reshape(-1))
+        np.testing.assert_array_equal(
+            kernel.active - first, np.flatnonzero(mask)
+        )
+        np.testing.assert_array_equal(kernel.scores, stored[mask])
+        assert kernel.num_free == np.count_nonzero(~mask)
+        if dense_gradient == "last":
+            index = [v is weight.kernel for v in model.trainable_variables]
+            slot = model.optimizer._momentums[index.index(True)]
+            slot = np.abs(values(slot).reshape(-1))
+            np.testing.assert_array_equal(kernel.active_gradients, slot[mask])
+            np.testing.assert_array_equal(kernel.free_gradients, slot[~mask])
+        first += weight.size
+
+
+@pytest.mark.parametrize("name", ["element", "kernel", "channel", "block:2x4"])
+def test_scores_on_the_device_are_those_of_the_host(name):
+    kernel = np.random.default_rng(0).normal(size=(3, 3, 8, 16))
+    kernel = kernel.astype("float32")
+    grouping = granularity.get(name).grouping(kernel.shape)
+    np.testing.assert_allclose(
+        values(grouping.scores_of(kernel)),
+        grouping.scores(grouping.groups(kernel)),
+        rtol=1e-6,
+    )
