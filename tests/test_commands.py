@@ -59,6 +59,16 @@ def refuse(command, arguments, tmp_path, capsys):
         ([NEW, "--distribution=fc1:2"], "must be a number in [0, 1)"),
         ([NEW, "--distribution=fc1:0.1"], "sparsities given by name leave"),
         ([NEW, "--width=0"], "--width=0: must be a number above 0"),
+        ([NEW, "--cosine", "--learning_rate=0:1,2:.1"], "must be one number"),
+        ([NEW, "--label_smoothing=1"], "--label_smoothing=1: must be a numb"),
+        ([NEW, "--augmentation=cut"], "--augmentation=cut: value should be"),
+        ([NEW, "--image_size=9"], "--dataset=digits: The images of 'digits'"),
+        ([NEW, "--dataset=image_folder"], "image_folder needs data_dir"),
+        ([NEW, "--keep_dense=fc"], "has no layer to mask"),
+        (
+            [NEW, "--keep_dense=none", "--sparse_shortcuts"],
+            "--sparse_shortcuts=true: changes --keep_dense=paper",
+        ),
         ([NEW, "--fraction=1"], "--fraction=1: must be a number above 0"),
         ([NEW, "--temperature=-1"], "--temperature=-1: must be a positive"),
         ([NEW, "--method=snfs", "--momentum=0", "--nonesterov"], "a momentum"),
@@ -251,13 +261,27 @@ def test_benchmark(tmp_path, capsys):
     assert "--rounds=0: must be an integer of at least 1" in error
     error = refuse(benchmark, ["--batch_size=9999"], tmp_path, capsys)
     assert "--batch_size=9999" in error
+    error = refuse(benchmark, ["--networks=dense,x"], tmp_path, capsys)
+    assert "--networks=dense,x: must be among dense, dense_again" in error
 
 
 def test_benchmark_prints_a_table(capsys):
-    benchmark.main(["benchmark", "--rounds=1"])
+    benchmark.main(
+        [
+            "benchmark",
+            "--rounds=1",
+            "--steps=6",
+            "--networks=dense,dense_again,static,dsr",
+            "--measured_period=2",
+            "--nojit_compile",
+        ]
+    )
     printed = capsys.readouterr().out
-    for arm in ("dense again", "static", "dsr"):
-        assert arm in printed
+    for arm in ("dense again", "static", "6 steps, a reallocation every 2"):
+        assert arm in " ".join(printed.split())
+    (dsr,) = (line for line in printed.splitlines() if "dsr " in line)
+    # Seconds, two ratios, milliseconds, and what it adds.
+    assert len(dsr.split()) == 6 and dsr.rstrip().endswith("%")
 
 
 @pytest.mark.parametrize("command", [train, evaluate, benchmark])

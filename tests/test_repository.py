@@ -86,7 +86,7 @@ def test_flags_that_the_readme_names_exist():
     experiments.define_flags(flag_values)
     known = {*flag_values, "flagfile", "rounds", "help"}
     known |= {"flagfiles", "seeds", "densities", "parallel_runs"}
-    known |= {"steps", "networks"}
+    known |= {"steps", "networks", "measured_period", "run", "plot"}
     readme = (ROOT / "README.md").read_text()
     named = set(re.findall(r"python -m dsr_tf[^\n`]*", readme))
     assert named

@@ -11,7 +11,9 @@ def write_plot(rows, path, title):
     """Draw the rows of a comparison.
 
     Accuracy is on a scale on which half the errors are always the same
-    way up, since 98 and 99 % differ as much as 80 and 90 %.
+    way up, since 98 and 99 % differ as much as 80 and 90 %. It is drawn over
+    the number of parameters; where there is one density only, and so as
+    good as one number, over the methods.
 
     Args:
         rows: List of `Row`.
@@ -26,9 +28,25 @@ def write_plot(rows, path, title):
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
-    axes.set_xscale("log")
     axes.set_yscale("function", functions=(_stretch, _squeeze))
     lowest, highest = _range(rows)
+    axes.set_ylim(lowest, highest)
+    axes.yaxis.set_major_locator(FixedLocator(_ticks(lowest, highest)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.set_ylabel("test accuracy, %")
+    axes.set_title(title)
+    axes.grid(color="0.9")
+    _draw_dense(axes, rows)
+    sparse = [row for row in rows if row.density is not None]
+    if len({row.density for row in sparse}) == 1:
+        _draw_over_methods(axes, sparse)
+    else:
+        _draw_over_parameters(axes, sparse)
+    figure.savefig(path, dpi=150)
+
+
+def _draw_dense(axes, rows):
     for row in rows:
         if row.density is None:
             axes.axhline(100 * row.accuracy, color="0.5", linestyle="--")
@@ -41,8 +59,27 @@ def write_plot(rows, path, title):
                 ha="right",
                 color="0.35",
             )
-    names = list(dict.fromkeys(r.name for r in rows if r.density is not None))
-    for i, name in enumerate(names):
+
+
+def _draw_over_methods(axes, rows):
+    axes.errorbar(
+        range(len(rows)),
+        [100 * row.accuracy for row in rows],
+        [100 * (row.deviation or 0) for row in rows],
+        fmt="o",
+        capsize=3,
+    )
+    axes.set_xticks(range(len(rows)), [row.name for row in rows], rotation=20)
+    axes.set_xlabel(f"density {rows[0].density:g}")
+
+
+def _draw_over_parameters(axes, rows):
+    from matplotlib.ticker import FixedLocator
+    from matplotlib.ticker import NullLocator
+    from matplotlib.ticker import StrMethodFormatter
+
+    axes.set_xscale("log")
+    for i, name in enumerate(dict.fromkeys(row.name for row in rows)):
         line = sorted(
             (row for row in rows if row.name == name),
             key=lambda row: row.num_parameters,
@@ -58,22 +95,20 @@ def write_plot(rows, path, title):
             linewidth=1.2,
             color=f"C{i % 10}",
         )
-    axes.set_ylim(lowest, highest)
-    axes.yaxis.set_major_locator(
-        FixedLocator([t for t in _TICKS if lowest <= t <= highest])
-    )
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    counts = [round(r.num_parameters) for r in rows if r.density]
+    counts = [round(row.num_parameters) for row in rows]
     axes.xaxis.set_major_locator(FixedLocator(_apart(counts)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.set_xlabel("active parameters")
-    axes.set_ylabel("test accuracy, %")
-    axes.set_title(title)
-    axes.grid(color="0.9")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
-    figure.savefig(path, dpi=150)
+
+
+def _ticks(lowest, highest):
+    """Round accuracies for labels; every percent where few are round."""
+    ticks = [tick for tick in _TICKS if lowest <= tick <= highest]
+    if len(ticks) < 4:
+        ticks = range(math.ceil(lowest), math.floor(highest) + 1)
+    return ticks
 
 
 def _stretch(accuracy):

@@ -92,3 +92,19 @@ def test_plot(rows, tmp_path):
     write_plot(rows, tmp_path / "c.png", "title")
     picture = matplotlib.image.imread(tmp_path / "c.png")
     assert picture.shape[0] > 400 and picture.std() > 0.05
+
+
+def test_ticks_of_a_narrow_range():
+    from dsr_tf.comparison import plot
+
+    assert list(plot._ticks(85.2, 90.1)) == [86, 87, 88, 89, 90]
+    assert list(plot._ticks(40, 99)) == [50, 70, 80, 90, 95, 97, 98, 99]
+
+
+def test_plot_of_one_density(rows, tmp_path):
+    import matplotlib.image
+
+    dense_and_first = [r for r in rows if r.density in (None, rows[-1].density)]
+    write_plot(dense_and_first, tmp_path / "c.png", "title")
+    picture = matplotlib.image.imread(tmp_path / "c.png")
+    assert picture.min() < 0.5 < picture.max()
