@@ -7,7 +7,7 @@ import pytest
 from dsr_tf import layers
 from dsr_tf import methods
 from dsr_tf.callbacks import Reallocation
-from dsr_tf.reallocation import sign_flips
+from dsr_tf.reallocation import hashing
 from tests.conftest import assert_same
 from tests.conftest import assert_zero_outside_masks
 from tests.conftest import make_model
@@ -220,11 +220,11 @@ def test_hashes_are_spread_evenly():
     import tensorflow as tf
 
     for key in (0, 1, 2**31):
-        bits = sign_flips._hash(tf.range(20000), tf.constant(key, "uint32"))
+        bits = hashing.hash_of(tf.range(20000), tf.constant(key, "uint32"))
         bits = bits.numpy()
         share = [((bits >> b) & 1).mean() for b in range(32)]
         np.testing.assert_allclose(share, 0.5, atol=0.015)
-        uniform = sign_flips._uniform(tf.constant(bits)).numpy()
+        uniform = hashing.uniform(tf.constant(bits)).numpy()
         assert abs(np.corrcoef(uniform[1:], uniform[:-1])[0, 1]) < 0.03
         counts, _ = np.histogram(uniform, 20, (0, 1))
         assert ((counts - 1000) ** 2 / 1000).sum() < 45
