@@ -4,10 +4,10 @@ Keras applies a variable's constraint after each update, in the compiled
 step. Here the constraint of a kernel is: every active weight has the sign
 that it was given. Weights that break it move to free positions.
 
-The constraint of the last kernel sees to all of them as one long vector: a
-step of a GPU is over in milliseconds, and a dozen small operations for each
-kernel would take up a third of it. Random numbers are hashes of (seed, step,
-position).
+The constraint of the last kernel sees to all of them, so that what grows is
+drawn for all at once: a step of a GPU is over in milliseconds, and a dozen
+small operations for each kernel would take up a third of it. Random numbers
+are hashes of (seed, step, position).
 """
 
 import keras

@@ -1,4 +1,4 @@
-"""DeepR's moves in one step, on all kernels as one vector of weights."""
+"""DeepR's moves in one step, of all kernels together."""
 
 import math
 
@@ -49,25 +49,25 @@ class SignedVector:
         self._sizes = [weight.size for weight in self.weights]
         # What the active weights' signs are follows from the weights
         # whenever a step is complete, so it needs no saving.
-        self._positive = tf.Variable(tf.fill([sum(self._sizes)], False))
+        self._positive = [
+            tf.Variable(tf.fill([size], False)) for size in self._sizes
+        ]
         numbers = [
             math.ceil(_CANDIDATES * weight.num_active)
             for weight in self.weights
         ]
         # For each candidate: its kernel, where that begins, and its size.
         self._kernel_of = np.repeat(np.arange(len(numbers)), numbers)
-        starts = np.cumsum([0, *self._sizes[:-1]])
-        self._start_of = starts[self._kernel_of].astype("int32")
+        self._starts = np.cumsum([0, *self._sizes[:-1]]).astype("int32")
+        self._start_of = self._starts[self._kernel_of]
         self._size_of = np.array(self._sizes, "int32")[self._kernel_of]
         self._last_candidates = np.cumsum(numbers) - 1
 
     def read_signs(self):
         """Give every active weight the sign that it has."""
-        kernels = [
-            ops.convert_to_numpy(weight.kernel).reshape(-1)
-            for weight in self.weights
-        ]
-        self._positive.assign(np.concatenate(kernels) > 0)
+        for weight, positive in zip(self.weights, self._positive):
+            kernel = ops.convert_to_numpy(weight.kernel).reshape(-1)
+            positive.assign(kernel > 0)
 
     def move(self, last):
         """Move what broke its sign, in the window of the method.
@@ -93,42 +93,53 @@ class SignedVector:
 
         key = self._key(step)
         kernels = [ops.convert_to_tensor(w.kernel) for w in self.weights[:-1]]
-        weights = tf.cast(_flat([*kernels, last]), "float32")
-        mask = _flat([ops.convert_to_tensor(w.mask) for w in self.weights])
-        sign = tf.where(self._positive, 1.0, -1.0)
+        kernels = [tf.reshape(k, [-1]) for k in (*kernels, last)]
+        masks = [
+            tf.reshape(ops.convert_to_tensor(w.mask), [-1])
+            for w in self.weights
+        ]
+        walked, flipped = [], []
+        for kernel, mask, positive, start in zip(
+            kernels, masks, self._positive, self._starts
+        ):
+            sign = tf.where(positive, 1.0, -1.0)
+            bits = hash_of(start + tf.range(kernel.shape[0]), key)
+            walked.append(tf.cast(kernel, "float32") + self._walk(sign, bits))
+            flipped.append(mask & (walked[-1] * sign <= 0))
+        grown, num_grown = self._draw(masks, flipped, key)
+        for index, weight in enumerate(self.weights):
+            pruned = flipped[index] & (num_grown[index] > 0)
+            started = grown[index] | (flipped[index] & ~pruned)
+            mask = (masks[index] | grown[index]) & ~pruned
+            positions = self._starts[index] + tf.range(weight.size)
+            bits = hash_of(positions, key + np.uint32(1))
+            positive = tf.where(started, bits % 2 == 0, self._positive[index])
+            kernel = tf.where(
+                started, tf.where(positive, GROWN, -GROWN), walked[index]
+            )
+            kernel = tf.where(mask, kernel, 0.0)
+            kernel, mask, moved = (
+                tf.reshape(x, weight.kernel.shape)
+                for x in (kernel, mask, started | pruned)
+            )
+            self._positive[index].assign(positive)
+            weight.mask.assign(mask)
+            self._reset_slots(weight.kernel, moved)
+            self._count(weight, num_grown[index])
+            if weight is not self.weights[-1]:
+                weight.kernel.assign(tf.cast(kernel, weight.kernel.dtype))
+        return tf.cast(kernel, last.dtype)
 
-        walked = weights + self._walk(sign, key)
-        flipped = mask & (walked * sign <= 0)
-        grown, num_grown = self._draw(mask, flipped, key)
-        can_move = tf.concat(
-            [
-                tf.fill([size], number > 0)
-                for size, number in zip(self._sizes, num_grown)
-            ],
-            axis=0,
-        )
-        pruned = flipped & can_move
-        started = grown | (flipped & ~can_move)
-        mask = (mask | grown) & ~pruned
-
-        bits = hash_of(tf.range(sum(self._sizes)), key + np.uint32(1))
-        positive = tf.where(started, bits % 2 == 0, self._positive)
-        weights = tf.where(started, tf.where(positive, GROWN, -GROWN), walked)
-        weights = tf.where(mask, weights, 0.0)
-        self._positive.assign(positive)
-        return self._store(weights, mask, started | pruned, num_grown, last)
-
-    def _walk(self, sign, key):
+    def _walk(self, sign, bits):
         """Noise and the pull towards 0 for every position."""
         import tensorflow as tf
 
         leaf = optimizer_slots.leaf_of(self._optimizer, self.weights[0].kernel)
         rate = tf.cast(leaf.learning_rate, "float32")
         scale = tf.sqrt(2 * rate * self._temperature)
-        walk = scale * noise(hash_of(tf.range(sum(self._sizes)), key))
-        return walk - rate * self._l1 * sign
+        return scale * noise(bits) - rate * self._l1 * sign
 
-    def _draw(self, mask, flipped, key):
+    def _draw(self, masks, flipped, key):
         """In each kernel as many free positions as weights flipped, or none.
 
         Candidates are drawn with replacement; the first ones that are free
@@ -136,52 +147,33 @@ class SignedVector:
         is as likely as any other.
 
         Returns:
-            Booleans, True where a weight grows, and the number of these in
-            each kernel, a list.
+            For each kernel, booleans, True where a weight grows; and the
+            number of these, two lists.
         """
         import tensorflow as tf
 
-        total = len(self._kernel_of)
-        order = tf.range(total)
+        order = tf.range(len(self._kernel_of))
         part = uniform(hash_of(order, key + np.uint32(2)))
         within = tf.cast(part * tf.cast(self._size_of, "float32"), "int32")
         drawn = self._start_of + tf.minimum(within, self._size_of - 1)
-        first = tf.tensor_scatter_nd_min(
-            tf.fill([sum(self._sizes)], total), drawn[:, None], order
-        )
-        usable = ~tf.gather(mask, drawn) & (tf.gather(first, drawn) == order)
+        is_free = ~tf.gather(tf.concat(masks, axis=0), drawn)
+        usable = is_free & _is_first(drawn)
 
         count = tf.cumsum(tf.cast(usable, "int32"))
         up_to = tf.gather(count, self._last_candidates)
         before = tf.concat([[0], up_to[:-1]], axis=0)
         wanted = tf.stack(
-            [
-                tf.reduce_sum(tf.cast(part, "int32"))
-                for part in tf.split(flipped, self._sizes)
-            ]
+            [tf.reduce_sum(tf.cast(flips, "int32")) for flips in flipped]
         )
         num_grown = tf.where(up_to - before >= wanted, wanted, 0)
         rank = count - tf.gather(before, self._kernel_of)
         taken = usable & (rank <= tf.gather(num_grown, self._kernel_of))
-        # Read back from each position: a second scattering would cost more.
-        grown = (first < total) & tf.gather(taken, tf.minimum(first, total - 1))
-        return grown, tf.unstack(num_grown)
-
-    def _store(self, weights, mask, moved, num_grown, last):
-        """Assign everything but the last kernel, which is returned."""
-        import tensorflow as tf
-
-        parts = (tf.split(x, self._sizes) for x in (weights, mask, moved))
-        for weight, *own, number in zip(self.weights, *parts, num_grown):
-            kernel, mask, moved = (
-                tf.reshape(part, weight.kernel.shape) for part in own
-            )
-            weight.mask.assign(mask)
-            self._reset_slots(weight.kernel, moved)
-            self._count(weight, number)
-            if weight is not self.weights[-1]:
-                weight.kernel.assign(tf.cast(kernel, weight.kernel.dtype))
-        return tf.cast(kernel, last.dtype)
+        grown = tf.tensor_scatter_nd_max(
+            tf.zeros([sum(self._sizes)], "int32"),
+            drawn[:, None],
+            tf.cast(taken, "int32"),
+        )
+        return tf.split(grown > 0, self._sizes), tf.unstack(num_grown)
 
     def _reset_slots(self, kernel, places):
         import tensorflow as tf
@@ -209,7 +201,15 @@ class SignedVector:
         return mix((key + np.uint32(0x9E3779B9)) ^ tf.cast(step, "uint32"))
 
 
-def _flat(tensors):
+def _is_first(drawn):
+    """Which of the numbers have not come before, booleans."""
     import tensorflow as tf
 
-    return tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0)
+    # Equal ones stay in order, so the first of them comes first.
+    by_size = tf.argsort(drawn, stable=True)
+    ascending = tf.gather(drawn, by_size)
+    is_new = tf.concat([[True], ascending[1:] != ascending[:-1]], axis=0)
+    return (
+        tf.scatter_nd(by_size[:, None], tf.cast(is_new, "int32"), drawn.shape)
+        > 0
+    )
