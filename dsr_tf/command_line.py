@@ -2,7 +2,8 @@
 
 Each command has flags of its own (no global ones), so that importing two
 commands into one process is harmless. Bad input ends with one sentence on
-standard error and exit code 2, before anything is written.
+standard error and exit code 2, before anything is written; a run that goes
+wrong, with one sentence and exit code 1.
 """
 
 import contextlib
@@ -15,11 +16,22 @@ from absl import flags
 
 from dsr_tf.schedule import Schedule
 
+RUN_ERROR = 1
 USAGE_ERROR = 2
+# As shells report a process that SIGTERM has ended.
+PREEMPTED = 128 + 15
 
 
 class UsageError(ValueError):
     """Input that the user must change; the message is one sentence."""
+
+
+class RunError(RuntimeError):
+    """A run that cannot go on; the message is one sentence."""
+
+
+class Preempted(RunError):
+    """A run that was asked to stop, and has saved what it needs to go on."""
 
 
 class Whole(flags.ArgumentParser):
@@ -212,6 +224,28 @@ def usage_errors(name):
     except UsageError as error:
         print(f"{name}: {error}", file=sys.stderr)
         sys.exit(USAGE_ERROR)
+
+
+@contextlib.contextmanager
+def run_errors(name):
+    """Turn what may end a run into a sentence and an exit code.
+
+    1 for a run that has gone wrong, 2 for a `UsageError`, 143 for one that
+    SIGTERM has stopped.
+    """
+    try:
+        with usage_errors(name):
+            yield
+    except RunError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        sys.exit(PREEMPTED if isinstance(error, Preempted) else RUN_ERROR)
+    except OSError as error:
+        print(
+            f"{name}: cannot write or read a file ({error}); the checkpoints "
+            "are whole, and --resume goes on",
+            file=sys.stderr,
+        )
+        sys.exit(RUN_ERROR)
 
 
 def _sentence(error):

@@ -27,7 +27,8 @@ def main(argv=None):
         run = Run(experiments.from_flags(flag_values))
     console = Console()
     _announce(run, console)
-    summary = run.train()
+    with command_line.run_errors(argv[0]):
+        summary = run.train()
     console.print(sparsity_summary(run.model).table())
     console.print(results_table(summary, run.experiment.output_dir))
 

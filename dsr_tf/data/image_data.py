@@ -54,7 +54,17 @@ class ImageData:
 
 
 def assemble(name, train_x, train_y, test_x, test_y, num_classes):
-    """An `ImageData` of these arrays, with the statistics of its name."""
+    """An `ImageData` of these arrays, with the statistics of its name.
+
+    Raises:
+        DataError: if a label is no class.
+    """
+    for labels in (train_y, test_y):
+        if labels.min() < 0 or labels.max() >= num_classes:
+            raise DataError(
+                f"The labels of {name!r} must be from 0 to {num_classes - 1}, "
+                f"and reach from {labels.min()} to {labels.max()}"
+            )
     if name in _STATISTICS:
         mean, deviation = (np.array(s) for s in _STATISTICS[name])
     else:

@@ -16,6 +16,8 @@ from dsr_tf.summary import sparsity_summary
 from dsr_tf.training import build
 from dsr_tf.training import checkpoint
 from dsr_tf.training import networks
+from dsr_tf.training.guard import Guard
+from dsr_tf.training.lock import FolderLock
 from dsr_tf.training.logs import MetricsLog
 from dsr_tf.training.logs import Table
 from dsr_tf.training.logs import reallocation_row
@@ -36,6 +38,14 @@ class Run:
 
     def __init__(self, experiment):
         self.settings = experiment.to_dict()
+        self._lock = _lock_folder(experiment.output_dir)
+        try:
+            self._prepare(experiment)
+        except BaseException:
+            self._release()
+            raise
+
+    def _prepare(self, experiment):
         self.start = self._find_start(experiment)
         self.experiment = experiment = experiment.scaled()
         self.data = build.load_data(
@@ -51,25 +61,28 @@ class Run:
             )
         self._build()
 
+    def _release(self):
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
     def _path(self, *names):
         return os.path.join(self.experiment.output_dir, *names)
 
     def _find_start(self, experiment):
         """The step to start from: 0, or that of the last checkpoint."""
         folder, resume = experiment.output_dir, experiment.resume
-        if os.path.exists(folder) and not os.path.isdir(folder):
-            raise UsageError(f"flag --output_dir={folder}: is not a folder")
         if os.path.isdir(folder) and os.listdir(folder) and not resume:
             raise UsageError(
                 f"flag --output_dir={folder}: must be a new or an empty "
                 "folder; give --resume to continue the run in it"
             )
-        self._newest = checkpoint.latest(os.path.join(folder, "checkpoints"))
-        if self._newest is None:
+        newest = checkpoint.read_newest(os.path.join(folder, "checkpoints"))
+        self._newest = newest
+        if newest is None:
             return 0
-        header = checkpoint.read_header(self._newest)
-        experiment.check_continues(header["settings"])
-        return header["step"]
+        experiment.check_continues(newest.settings)
+        return newest.step
 
     def _build(self):
         experiment = self.experiment
@@ -86,6 +99,7 @@ class Run:
                 )
                 if self._newest is not None:
                     checkpoint.restore(self._newest, self.model)
+                    self._newest = None  # As large as model and optimizer.
             self.reallocation = build.build_callback(
                 experiment,
                 self.model,
@@ -103,8 +117,21 @@ class Run:
         self._reallocations.append(reallocation_row(record))
 
     def train(self):
-        """Train to the end and write all results; returns the summary."""
+        """Train to the end and write all results; returns the summary.
+
+        Raises:
+            RunError: if training cannot go on.
+            OSError: if a file cannot be written.
+        """
         os.makedirs(self.experiment.output_dir, exist_ok=True)
+        if self._lock is None:
+            self._lock = FolderLock(self.experiment.output_dir)
+        try:
+            return self._train()
+        finally:
+            self._release()
+
+    def _train(self):
         epoch, steps_done = divmod(self.start, self.steps_per_epoch)
         self._metrics = Table(self._path("metrics.csv"), "epoch", epoch)
         # What happened at the step of the checkpoint came after it.
@@ -120,28 +147,28 @@ class Run:
 
     def _fit(self, first_epoch, end_epoch, steps_done=0):
         first_step = first_epoch * self.steps_per_epoch + steps_done
-        self.model.fit(
-            build.train_batches(self.experiment, self.data, first_step),
-            initial_epoch=first_epoch,
-            epochs=end_epoch,
-            steps_per_epoch=self.steps_per_epoch - steps_done,
-            validation_data=datasets.test_batches(self.data),
-            callbacks=self._callbacks(),
-            shuffle=False,
-            verbose=1 if sys.stdout.isatty() else 2,
+        saver = _Checkpoints(
+            self._path("checkpoints"),
+            self.experiment.checkpoint_every_steps,
+            self.steps_per_epoch,
+            self.settings,
         )
-
-    def _callbacks(self):
-        return [
-            *([self.reallocation] if self.reallocation else []),
-            MetricsLog(self._metrics, self._learning_rate),
-            _Checkpoints(
-                self._path("checkpoints"),
-                self.experiment.checkpoint_every_steps,
-                self.steps_per_epoch,
-                self.settings,
-            ),
-        ]
+        with Guard(saver.save) as guard:
+            self.model.fit(
+                build.train_batches(self.experiment, self.data, first_step),
+                initial_epoch=first_epoch,
+                epochs=end_epoch,
+                steps_per_epoch=self.steps_per_epoch - steps_done,
+                validation_data=datasets.test_batches(self.data),
+                callbacks=[
+                    *([self.reallocation] if self.reallocation else []),
+                    guard,
+                    MetricsLog(self._metrics, self._learning_rate),
+                    saver,
+                ],
+                shuffle=False,
+                verbose=1 if sys.stdout.isatty() else 2,
+            )
 
     def _learning_rate(self, epoch):
         """The learning rate of the first step of an epoch."""
@@ -223,6 +250,10 @@ class _Checkpoints(keras.callbacks.Callback):
             self._save(step)
 
     def on_epoch_end(self, epoch, logs=None):
+        self.save()
+
+    def save(self):
+        """Save a checkpoint of the model as it is now."""
         self._save(self._step())
 
     def _step(self):
@@ -231,6 +262,15 @@ class _Checkpoints(keras.callbacks.Callback):
     def _save(self, step):
         checkpoint.save(self._folder, self.model, step, self._settings)
         self._saved = step
+
+
+def _lock_folder(folder):
+    """The lock of a folder, None where there is no folder yet."""
+    if not os.path.exists(folder):
+        return None
+    if not os.path.isdir(folder):
+        raise UsageError(f"flag --output_dir={folder}: is not a folder")
+    return FolderLock(folder)
 
 
 def _scope(strategy):

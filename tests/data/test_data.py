@@ -88,6 +88,15 @@ def test_the_authors_constants():
     np.testing.assert_allclose(data.deviation * 255, [63.0, 62.1, 66.7])
 
 
+@pytest.mark.parametrize("label", [-1, 10])
+def test_labels_out_of_range(label):
+    images, labels = np.zeros((2, 4, 4, 3), "uint8"), np.array([3, label])
+    good = np.zeros(2, "int32")
+    for pair in ((labels, good), (good, labels)):
+        with pytest.raises(datasets.DataError, match="must be from 0 to 9"):
+            image_data.assemble("x", images, pair[0], images, pair[1], 10)
+
+
 def test_measured_statistics(digits):
     images = np.random.default_rng(0).integers(0, 256, (7, 5, 5, 3), "uint8")
     mean, deviation = image_data.measure(images)

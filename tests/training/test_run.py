@@ -130,10 +130,8 @@ def test_resume_is_exact(whole, tmp_path, every, stop, monkeypatch):
         )
         with pytest.raises(Killed):
             run(tmp_path / "r", *more)
-    header = checkpoint.read_header(
-        checkpoint.latest(tmp_path / "r" / "checkpoints")
-    )
-    assert header["step"] == (28 if every == 0 else 30)
+    newest = checkpoint.read_newest(tmp_path / "r" / "checkpoints")
+    assert newest.step == (28 if every == 0 else 30)
     resumed = run(tmp_path / "r", *more, "--resume")
     assert resumed["test_accuracy"] == summary["test_accuracy"]
     for name in ("reallocations.csv",):
@@ -239,8 +237,9 @@ def test_a_checkpoint_is_never_half_written(tmp_path, monkeypatch):
     monkeypatch.setattr(np, "savez", broken)
     with pytest.raises(OSError):
         checkpoint.save(tmp_path, model, 2, {})
-    newest = checkpoint.latest(tmp_path)
-    assert checkpoint.read_header(newest)["step"] == 1
+    assert os.listdir(tmp_path) == ["step-1.npz"]
+    newest = checkpoint.read_newest(tmp_path)
+    assert (newest.step, newest.settings) == (1, {"a": 1})
     checkpoint.restore(newest, model)
 
 

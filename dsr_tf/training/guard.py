@@ -1,0 +1,52 @@
+"""Ends a run in time: when it is asked to, or when it goes wrong."""
+
+import math
+import signal
+import threading
+
+import keras
+
+from dsr_tf.command_line import Preempted
+from dsr_tf.command_line import RunError
+
+
+class Guard(keras.callbacks.Callback):
+    """Looks after each execution whether training should go on.
+
+    It must come before the callbacks that save and log.
+
+    Args:
+        save: Function of no arguments that saves a checkpoint.
+    """
+
+    def __init__(self, save):
+        super().__init__()
+        self._save = save
+        self._asked_to_stop = False
+
+    def __enter__(self):
+        # Python lets the main thread only handle signals.
+        self._handles = threading.current_thread() is threading.main_thread()
+        if self._handles:
+            self._before = signal.signal(signal.SIGTERM, self._ask)
+        return self
+
+    def __exit__(self, *error):
+        if self._handles:
+            signal.signal(signal.SIGTERM, self._before)
+
+    def _ask(self, number, frame):
+        self._asked_to_stop = True
+
+    def on_train_batch_end(self, batch, logs=None):
+        loss = (logs or {}).get("loss", 0.0)
+        if not math.isfinite(loss):
+            raise RunError(
+                f"the loss is {loss:g}; the last checkpoint is from before. "
+                "Try a smaller --learning_rate"
+            )
+        if self._asked_to_stop:
+            self._save()
+            raise Preempted(
+                "stopped by SIGTERM, with a checkpoint; --resume goes on"
+            )

@@ -1,0 +1,36 @@
+"""One run at a time in a folder."""
+
+import fcntl
+import os
+
+from dsr_tf.command_line import UsageError
+
+
+class FolderLock:
+    """Keeps other runs out of a folder while this one is at work.
+
+    The system gives the lock back with the process, however it ends, so
+    there is nothing to clean up after a killed run; and it is on the folder
+    itself, so nothing is written.
+
+    Args:
+        folder: Path of a folder that exists.
+
+    Raises:
+        UsageError: if another run holds the lock.
+    """
+
+    def __init__(self, folder):
+        self._folder = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(self._folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._folder)
+            raise UsageError(
+                f"flag --output_dir={folder}: another run is writing to it; "
+                "wait for its end or give another folder"
+            ) from error
+
+    def release(self):
+        """Let others in."""
+        os.close(self._folder)

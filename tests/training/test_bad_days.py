@@ -1,0 +1,222 @@
+"""Runs that are stopped, meet damage, or go wrong."""
+
+import errno
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+
+from dsr_tf import train
+from dsr_tf.training import checkpoint
+from dsr_tf.training.lock import FolderLock
+
+# Batches of 100 digits: 14 steps an epoch.
+FLAGS = [
+    "--dataset=digits",
+    "--sparsity=0.9",
+    "--epochs=4",
+    "--num_reallocated=300",
+    "--period=5",
+    "--steps_per_execution=1",
+    "--checkpoint_every_steps=4",
+    "--nojit_compile",
+    "--seed=3",
+]
+
+
+def arguments(folder, *more):
+    return ["train", *FLAGS, f"--output_dir={folder}", *more]
+
+
+def ends(code, folder, *more):
+    """Run, and end with this exit code."""
+    with pytest.raises(SystemExit) as error:
+        train.main(arguments(folder, *more))
+    assert error.value.code == code
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    train.main(arguments(folder))
+    return folder
+
+
+def assert_same_run(first, second):
+    """Weights, masks, state and the moves of two runs, to the bit."""
+    moves = [(f / "reallocations.csv").read_text() for f in (first, second)]
+    assert moves[0] == moves[1] and moves[0].count("\n") == 12
+    newest = [
+        checkpoint.read_newest(f / "checkpoints") for f in (first, second)
+    ]
+    assert newest[0].step == newest[1].step == 56
+    # The metrics of an epoch count from where it was resumed.
+    for name, a, b in zip(newest[0].names, *(n.values for n in newest)):
+        if "accuracy" not in name and "loss" not in name:
+            np.testing.assert_array_equal(a, b, err_msg=name)
+
+
+def at_step(monkeypatch, step, action):
+    """Do something once after that many updates."""
+    original = keras.callbacks.CallbackList.on_train_batch_end
+
+    def on_train_batch_end(self, batch, logs=None):
+        if int(self._model.optimizer.iterations) == step:
+            action()
+        original(self, batch, logs)
+
+    monkeypatch.setattr(
+        keras.callbacks.CallbackList, "on_train_batch_end", on_train_batch_end
+    )
+
+
+@pytest.mark.parametrize("step", [14, 23])
+def test_sigterm_saves_and_says_so(whole, tmp_path, monkeypatch, capsys, step):
+    folder = tmp_path / "run"
+    before = signal.getsignal(signal.SIGTERM)
+    with monkeypatch.context() as patch:
+        at_step(patch, step, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        ends(143, folder)
+    printed = capsys.readouterr().err
+    assert "train: stopped by SIGTERM, with a checkpoint" in printed
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert checkpoint.read_newest(folder / "checkpoints").step == step
+    train.main(arguments(folder, "--resume"))
+    assert_same_run(whole, folder)
+
+
+def kill_until_finished(folder, num_kills, seed):
+    """Kill runs at random moments, resume each; returns the kills."""
+    generator, kills = random.Random(seed), 0
+    command = [sys.executable, "-m", "dsr_tf.train"]
+    command += [*arguments(folder, "--resume")[1:]]
+    while True:
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        if kills < num_kills:
+            # Starting takes seconds, so wait for the training itself.
+            before = newest_file(folder)
+            while process.poll() is None and newest_file(folder) == before:
+                time.sleep(0.01)
+            time.sleep(generator.uniform(0, 0.3))
+            process.kill()
+        _, error = process.communicate()
+        if process.returncode == 0:
+            return kills
+        assert process.returncode == -signal.SIGKILL, error
+        kills += 1
+
+
+def newest_file(folder):
+    folder = folder / "checkpoints"
+    names = os.listdir(folder) if folder.exists() else []
+    return max(names, default="", key=lambda name: (len(name), name))
+
+
+@pytest.mark.parametrize(
+    "num_kills", [2, pytest.param(20, marks=pytest.mark.slow)]
+)
+def test_killed_at_random_moments(whole, tmp_path, num_kills):
+    kills = kill_until_finished(tmp_path / "run", num_kills, seed=num_kills)
+    assert kills >= 1
+    assert_same_run(whole, tmp_path / "run")
+
+
+@pytest.fixture
+def halfway(tmp_path, monkeypatch):
+    """A run that was stopped after 23 of its 56 steps."""
+    folder = tmp_path / "halfway"
+    with monkeypatch.context() as patch:
+        at_step(patch, 23, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        ends(143, folder)
+    names = sorted(os.listdir(folder / "checkpoints"))
+    assert names == ["step-20.npz", "step-23.npz"]
+    return folder
+
+
+def damage(path, kind):
+    content = path.read_bytes()
+    if kind == "cut":
+        content = content[: len(content) // 2]
+    elif kind == "empty":
+        content = b""
+    else:
+        middle = len(content) // 2
+        changed = bytes([content[middle] ^ 1])
+        content = content[:middle] + changed + content[middle + 1 :]
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("kind", ["cut", "empty", "one bit"])
+def test_a_damaged_checkpoint_is_passed_over(kind, whole, halfway, caplog):
+    damage(halfway / "checkpoints" / "step-23.npz", kind)
+    train.main(arguments(halfway, "--resume"))
+    assert "step-23.npz is damaged" in caplog.text
+    assert "trying the one before it" in caplog.text
+    assert_same_run(whole, halfway)
+
+
+def test_all_checkpoints_damaged(halfway, capsys):
+    before = (halfway / "metrics.csv").read_text()
+    for path in (halfway / "checkpoints").iterdir():
+        damage(path, "cut")
+    ends(2, halfway, "--resume")
+    printed = capsys.readouterr().err
+    assert "no checkpoint in" in printed and "can be read" in printed
+    assert (halfway / "metrics.csv").read_text() == before
+
+
+def test_two_runs_in_a_folder(halfway, whole, capsys):
+    before = {f: f.stat().st_mtime_ns for f in halfway.rglob("*")}
+    lock = FolderLock(halfway)
+    ends(2, halfway, "--resume")
+    assert "another run is writing to it" in capsys.readouterr().err
+    assert {f: f.stat().st_mtime_ns for f in halfway.rglob("*")} == before
+    lock.release()
+    train.main(arguments(halfway, "--resume"))
+    assert_same_run(whole, halfway)
+
+
+def test_a_loss_that_is_not_finite(tmp_path, capsys):
+    ends(
+        1,
+        tmp_path / "run",
+        "--learning_rate=1e30",
+        "--nobatch_normalization",
+    )
+    printed = capsys.readouterr().err
+    assert printed.count("train: ") == 1
+    assert "not finite" in printed or "the loss is" in printed
+    assert "smaller --learning_rate" in printed
+    for path in (tmp_path / "run" / "checkpoints").glob("*"):
+        for value in checkpoint.read(path).values:
+            assert np.isfinite(value).all()
+
+
+def test_a_full_disk(whole, tmp_path, monkeypatch, capsys):
+    folder, save, calls = tmp_path / "run", np.savez, []
+
+    def savez(file, **arrays):
+        calls.append(file)
+        if len(calls) == 3:
+            file.write(b"as much as there is room for")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(file, **arrays)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "savez", savez)
+        ends(1, folder)
+    printed = capsys.readouterr().err
+    assert "No space left on device" in printed
+    assert "--resume goes on" in printed
+    names = sorted(os.listdir(folder / "checkpoints"))
+    assert names == ["step-4.npz", "step-8.npz"]
+    train.main(arguments(folder, "--resume"))
+    assert_same_run(whole, folder)
