@@ -167,6 +167,7 @@ def train_batches(data, batch_size, seed, first_step, augmentation):
 
     def examples(epoch):
         shuffled = data.train.shuffled(tf.stack([np.int64(seed), epoch]))
+        shuffled = _checked(shuffled, data.num_train, data)
         done = tf.where(
             epoch == first_epoch, np.int64(steps_done * batch_size), 0
         )
@@ -199,11 +200,30 @@ def test_batches(data, batch_size):
         image = _central_view(encoded, data.image_size)
         return augmentations.standardise(image, data), label
 
+    examples = _checked(data.test.in_order(), data.num_test, data)
     return (
-        data.test.in_order()
-        .map(view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        examples.map(
+            view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        )
         .batch(batch_size)
         .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def _checked(examples, number, data):
+    """The same examples, with an error where they are not as promised."""
+    import tensorflow as tf
+
+    def check(encoded, label):
+        is_class = tf.debugging.Assert(
+            (label >= 0) & (label < data.num_classes),
+            [f"A label of {data.name} is not below {data.num_classes}:", label],
+        )
+        with tf.control_dependencies([is_class]):
+            return encoded, tf.identity(label)
+
+    return examples.apply(tf.data.experimental.assert_cardinality(number)).map(
+        check
     )
 
 

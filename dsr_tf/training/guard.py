@@ -1,5 +1,6 @@
 """Ends a run in time: when it is asked to, or when it goes wrong."""
 
+import contextlib
 import math
 import signal
 import threading
@@ -50,3 +51,30 @@ class Guard(keras.callbacks.Callback):
             raise Preempted(
                 "stopped by SIGTERM, with a checkpoint; --resume goes on"
             )
+
+
+@contextlib.contextmanager
+def one_sentence():
+    """Turn an error of TensorFlow inside into a `RunError`.
+
+    Data that cannot be read, end early or hold no such label, memory that
+    does not suffice: TensorFlow tells the reason among traces of its graph.
+    """
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.OpError as error:
+        reasons = [
+            line.strip()
+            for line in str(error.message).splitlines()
+            if line.strip() and not line.lstrip().startswith(_TRACES)
+        ]
+        reason = reasons[0] if reasons else type(error).__name__
+        raise RunError(
+            f"a step failed: {reason.rstrip('.')}; the checkpoints are whole, "
+            "and --resume goes on"
+        ) from error
+
+
+_TRACES = ("Graph execution error", "Detected at node", "<stack", "[[", "File ")

@@ -17,6 +17,7 @@ from dsr_tf.training import build
 from dsr_tf.training import checkpoint
 from dsr_tf.training import networks
 from dsr_tf.training.guard import Guard
+from dsr_tf.training.guard import one_sentence
 from dsr_tf.training.lock import FolderLock
 from dsr_tf.training.logs import MetricsLog
 from dsr_tf.training.logs import Table
@@ -153,7 +154,7 @@ class Run:
             self.steps_per_epoch,
             self.settings,
         )
-        with Guard(saver.save) as guard:
+        with one_sentence(), Guard(saver.save) as guard:
             self.model.fit(
                 build.train_batches(self.experiment, self.data, first_step),
                 initial_epoch=first_epoch,

@@ -1,5 +1,6 @@
 """Images that differ in size: files, and records of TensorFlow Datasets."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -162,6 +163,40 @@ def test_the_central_view():
 def test_crop_flip_needs_equal_sizes(data):
     with pytest.raises(datasets.DataError, match="resized_crop or none"):
         datasets.train_batches(data, 6, 0, augmentation="crop_flip")
+
+
+def test_labels_out_of_range(data):
+    wrong = dataclasses.replace(data, num_classes=2)
+    for batches in (
+        datasets.train_batches(wrong, 42, 0),
+        datasets.test_batches(wrong, 12),
+    ):
+        with pytest.raises(
+            tf.errors.InvalidArgumentError, match="is not below 2"
+        ):
+            take(batches, 1)
+
+
+def test_data_that_ends_early(data):
+    """A set that holds less than it says."""
+
+    class Promising:
+        def __init__(self, source):
+            self._source = source
+            self.num_examples = source.num_examples + 1
+
+        def __getattr__(self, name):
+            return getattr(self._source, name)
+
+    short = dataclasses.replace(
+        data, train=Promising(data.train), test=Promising(data.test)
+    )
+    for batches in (
+        datasets.train_batches(short, 43, 0),
+        datasets.test_batches(short, 13),
+    ):
+        with pytest.raises(tf.errors.FailedPreconditionError, match="43|13"):
+            take(batches, 1)
 
 
 def test_a_size_that_cannot_be():

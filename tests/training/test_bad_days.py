@@ -11,6 +11,7 @@ import time
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from dsr_tf import train
 from dsr_tf.training import checkpoint
@@ -220,3 +221,27 @@ def test_a_full_disk(whole, tmp_path, monkeypatch, capsys):
     assert names == ["step-4.npz", "step-8.npz"]
     train.main(arguments(folder, "--resume"))
     assert_same_run(whole, folder)
+
+
+def test_a_file_that_is_no_image(tmp_path, capsys):
+    """Found while training, long after its folder was listed."""
+    image = np.zeros((20, 20, 3), "uint8")
+    for split in ("train", "test"):
+        (tmp_path / split / "cat").mkdir(parents=True)
+        for number in range(4):
+            path = tmp_path / split / "cat" / f"{number}.png"
+            path.write_bytes(tf.io.encode_png(image).numpy())
+    (tmp_path / "train" / "cat" / "2.png").write_bytes(b"no image")
+    ends(
+        1,
+        tmp_path / "run",
+        "--dataset=image_folder",
+        f"--data_dir={tmp_path}",
+        "--image_size=16",
+        "--batch_size=4",
+        "--method=dense",
+    )
+    printed = capsys.readouterr().err
+    (line,) = (li for li in printed.splitlines() if li.startswith("train: "))
+    assert line.startswith("train: a step failed: Unknown image file format")
+    assert line.endswith("--resume goes on")
