@@ -25,6 +25,8 @@ class Device:
     """
 
     def __init__(self, masked, optimizer, dense_gradient="never"):
+        # Its slots are part of the compiled calls, once there are any.
+        self._was_built = optimizer.built
         self.optimizer = optimizer
         self._masked, self._dense_gradient = masked, dense_gradient
         sizes = [weight.grouping.num_groups for weight in masked]
@@ -39,6 +41,11 @@ class Device:
                 self._move_all,
                 input_signature=[tf.TensorSpec([None], "int32")],
             )
+
+    def serves(self, optimizer):
+        """Whether this knows the slots of an optimizer as it is now."""
+        is_same = optimizer is self.optimizer
+        return is_same and optimizer.built == self._was_built
 
     def read(self):
         """The kernels as they are, a list of `Kernel`."""

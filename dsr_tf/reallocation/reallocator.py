@@ -211,7 +211,7 @@ class Reallocator:
         )
 
     def _device_of(self, optimizer):
-        if self._device is None or self._device.optimizer is not optimizer:
+        if self._device is None or not self._device.serves(optimizer):
             self._device = Device(
                 self.masked, optimizer, self.method.dense_gradient
             )

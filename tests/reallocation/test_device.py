@@ -4,9 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsr_tf import granularity
+from dsr_tf import methods
 from dsr_tf.layers import masked_weights
 from dsr_tf.reallocation.device import Device
 from dsr_tf.reallocation.device import places_of_free
+from dsr_tf.reallocation.optimizer_slots import slots
+from dsr_tf.reallocation.reallocator import Reallocator
 from tests.conftest import make_model
 from tests.conftest import values
 
@@ -41,6 +44,25 @@ def test_reading(data, dense_gradient):
             np.testing.assert_array_equal(kernel.active_gradients, slot[mask])
             np.testing.assert_array_equal(kernel.free_gradients, slot[~mask])
         first += weight.size
+
+
+def test_slots_that_came_after_the_first_step(data):
+    """A reallocation before training knows no slots; the next one does."""
+    model = make_model("adam")
+    masked = masked_weights(model)
+    reallocator = Reallocator(model, methods.SET(0.5))
+    assert not model.optimizer.built
+    reallocator.step(model.optimizer, 0)
+    model.fit(*data, epochs=2, verbose=0)
+    before = [values(w.mask) for w in masked]
+    reallocator.step(model.optimizer, 10)
+    for weight, old in zip(masked, before):
+        moved = values(weight.mask) != old
+        assert moved.any()
+        found = slots(model.optimizer, weight.kernel)
+        assert len(found) == 2
+        for slot, _ in found:
+            assert not values(slot)[moved].any()
 
 
 @pytest.mark.parametrize("name", ["element", "kernel", "channel", "block:2x4"])
