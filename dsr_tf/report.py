@@ -103,12 +103,18 @@ def results_table(summary, folder):
         ("seconds per epoch", f"{summary['seconds_per_epoch']:.2f}"),
         (
             "SavedModel",
-            f"{stored / 1000:,.1f} kB ({dense_bytes / stored:.1f} times "
-            "smaller than dense float32)",
+            f"{stored / 1000:,.1f} kB ({_compared(stored, dense_bytes)} than "
+            "dense float32)",
         ),
     ):
         table.add_row(name, str(value))
     return table
+
+
+def _compared(size, other):
+    if size <= other:
+        return f"{other / size:.1f} times smaller"
+    return f"{size / other:.1f} times larger"
 
 
 def _kernels_table(summary):

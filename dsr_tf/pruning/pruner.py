@@ -7,6 +7,7 @@ from dsr_tf import granularity
 from dsr_tf.layers import masked_weights
 from dsr_tf.pruning import magnitude
 from dsr_tf.reallocation import optimizer_slots
+from dsr_tf.reallocation.agreement import Agreement
 from dsr_tf.reallocation.reallocator import Record
 from dsr_tf.reallocation.state import LAYER_COUNT
 from dsr_tf.reallocation.state import ReallocationState
@@ -32,6 +33,7 @@ class Pruner:
                 "`dsr_tf.sparsify(model, 0.0)` to prune a dense model from."
             )
         self.hyperparameters = hyperparameters
+        self._agreement = Agreement(self.masked)
         self._groupings = [self._grouping(weight) for weight in self.masked]
         for weight in self.masked:
             hyperparameters.sparsity_of(weight.path, 0)
@@ -56,6 +58,7 @@ class Pruner:
             optimizer: The optimizer whose slots belong to the weights.
             step: Number of updates so far.
         """
+        self._agreement.check()
         pruned = {
             weight.path: self._prune(weight, grouping, optimizer, step)
             for weight, grouping in zip(self.masked, self._groupings)

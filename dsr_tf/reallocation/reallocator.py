@@ -17,6 +17,7 @@ from dsr_tf.reallocation import dense_gradient
 from dsr_tf.reallocation import optimizer_slots
 from dsr_tf.reallocation import prune
 from dsr_tf.reallocation import sign_flips
+from dsr_tf.reallocation.agreement import Agreement
 from dsr_tf.reallocation.device import Device
 from dsr_tf.reallocation.state import ReallocationState
 
@@ -76,6 +77,7 @@ class Reallocator:
                 "sparsity)`."
             )
         self.model, self.method = model, method
+        self._agreement = Agreement(self.masked)
         self._sign_flips = self._device = None
 
     def serves(self, model):
@@ -181,6 +183,8 @@ class Reallocator:
         Returns:
             A `Record`.
         """
+        # Before masks are written, which makes them equal again.
+        self._agreement.check()
         state = state or self.read_state()
         if self._sign_flips is not None:
             return self._count_moves(step, state)

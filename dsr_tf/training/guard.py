@@ -9,6 +9,7 @@ import keras
 
 from dsr_tf.command_line import Preempted
 from dsr_tf.command_line import RunError
+from dsr_tf.reallocation.agreement import ReplicasDiffer
 
 
 class Guard(keras.callbacks.Callback):
@@ -55,15 +56,18 @@ class Guard(keras.callbacks.Callback):
 
 @contextlib.contextmanager
 def one_sentence():
-    """Turn an error of TensorFlow inside into a `RunError`.
+    """Turn what ends `fit` into a `RunError`.
 
-    Data that cannot be read, end early or hold no such label, memory that
-    does not suffice: TensorFlow tells the reason among traces of its graph.
+    Replicas that differ; data that cannot be read, end early or hold no
+    such label; memory that does not suffice: TensorFlow tells the reason
+    among traces of its graph.
     """
     import tensorflow as tf
 
     try:
         yield
+    except ReplicasDiffer as error:
+        raise RunError(str(error)) from error
     except tf.errors.OpError as error:
         reasons = [
             line.strip()

@@ -9,6 +9,8 @@ import tensorflow as tf
 
 from dsr_tf import callbacks
 from dsr_tf import methods
+from dsr_tf.layers import masked_weights
+from dsr_tf.reallocation.agreement import ReplicasDiffer
 from tests.conftest import assert_zero_outside_masks
 from tests.conftest import make_model
 from tests.conftest import values
@@ -67,3 +69,34 @@ def test_replicas_stay_equal(data, method):
         assert len(copies) == 2
         np.testing.assert_array_equal(*copies)
     assert_zero_outside_masks(model)
+
+
+@pytest.mark.parametrize("method", [methods.DSR(15), methods.DeepR(1e-4)])
+def test_replicas_that_differ_stop_the_training(data, method):
+    """One entry of one mask, moved on the second device only."""
+    with strategy().scope():
+        model = make_model(keras.optimizers.SGD(0.01), jit_compile=False)
+    _, weight = masked_weights(model)
+
+    class Tamper(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                copy = weight.mask.value.values[1]
+                mask = copy.numpy().reshape(-1)
+                places = np.flatnonzero(mask)[0], np.flatnonzero(~mask)[0]
+                mask[list(places)] = ~mask[list(places)]
+                copy.assign(mask.reshape(copy.shape))
+
+    records = []
+    reallocation = callbacks.Reallocation(
+        method, period=10, seed=0, listener=records.append
+    )
+    with pytest.raises(ReplicasDiffer, match="the masks of net/b/kernel diff"):
+        model.fit(
+            *data,
+            batch_size=8,
+            epochs=4,
+            verbose=0,
+            callbacks=[reallocation, Tamper()],
+        )
+    assert [record.step for record in records] == [10, 20, 30]
