@@ -49,9 +49,9 @@ def by_hand(name):
     "method",
     [
         "hashed",
-        "deep_r",
-        "rigl",
         "dsr_kernel",
+        by_hand("deep_r"),
+        by_hand("rigl"),
         by_hand("thin"),
         by_hand("set"),
         by_hand("static"),
