@@ -92,8 +92,12 @@ def test_sigterm_saves_and_says_so(whole, tmp_path, monkeypatch, capsys, step):
     assert_same_run(whole, folder)
 
 
-def kill_until_finished(folder, num_kills, seed):
-    """Kill runs at random moments, resume each; returns the kills."""
+def kill_until_finished(folder, most_kills, seed):
+    """Kill a run at random moments, resume it; returns how often.
+
+    It is killed once it has written another checkpoint, so as long as there
+    are any left to write.
+    """
     generator, kills = random.Random(seed), 0
     command = [sys.executable, "-m", "dsr_tf.train"]
     command += [*arguments(folder, "--resume")[1:]]
@@ -101,7 +105,7 @@ def kill_until_finished(folder, num_kills, seed):
         process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
-        if kills < num_kills:
+        if kills < most_kills:
             # Starting takes seconds, so wait for the training itself.
             before = newest_file(folder)
             while process.poll() is None and newest_file(folder) == before:
@@ -122,10 +126,10 @@ def newest_file(folder):
 
 
 @pytest.mark.parametrize(
-    "num_kills", [2, pytest.param(20, marks=pytest.mark.slow)]
+    "most_kills", [2, pytest.param(20, marks=pytest.mark.slow)]
 )
-def test_killed_at_random_moments(whole, tmp_path, num_kills):
-    kills = kill_until_finished(tmp_path / "run", num_kills, seed=num_kills)
+def test_killed_at_random_moments(whole, tmp_path, most_kills):
+    kills = kill_until_finished(tmp_path / "run", most_kills, seed=most_kills)
     assert kills >= 1
     assert_same_run(whole, tmp_path / "run")
 
