@@ -63,7 +63,10 @@ def main(argv=None):
         flag_values["output_dir"].value = "unused"
         experiment = experiments.from_flags(flag_values).scaled()
         data = build.load_data(
-            experiment.dataset, experiment.data_dir, experiment.image_size
+            experiment.dataset,
+            experiment.data_dir,
+            experiment.image_size,
+            experiment.augmentation,
         )
         arms = [
             _Arm(

@@ -73,14 +73,15 @@ class Grouping:
         back = np.argsort(self._blocks_last)
         return blocks.transpose(back).reshape(self.kernel_shape)
 
-    def scores(self, groups):
-        """Mean magnitude of each group, float32 `(num_groups,)`."""
-        if self.group_size == 1:
-            return np.abs(groups[:, 0].astype("float32"))
-        return np.abs(groups.astype("float32")).mean(axis=1)
-
     def scores_of(self, kernel):
-        """The same of a whole kernel, a variable or tensor: `(num_groups,)`."""
+        """Mean magnitude of each group of a kernel.
+
+        Args:
+            kernel: Variable, tensor or array of shape `kernel_shape`.
+
+        Returns:
+            A float32 tensor `(num_groups,)`, in the order of `groups`.
+        """
         magnitudes = ops.abs(ops.cast(ops.convert_to_tensor(kernel), "float32"))
         if self.group_size == 1:
             return ops.reshape(magnitudes, (-1,))

@@ -104,15 +104,15 @@ def sparsify(
 
 def _set_mask(weight, num_active, kind, generator):
     """Give a kernel `num_active` active groups and zero the others."""
-    kernel = ops.convert_to_numpy(weight.kernel)
-    groups = weight.grouping.groups(kernel)
+    num_groups = weight.grouping.num_groups
     if kind == "random":
         active = generator.choice(
-            len(groups), num_active, replace=False, shuffle=False
+            num_groups, num_active, replace=False, shuffle=False
         )
     else:
-        scores = weight.grouping.scores(groups)
+        scores = weight.grouping.scores_of(weight.kernel)
+        scores = ops.convert_to_numpy(scores)
         active = np.argpartition(-scores, num_active - 1)[:num_active]
-    mask = np.zeros(len(groups), "bool")
+    mask = np.zeros(num_groups, "bool")
     mask[active] = True
     weight.set_mask(mask)

@@ -13,10 +13,25 @@ __all__ = [
     "DataError",
     "ImageData",
     "StreamedData",
+    "check_augmentation",
     "load",
     "test_batches",
     "train_batches",
 ]
+
+
+def check_augmentation(data, augmentation):
+    """Refuse views that cannot be had of a set.
+
+    Raises:
+        DataError: if its images are streamed and only shifted, by pixels.
+    """
+    if augmentation == "crop_flip" and isinstance(data, StreamedData):
+        raise DataError(
+            f"The images of {data.name!r} differ in size or do not fit into "
+            "memory; for such the augmentation is resized_crop or none. "
+            "Received: augmentation=crop_flip"
+        )
 
 
 def train_batches(data, batch_size, seed, first_step=0, augmentation="none"):
@@ -33,7 +48,11 @@ def train_batches(data, batch_size, seed, first_step=0, augmentation="none"):
 
     Returns:
         A `tf.data.Dataset` of (float32 images, int32 labels).
+
+    Raises:
+        DataError: see `check_augmentation`.
     """
+    check_augmentation(data, augmentation)
     return _module(data).train_batches(
         data, batch_size, seed, first_step, augmentation
     )

@@ -10,7 +10,6 @@ import dataclasses
 import numpy as np
 
 from dsr_tf.data import augmentation as augmentations
-from dsr_tf.data.image_data import DataError
 
 # Of ImageNet, which all use for photographs.
 _MEAN = (0.485, 0.456, 0.406)
@@ -155,12 +154,6 @@ def train_batches(data, batch_size, seed, first_step, augmentation):
     """See `dsr_tf.data.train_batches`."""
     import tensorflow as tf
 
-    if augmentation == "crop_flip":
-        raise DataError(
-            f"The images of {data.name!r} differ in size or do not fit into "
-            "memory; for such the augmentation is resized_crop or none. "
-            "Received: augmentation=crop_flip"
-        )
     steps = data.num_train // batch_size
     first_epoch, steps_done = divmod(first_step, steps)
     is_random = augmentation == "resized_crop"

@@ -2,6 +2,8 @@
 
 import keras
 
+from dsr_tf.models.width import scaled
+
 
 def convolution(x, filters, size, name, stride=1, l1=0.0):
     """A convolution without bias that pads as PyTorch does.
@@ -37,6 +39,28 @@ def normalization(x, name):
 
 def relu(x, name):
     return keras.layers.ReLU(name=name)(x)
+
+
+def residual_groups(x, groups, width, block, l1):
+    """Groups of blocks; the first block of each has stride and shortcut.
+
+    Args:
+        groups: Triples of channels, number of blocks, and stride.
+        width: Multiplies the channels.
+        block: Function of x, channels, stride, name, l1, has_shortcut.
+    """
+    for number, (channels, num_blocks, stride) in enumerate(groups, 1):
+        for place in range(1, num_blocks + 1):
+            is_first = place == 1
+            x = block(
+                x,
+                scaled(channels, width),
+                stride if is_first else 1,
+                f"group{number}_block{place}",
+                l1,
+                has_shortcut=is_first,
+            )
+    return x
 
 
 def logits(x, num_classes, l1=0.0):

@@ -6,6 +6,7 @@ from dsr_tf.models.parts import convolution
 from dsr_tf.models.parts import logits
 from dsr_tf.models.parts import normalization
 from dsr_tf.models.parts import relu
+from dsr_tf.models.parts import residual_groups
 from dsr_tf.models.width import scaled
 
 _STEM = 64
@@ -39,16 +40,7 @@ def resnet50(input_shape=(224, 224, 3), num_classes=1000, width=1.0, l1=0.0):
     # Nothing is below 0 here, so zeros at the border change no maximum.
     x = keras.layers.ZeroPadding2D(1, name="stem_pool_padding")(x)
     x = keras.layers.MaxPooling2D(3, 2, name="stem_pool")(x)
-    for number, (channels, num_blocks, stride) in enumerate(_GROUPS, 1):
-        for block in range(1, num_blocks + 1):
-            x = _block(
-                x,
-                scaled(channels, width),
-                stride if block == 1 else 1,
-                f"group{number}_block{block}",
-                l1,
-                has_shortcut=block == 1,
-            )
+    x = residual_groups(x, _GROUPS, width, _block, l1)
     outputs = logits(x, num_classes, l1)
     return keras.Model(inputs, outputs, name="resnet50")
 

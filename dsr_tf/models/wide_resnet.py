@@ -6,11 +6,11 @@ from dsr_tf.models.parts import convolution
 from dsr_tf.models.parts import logits
 from dsr_tf.models.parts import normalization
 from dsr_tf.models.parts import relu
-from dsr_tf.models.width import scaled
+from dsr_tf.models.parts import residual_groups
 
 _STEM = 16
-_GROUPS = ((32, 1), (64, 2), (128, 2))
-_BLOCKS = 4
+# Channels of a block, blocks, stride of the first of them.
+_GROUPS = ((32, 4, 1), (64, 4, 2), (128, 4, 2))
 
 
 def wrn_28_2(input_shape=(32, 32, 3), num_classes=10, width=1.0, l1=0.0):
@@ -34,16 +34,7 @@ def wrn_28_2(input_shape=(32, 32, 3), num_classes=10, width=1.0, l1=0.0):
     """
     inputs = keras.Input(input_shape, name="image")
     x = convolution(inputs, _STEM, 3, "stem", l1=l1)
-    for number, (channels, stride) in enumerate(_GROUPS, 1):
-        for block in range(1, _BLOCKS + 1):
-            x = _block(
-                x,
-                scaled(channels, width),
-                stride if block == 1 else 1,
-                f"group{number}_block{block}",
-                l1,
-                has_shortcut=block == 1,
-            )
+    x = residual_groups(x, _GROUPS, width, _block, l1)
     x = relu(normalization(x, "bn"), "relu")
     outputs = logits(x, num_classes, l1)
     return keras.Model(inputs, outputs, name="wrn_28_2")

@@ -19,16 +19,23 @@ _MAX_STEPS_PER_EXECUTION = 100
 _CLASSES_FOR_TOP5 = 100
 
 
-def load_data(dataset, data_dir, image_size):
+def load_data(dataset, data_dir, image_size, augmentation="none"):
     """The data set of a run, see `dsr_tf.data.load`.
 
     Raises:
-        UsageError: if it cannot be had.
+        UsageError: if it cannot be had, or not be augmented that way.
     """
     try:
-        return datasets.load(dataset, data_dir, image_size)
+        data = datasets.load(dataset, data_dir, image_size)
     except datasets.DataError as error:
         raise UsageError(f"flag --dataset={dataset}: {error}") from error
+    try:
+        datasets.check_augmentation(data, augmentation)
+    except datasets.DataError as error:
+        raise UsageError(
+            f"flag --augmentation={augmentation}: {error}"
+        ) from error
+    return data
 
 
 def steps_per_epoch(experiment, data):
@@ -47,23 +54,14 @@ def steps_per_epoch(experiment, data):
 
 
 def train_batches(experiment, data, first_step=0):
-    """The training batches of a run from a step on.
-
-    Raises:
-        UsageError: if such images cannot be augmented that way.
-    """
-    try:
-        return datasets.train_batches(
-            data,
-            experiment.batch_size,
-            experiment.seed,
-            first_step,
-            experiment.augmentation,
-        )
-    except datasets.DataError as error:
-        raise UsageError(
-            f"flag --augmentation={experiment.augmentation}: {error}"
-        ) from error
+    """The training batches of a run from a step on."""
+    return datasets.train_batches(
+        data,
+        experiment.batch_size,
+        experiment.seed,
+        first_step,
+        experiment.augmentation,
+    )
 
 
 def learning_rate(experiment, steps_per_epoch):

@@ -50,10 +50,12 @@ class Run:
         self.start = self._find_start(experiment)
         self.experiment = experiment = experiment.scaled()
         self.data = build.load_data(
-            experiment.dataset, experiment.data_dir, experiment.image_size
+            experiment.dataset,
+            experiment.data_dir,
+            experiment.image_size,
+            experiment.augmentation,
         )
         self.steps_per_epoch = build.steps_per_epoch(experiment, self.data)
-        build.train_batches(experiment, self.data)  # Refuses early.
         per_call = build.steps_per_execution(experiment, self.steps_per_epoch)
         if self.steps_per_epoch % per_call:
             raise UsageError(

@@ -72,6 +72,6 @@ def test_scores_on_the_device_are_those_of_the_host(name):
     grouping = granularity.get(name).grouping(kernel.shape)
     np.testing.assert_allclose(
         values(grouping.scores_of(kernel)),
-        grouping.scores(grouping.groups(kernel)),
+        np.abs(grouping.groups(kernel)).mean(axis=1),
         rtol=1e-6,
     )

@@ -249,3 +249,21 @@ def test_a_file_that_is_no_image(tmp_path, capsys):
     (line,) = (li for li in printed.splitlines() if li.startswith("train: "))
     assert line.startswith("train: a step failed: Unknown image file format")
     assert line.endswith("--resume goes on")
+
+
+def test_an_augmentation_that_cannot_be(tmp_path, capsys):
+    for split in ("train", "test"):
+        (tmp_path / split / "cat").mkdir(parents=True)
+        (tmp_path / split / "cat" / "0.png").write_bytes(b"never read")
+    ends(
+        2,
+        tmp_path / "run",
+        "--dataset=image_folder",
+        f"--data_dir={tmp_path}",
+        "--augmentation=crop_flip",
+        "--batch_size=1",
+    )
+    assert "flag --augmentation=crop_flip: The images of" in (
+        capsys.readouterr().err
+    )
+    assert not (tmp_path / "run").exists()
