@@ -25,10 +25,13 @@ def main(argv=None):
     command_line.parse(flag_values, argv, __doc__)
     with command_line.usage_errors(argv[0]):
         run = Run(experiments.from_flags(flag_values))
-    console = Console()
+    # Of several workers, one speaks.
+    console = Console(quiet=not run.cluster.is_chief)
     _announce(run, console)
     with command_line.run_errors(argv[0]):
         summary = run.train()
+    if summary is None:
+        return
     console.print(sparsity_summary(run.model).table())
     console.print(results_table(summary, run.experiment.output_dir))
 

@@ -3,6 +3,8 @@
 from dsr_tf.data import pipeline
 from dsr_tf.data import streaming
 from dsr_tf.data.augmentation import NAMES as AUGMENTATIONS
+from dsr_tf.data.augmentation import WHOLE
+from dsr_tf.data.augmentation import Part
 from dsr_tf.data.image_data import DataError
 from dsr_tf.data.image_data import ImageData
 from dsr_tf.data.loading import load
@@ -12,6 +14,7 @@ __all__ = [
     "AUGMENTATIONS",
     "DataError",
     "ImageData",
+    "Part",
     "StreamedData",
     "check_augmentation",
     "load",
@@ -34,10 +37,13 @@ def check_augmentation(data, augmentation):
         )
 
 
-def train_batches(data, batch_size, seed, first_step=0, augmentation="none"):
+def train_batches(
+    data, batch_size, seed, first_step=0, augmentation="none", part=WHOLE
+):
     """An endless dataset of shuffled training batches.
 
-    What a batch holds depends on (seed, step) only.
+    What a batch holds depends on (seed, step) only. An incomplete batch at
+    the end of an epoch is dropped.
 
     Args:
         data: An `ImageData` or a `StreamedData`.
@@ -45,6 +51,8 @@ def train_batches(data, batch_size, seed, first_step=0, augmentation="none"):
         seed: Integer that order and views depend on.
         first_step: Number of batches to skip.
         augmentation: One of `AUGMENTATIONS`.
+        part: The `Part` of every batch to make, of `batch_size /
+            part.number` images.
 
     Returns:
         A `tf.data.Dataset` of (float32 images, int32 labels).
@@ -54,13 +62,16 @@ def train_batches(data, batch_size, seed, first_step=0, augmentation="none"):
     """
     check_augmentation(data, augmentation)
     return _module(data).train_batches(
-        data, batch_size, seed, first_step, augmentation
+        data, batch_size, seed, first_step, augmentation, part
     )
 
 
-def test_batches(data, batch_size=1000):
-    """The test images in order, the last batch as long as it comes."""
-    return _module(data).test_batches(data, batch_size)
+def test_batches(data, batch_size=1000, part=WHOLE):
+    """The test images in order, the last batch as long as it comes.
+
+    Of several parts, each holds every so many images.
+    """
+    return _module(data).test_batches(data, batch_size, part)
 
 
 def _module(data):

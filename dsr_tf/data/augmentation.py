@@ -4,6 +4,7 @@ All draws come from a seed of two integers, so the batch of a step is the
 same whenever it is made.
 """
 
+import dataclasses
 import math
 
 import numpy as np
@@ -17,7 +18,28 @@ _ASPECT = (3 / 4, 4 / 3)
 _TRIES = 10
 
 
-def crop_and_flip(images, seed):
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One of `number` equal parts of every batch, a worker's own.
+
+    Draws are made for the whole batch, so what a batch holds does not
+    depend on how many workers share it.
+    """
+
+    index: int = 0
+    number: int = 1
+
+    def of(self, values, axis=0):
+        """This part of a tensor along an axis of known or unknown size."""
+        import tensorflow as tf
+
+        return tf.split(values, self.number, axis)[self.index]
+
+
+WHOLE = Part()
+
+
+def crop_and_flip(images, seed, part=WHOLE):
     """Reflect 4 pixels at every border, crop at random, mirror every other.
 
     The authors' augmentation of CIFAR-10. No padded image is made: a crop
@@ -26,6 +48,7 @@ def crop_and_flip(images, seed):
     Args:
         images: Tensor `(batch, height, width, channels)`, at least 5 x 5.
         seed: Integer tensor `(2,)`.
+        part: The `Part` of a batch that these images are.
 
     Returns:
         A tensor like `images`.
@@ -34,22 +57,25 @@ def crop_and_flip(images, seed):
 
     batch, height, width = tf.unstack(tf.shape(images)[:3])
     offsets = tf.random.stateless_uniform(
-        [2, batch, 1], seed, -_PADDING, _PADDING + 1, "int32"
+        [2, batch * part.number, 1], seed, -_PADDING, _PADDING + 1, "int32"
     )
+    offsets = part.of(offsets, axis=1)
+    mirrored = part.of(coins(batch * part.number, seed))
     rows = _reflect(offsets[0] + tf.range(height), height)
     columns = _reflect(offsets[1] + tf.range(width), width)
-    columns = tf.where(coins(batch, seed)[:, None], columns, columns[:, ::-1])
+    columns = tf.where(mirrored[:, None], columns, columns[:, ::-1])
     # Rows first, which lie in memory as they are.
     images = tf.gather(images, rows, axis=1, batch_dims=1)
     return tf.gather(images, columns, axis=2, batch_dims=1)
 
 
-def resized_crop(images, seed):
+def resized_crop(images, seed, part=WHOLE):
     """Crop as `crop_boxes` says, resize to the old size, mirror every other.
 
     Args:
         images: Tensor `(batch, height, width, channels)`.
         seed: Integer tensor `(2,)`.
+        part: The `Part` of a batch that these images are.
 
     Returns:
         A float32 tensor of the same shape.
@@ -57,12 +83,12 @@ def resized_crop(images, seed):
     import tensorflow as tf
 
     batch, height, width = tf.unstack(tf.shape(images)[:3])
-    boxes = crop_boxes(height, width, batch, seed)
+    boxes = part.of(crop_boxes(height, width, batch * part.number, seed))
     # In this operation's terms a box reaches from the middle of its first
     # pixel to that of its last.
     top, left, rows, columns = tf.unstack(tf.cast(boxes, "float32"), axis=1)
     bottom, right = top + rows - 1, left + columns - 1
-    mirrored = coins(batch, seed)
+    mirrored = part.of(coins(batch * part.number, seed))
     first = tf.where(mirrored, right, left)
     last = tf.where(mirrored, left, right)
     vertical = tf.maximum(tf.cast(height - 1, "float32"), 1)

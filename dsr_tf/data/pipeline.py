@@ -5,23 +5,13 @@ import numpy as np
 from dsr_tf.data import augmentation as augmentations
 
 
-def train_batches(data, batch_size, seed, first_step=0, augmentation="none"):
-    """An endless dataset of shuffled training batches.
+def train_batches(data, batch_size, seed, first_step, augmentation, part):
+    """See `dsr_tf.data.train_batches`.
 
     The images of epoch e are in the order of a shuffle that depends on
     (seed, e) only, and what is random about a batch on (seed, step), so
     skipping to any step gives the batches that a run from the start would
-    see there. An incomplete batch at the end of an epoch is dropped.
-
-    Args:
-        data: An `ImageData`.
-        batch_size: Images a batch.
-        seed: Integer that order and views depend on.
-        first_step: Number of batches to skip.
-        augmentation: One of `dsr_tf.data.augmentation.NAMES`.
-
-    Returns:
-        A `tf.data.Dataset` of (float32 images, int32 labels).
+    see there.
     """
     import tensorflow as tf
 
@@ -46,12 +36,13 @@ def train_batches(data, batch_size, seed, first_step=0, augmentation="none"):
         )
 
     def batch(indices, number):
+        indices = part.of(indices)
         views = tf.gather(images, indices)
         drawn_from = tf.stack([np.int64(seed), number])
         if augmentation == "crop_flip":
-            views = augmentations.crop_and_flip(views, drawn_from)
+            views = augmentations.crop_and_flip(views, drawn_from, part)
         elif augmentation == "resized_crop":
-            views = augmentations.resized_crop(views, drawn_from)
+            views = augmentations.resized_crop(views, drawn_from, part)
         return (
             augmentations.standardise(views, data),
             tf.gather(labels, indices),
@@ -65,12 +56,13 @@ def train_batches(data, batch_size, seed, first_step=0, augmentation="none"):
     )
 
 
-def test_batches(data, batch_size=1000):
-    """The test images in order, the last batch as long as it comes."""
+def test_batches(data, batch_size, part):
+    """See `dsr_tf.data.test_batches`."""
     import tensorflow as tf
 
+    own = slice(part.index, None, part.number)
     images = tf.data.Dataset.from_tensor_slices(
-        (data.test_images, data.test_labels)
+        (data.test_images[own], data.test_labels[own])
     )
     return (
         images.batch(batch_size)

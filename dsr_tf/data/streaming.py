@@ -150,12 +150,13 @@ class Records:
         return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def train_batches(data, batch_size, seed, first_step, augmentation):
+def train_batches(data, batch_size, seed, first_step, augmentation, part):
     """See `dsr_tf.data.train_batches`."""
     import tensorflow as tf
 
     steps = data.num_train // batch_size
     first_epoch, steps_done = divmod(first_step, steps)
+    own_size = batch_size // part.number
     is_random = augmentation == "resized_crop"
 
     def examples(epoch):
@@ -165,7 +166,13 @@ def train_batches(data, batch_size, seed, first_step, augmentation):
             epoch == first_epoch, np.int64(steps_done * batch_size), 0
         )
         numbered = shuffled.enumerate(epoch * data.num_train)
-        return numbered.take(steps * batch_size).skip(done)
+        numbered = numbered.take(steps * batch_size).skip(done)
+        return numbered.filter(
+            lambda number, _: is_own(number - epoch * data.num_train)
+        )
+
+    def is_own(place):
+        return place % batch_size // own_size == part.index
 
     def view(number, example):
         encoded, label = example
@@ -180,12 +187,12 @@ def train_batches(data, batch_size, seed, first_step, augmentation):
     return (
         epochs.flat_map(examples)
         .map(view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .batch(batch_size, drop_remainder=True)
+        .batch(own_size, drop_remainder=True)
         .prefetch(tf.data.AUTOTUNE)
     )
 
 
-def test_batches(data, batch_size):
+def test_batches(data, batch_size, part):
     """See `dsr_tf.data.test_batches`."""
     import tensorflow as tf
 
@@ -195,9 +202,8 @@ def test_batches(data, batch_size):
 
     examples = _checked(data.test.in_order(), data.num_test, data)
     return (
-        examples.map(
-            view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-        )
+        examples.shard(part.number, part.index)
+        .map(view, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .batch(batch_size)
         .prefetch(tf.data.AUTOTUNE)
     )

@@ -33,7 +33,7 @@ class Pruner:
                 "`dsr_tf.sparsify(model, 0.0)` to prune a dense model from."
             )
         self.hyperparameters = hyperparameters
-        self._agreement = Agreement(self.masked)
+        self._agreement = Agreement(model, self.masked)
         self._groupings = [self._grouping(weight) for weight in self.masked]
         for weight in self.masked:
             hyperparameters.sparsity_of(weight.path, 0)

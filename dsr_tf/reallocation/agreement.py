@@ -14,51 +14,68 @@ class ReplicasDiffer(RuntimeError):
 
 
 class Agreement:
-    """Compares a checksum of every mask over the replicas of this process.
+    """Compares a checksum of every mask over all replicas and workers.
 
     The checksum, a sum of hashes of the active places, is computed where
-    the replica is, for all masks in one call. Without a strategy that
-    copies variables there is nothing to compare, and nothing is done.
+    the replica is, for all masks in one call. With one replica there is
+    nothing to compare, and nothing is done.
 
     Args:
-        masked: List of `MaskedWeight`.
+        model: The model; its strategy says where replicas are.
+        masked: List of its `MaskedWeight`.
     """
 
-    def __init__(self, masked):
+    def __init__(self, model, masked):
         self._masked, self._sums = masked, None
         if keras.backend.backend() != "tensorflow":
             return
-        copies = [getattr(w.mask.value, "values", ()) for w in masked]
-        if min(len(of_mask) for of_mask in copies) > 1:
+        self._strategy = model.distribute_strategy
+        if self._strategy.num_replicas_in_sync > 1:
             import tensorflow as tf
 
-            self._sums = tf.function(
-                lambda: [[_checksum(c) for c in of_mask] for of_mask in copies]
-            )
+            self._sums = tf.function(self._sums_of_all)
 
     def check(self):
-        """Compare.
+        """Compare; all workers must call it.
 
         Raises:
             ReplicasDiffer: if two replicas do, naming the kernel.
         """
         if self._sums is None:
             return
-        for weight, sums in zip(self._masked, self._sums()):
-            sums = [int(ops.convert_to_numpy(total)) for total in sums]
-            if len(set(sums)) > 1:
+        rows = ops.convert_to_numpy(self._sums())
+        for weight, sums in zip(self._masked, rows.T):
+            if len(set(sums.tolist())) > 1:
                 raise ReplicasDiffer(
                     f"the masks of {weight.path} differ between replicas "
                     f"(checksums {', '.join(map(str, sums))}); something has "
                     "changed them on one device only"
                 )
 
+    def _sums_of_all(self):
+        """int64 tensor `(replicas, masks)`."""
+        import tensorflow as tf
+
+        local = self._strategy.experimental_local_results(
+            self._strategy.run(self._sums_of_replica)
+        )
+        return tf.concat(local, axis=0)
+
+    def _sums_of_replica(self):
+        import tensorflow as tf
+
+        sums = tf.stack([_checksum(w.mask) for w in self._masked])[None]
+        num_local = len(self._strategy.extended.worker_devices)
+        if num_local < self._strategy.num_replicas_in_sync:
+            replica = tf.distribute.get_replica_context()
+            sums = replica.all_gather(sums, axis=0)
+        return sums
+
 
 def _checksum(mask):
     import tensorflow as tf
 
-    with tf.device(mask.device):
-        active = tf.reshape(mask.read_value(), [-1])
-        hashes = hash_of(tf.range(tf.size(active)), np.uint32(_KEY))
-        hashes = tf.where(active, tf.cast(hashes, "int64"), np.int64(0))
-        return tf.reduce_sum(hashes)
+    active = tf.reshape(tf.convert_to_tensor(mask), [-1])
+    hashes = hash_of(tf.range(tf.size(active)), np.uint32(_KEY))
+    hashes = tf.where(active, tf.cast(hashes, "int64"), np.int64(0))
+    return tf.reduce_sum(hashes)

@@ -77,7 +77,7 @@ class Reallocator:
                 "sparsity)`."
             )
         self.model, self.method = model, method
-        self._agreement = Agreement(self.masked)
+        self._agreement = Agreement(model, self.masked)
         self._sign_flips = self._device = None
 
     def serves(self, model):

@@ -53,15 +53,24 @@ def steps_per_epoch(experiment, data):
     return steps
 
 
-def train_batches(experiment, data, first_step=0):
-    """The training batches of a run from a step on."""
-    return datasets.train_batches(
+def train_batches(experiment, data, first_step=0, cluster=None):
+    """The training batches of a run from a step on.
+
+    Of those of a distributed run, this worker's parts, cut into a batch for
+    each of its replicas in turn.
+    """
+    batches = datasets.train_batches(
         data,
         experiment.batch_size,
         experiment.seed,
         first_step,
         experiment.augmentation,
+        **({"part": cluster.part} if cluster else {}),
     )
+    if cluster is None or not cluster.is_distributed:
+        return batches
+    each = experiment.batch_size // cluster.num_replicas
+    return batches.rebatch(each, drop_remainder=True)
 
 
 def learning_rate(experiment, steps_per_epoch):
@@ -85,9 +94,6 @@ def learning_rate(experiment, steps_per_epoch):
 
 def compile_model(model, experiment, steps_per_epoch):
     """Compile with SGD, the loss and the metrics of the experiment."""
-    jit_compile = experiment.jit_compile
-    if jit_compile is None:
-        jit_compile = experiment.strategy == "default"
     model.compile(
         optimizer=optimizers.SGD(
             learning_rate(experiment, steps_per_epoch),
@@ -99,9 +105,11 @@ def compile_model(model, experiment, steps_per_epoch):
         if experiment.label_smoothing
         else keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=_metrics(model.output_shape[-1]),
-        jit_compile=jit_compile,
+        jit_compile=experiment.jit_compile is not False,
         steps_per_execution=steps_per_execution(experiment, steps_per_epoch),
     )
+    # Its variables belong to the strategy whose scope this is.
+    model.optimizer.build(model.trainable_variables)
 
 
 def _metrics(num_classes):
@@ -115,8 +123,6 @@ def _metrics(num_classes):
 
 def steps_per_execution(experiment, steps_per_epoch):
     """Steps in one call: as many as meet every period and epoch exactly."""
-    if experiment.strategy == "mirrored":
-        return 1
     if experiment.steps_per_execution:
         return experiment.steps_per_execution
     common = steps_per_epoch

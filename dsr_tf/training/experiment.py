@@ -64,18 +64,11 @@ class Experiment(Settings):
                 "flag --sparse_shortcuts=true: changes --keep_dense=paper; "
                 f"with --keep_dense={self.keep_dense} name the layers there"
             )
-        if self.strategy == "mirrored":
-            if self.jit_compile:
-                raise UsageError(
-                    "flag --jit_compile=true: Keras cannot compile a step "
-                    "under --strategy=mirrored; give --nojit_compile"
-                )
-            if self.steps_per_execution > 1:
-                raise UsageError(
-                    f"flag --steps_per_execution={self.steps_per_execution}: "
-                    "must be 1 under --strategy=mirrored, where Keras runs "
-                    "one step at a time"
-                )
+        if self.strategy != "default" and self.mixed_precision == "float16":
+            raise UsageError(
+                "flag --mixed_precision=float16: scales the loss on one device "
+                f"only; with --strategy={self.strategy} give bfloat16"
+            )
 
     def _check_pruning(self):
         try:

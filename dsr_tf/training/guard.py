@@ -19,11 +19,13 @@ class Guard(keras.callbacks.Callback):
 
     Args:
         save: Function of no arguments that saves a checkpoint.
+        any_worker: Function that tells whether something is so for any of
+            several workers, which must stop together.
     """
 
-    def __init__(self, save):
+    def __init__(self, save, any_worker=bool):
         super().__init__()
-        self._save = save
+        self._save, self._any_worker = save, any_worker
         self._asked_to_stop = False
 
     def __enter__(self):
@@ -47,7 +49,7 @@ class Guard(keras.callbacks.Callback):
                 f"the loss is {loss:g}; the last checkpoint is from before. "
                 "Try a smaller --learning_rate"
             )
-        if self._asked_to_stop:
+        if self._any_worker(self._asked_to_stop):
             self._save()
             raise Preempted(
                 "stopped by SIGTERM, with a checkpoint; --resume goes on"

@@ -11,7 +11,8 @@ class Table:
     """A CSV file that grows by rows and can be cut back.
 
     Args:
-        path: The file; its header is written with the first row.
+        path: The file; its header is written with the first row. None keeps
+            the rows in memory only.
         key: Name of the column of integers that rows are in the order of.
         keep_below: Rows whose key is at least this are deleted; None keeps
             all. A resumed run writes those again.
@@ -19,7 +20,7 @@ class Table:
 
     def __init__(self, path, key, keep_below=None):
         self.path, self.rows, self._columns = path, [], None
-        if not os.path.exists(path):
+        if path is None or not os.path.exists(path):
             return
         with open(path, newline="") as file:
             reader = csv.DictReader(file)
@@ -39,13 +40,17 @@ class Table:
 
     def append(self, row):
         """Write a row, given as a dict with always the same keys."""
+        if self.path is not None:
+            self._write(row)
+        self.rows.append({name: str(value) for name, value in row.items()})
+
+    def _write(self, row):
         with open(self.path, "a", newline="") as file:
             writer = csv.DictWriter(file, row.keys(), lineterminator="\n")
             if self._columns is None:
                 writer.writeheader()
                 self._columns = list(row)
             writer.writerow(row)
-        self.rows.append({name: str(value) for name, value in row.items()})
 
 
 def reallocation_row(record):

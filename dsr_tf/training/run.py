@@ -1,27 +1,25 @@
 """One run, from data to the folder it leaves behind."""
 
-import json
 import os
-import shutil
-import statistics
 import sys
 
 import keras
-from keras import ops
 
 from dsr_tf import data as datasets
-from dsr_tf import export
 from dsr_tf.command_line import UsageError
-from dsr_tf.summary import sparsity_summary
 from dsr_tf.training import build
 from dsr_tf.training import checkpoint
 from dsr_tf.training import networks
+from dsr_tf.training import results
+from dsr_tf.training.cluster import Cluster
 from dsr_tf.training.guard import Guard
 from dsr_tf.training.guard import one_sentence
 from dsr_tf.training.lock import FolderLock
 from dsr_tf.training.logs import MetricsLog
 from dsr_tf.training.logs import Table
 from dsr_tf.training.logs import reallocation_row
+from dsr_tf.training.loop import Loop
+from dsr_tf.training.saver import Saver
 
 
 class Run:
@@ -39,7 +37,10 @@ class Run:
 
     def __init__(self, experiment):
         self.settings = experiment.to_dict()
-        self._lock = _lock_folder(experiment.output_dir)
+        self.cluster = Cluster(experiment.strategy)
+        self._lock = None
+        if self.cluster.is_chief:
+            self._lock = _lock_folder(experiment.output_dir)
         try:
             self._prepare(experiment)
         except BaseException:
@@ -49,6 +50,7 @@ class Run:
     def _prepare(self, experiment):
         self.start = self._find_start(experiment)
         self.experiment = experiment = experiment.scaled()
+        self.cluster.connect()
         self.data = build.load_data(
             experiment.dataset,
             experiment.data_dir,
@@ -56,6 +58,11 @@ class Run:
             experiment.augmentation,
         )
         self.steps_per_epoch = build.steps_per_epoch(experiment, self.data)
+        if experiment.batch_size % self.cluster.num_replicas:
+            raise UsageError(
+                f"flag --batch_size={experiment.batch_size}: must be divisible "
+                f"by the {self.cluster.num_replicas} replicas that share it"
+            )
         per_call = build.steps_per_execution(experiment, self.steps_per_epoch)
         if self.steps_per_epoch % per_call:
             raise UsageError(
@@ -69,12 +76,18 @@ class Run:
             self._lock.release()
             self._lock = None
 
-    def _path(self, *names):
-        return os.path.join(self.experiment.output_dir, *names)
+    def _chiefs(self, name):
+        """Path of what the chief writes in the folder, None for others."""
+        if self.cluster.is_chief:
+            return os.path.join(self.experiment.output_dir, name)
+        return None
 
     def _find_start(self, experiment):
         """The step to start from: 0, or that of the last checkpoint."""
         folder, resume = experiment.output_dir, experiment.resume
+        self._newest = None
+        if not (resume or self.cluster.is_chief):
+            return 0  # The chief, who writes to it, looks at the folder.
         if os.path.isdir(folder) and os.listdir(folder) and not resume:
             raise UsageError(
                 f"flag --output_dir={folder}: must be a new or an empty "
@@ -93,7 +106,7 @@ class Run:
         if experiment.mixed_precision != "float32":
             keras.config.set_dtype_policy(f"mixed_{experiment.mixed_precision}")
         try:
-            with _scope(experiment.strategy):
+            with self.cluster.strategy.scope():
                 self.model = networks.build_model(
                     experiment, self.data.image_shape, self.data.num_classes
                 )
@@ -120,27 +133,35 @@ class Run:
         self._reallocations.append(reallocation_row(record))
 
     def train(self):
-        """Train to the end and write all results; returns the summary.
+        """Train to the end and write all results.
+
+        Returns:
+            The summary, of the chief; other workers write and return none.
 
         Raises:
             RunError: if training cannot go on.
             OSError: if a file cannot be written.
         """
-        os.makedirs(self.experiment.output_dir, exist_ok=True)
-        if self._lock is None:
-            self._lock = FolderLock(self.experiment.output_dir)
+        folder = self.experiment.output_dir
+        os.makedirs(folder, exist_ok=True)
+        if self._lock is None and self.cluster.is_chief:
+            self._lock = FolderLock(folder)
         try:
+            self.cluster.check_same_step(self.start, folder)
             return self._train()
         finally:
             self._release()
 
     def _train(self):
         epoch, steps_done = divmod(self.start, self.steps_per_epoch)
-        self._metrics = Table(self._path("metrics.csv"), "epoch", epoch)
+        self._metrics = Table(self._chiefs("metrics.csv"), "epoch", epoch)
         # What happened at the step of the checkpoint came after it.
         self._reallocations = Table(
-            self._path("reallocations.csv"), "step", self.start
+            self._chiefs("reallocations.csv"), "step", self.start
         )
+        self._fitting = self._fit_on_one
+        if self.cluster.is_distributed:
+            self._fitting = Loop(self.model, self.cluster, self.data).fit
         if steps_done:
             self._fit(epoch, epoch + 1, steps_done)
             epoch += 1
@@ -150,28 +171,40 @@ class Run:
 
     def _fit(self, first_epoch, end_epoch, steps_done=0):
         first_step = first_epoch * self.steps_per_epoch + steps_done
-        saver = _Checkpoints(
-            self._path("checkpoints"),
+        saver = Saver(
+            self._chiefs("checkpoints"),
             self.experiment.checkpoint_every_steps,
             self.steps_per_epoch,
             self.settings,
         )
-        with one_sentence(), Guard(saver.save) as guard:
-            self.model.fit(
-                build.train_batches(self.experiment, self.data, first_step),
+        verbose = 1 if sys.stdout.isatty() else 2
+        with (
+            one_sentence(),
+            Guard(saver.save, self.cluster.any) as guard,
+        ):
+            self._fitting(
+                build.train_batches(
+                    self.experiment, self.data, first_step, self.cluster
+                ),
                 initial_epoch=first_epoch,
                 epochs=end_epoch,
                 steps_per_epoch=self.steps_per_epoch - steps_done,
-                validation_data=datasets.test_batches(self.data),
                 callbacks=[
                     *([self.reallocation] if self.reallocation else []),
                     guard,
                     MetricsLog(self._metrics, self._learning_rate),
                     saver,
                 ],
-                shuffle=False,
-                verbose=1 if sys.stdout.isatty() else 2,
+                verbose=verbose if self.cluster.is_chief else 0,
             )
+
+    def _fit_on_one(self, batches, **arguments):
+        self.model.fit(
+            batches,
+            validation_data=datasets.test_batches(self.data),
+            shuffle=False,
+            **arguments,
+        )
 
     def _learning_rate(self, epoch):
         """The learning rate of the first step of an epoch."""
@@ -181,90 +214,18 @@ class Run:
         return float(f"{rate:.6g}")  # Schedules compute in float32.
 
     def _finish(self):
-        """Write the model in both forms and the summary, last of all."""
-        self.model.save(self._path("model.keras"))
-        # What an interrupted `_finish` of this run may have left.
-        shutil.rmtree(self._path("saved_model"), ignore_errors=True)
-        export.saved_model(self.model, self._path("saved_model"))
-        summary = self.summary()
-        scratch = self._path("summary.json.tmp")
-        with open(scratch, "w") as file:
-            json.dump(summary, file, indent=2)
-            file.write("\n")
-        os.replace(scratch, self._path("summary.json"))
+        """Write the results; every worker waits for the chief."""
+        summary = None
+        if self.cluster.is_chief:
+            summary = results.write(
+                self.experiment,
+                self.settings,
+                self.model,
+                self._metrics.rows,
+                len(self._reallocations.rows),
+            )
+        self.cluster.wait()
         return summary
-
-    def summary(self):
-        """The results of the run so far, as plain values for JSON."""
-        rows, experiment = self._metrics.rows, self.experiment
-        sparsity = sparsity_summary(self.model)
-        accuracies = [float(row["test_accuracy"]) for row in rows]
-        top5 = {
-            name: float(rows[-1][name])
-            for name in ("test_top5_accuracy",)
-            if name in rows[-1]
-        }
-        # The first epoch compiles; a run of one epoch has no other.
-        seconds = [float(row["seconds"]) for row in rows[1:] or rows]
-        return {
-            "method": experiment.method,
-            "dataset": experiment.dataset,
-            "model": experiment.model,
-            "seed": experiment.seed,
-            "epochs": len(rows),
-            "test_accuracy": accuracies[-1],
-            **top5,
-            "best_test_accuracy": max(accuracies),
-            "num_parameters": sparsity.num_parameters,
-            "num_active_parameters": sparsity.num_active_parameters,
-            "mask_density": sparsity.mask_density,
-            "model_density": sparsity.model_density,
-            "num_reallocations": len(self._reallocations.rows),
-            "seconds_per_epoch": statistics.median(seconds),
-            "saved_model_bytes": _folder_size(self._path("saved_model")),
-            "kernels": sparsity.to_dict()["layers"],
-            "settings": self.settings,
-        }
-
-
-class _Checkpoints(keras.callbacks.Callback):
-    """Saves a checkpoint at the end of each epoch, and every so many updates.
-
-    At the end of an epoch its metrics have just been written, so a resumed
-    run repeats nothing. Only where `every` is not 0 are updates counted
-    within an epoch: reading their number waits for the device.
-    """
-
-    def __init__(self, folder, every, steps_per_epoch, settings):
-        super().__init__()
-        self._folder, self._every = folder, every
-        self._steps_per_epoch, self._settings = steps_per_epoch, settings
-        self._saved = 0
-
-    def on_train_begin(self, logs=None):
-        self._saved = self._step()
-
-    def on_train_batch_end(self, batch, logs=None):
-        if not self._every:
-            return
-        step = self._step()
-        is_due = step // self._every > self._saved // self._every
-        if is_due and step % self._steps_per_epoch:
-            self._save(step)
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.save()
-
-    def save(self):
-        """Save a checkpoint of the model as it is now."""
-        self._save(self._step())
-
-    def _step(self):
-        return int(ops.convert_to_numpy(self.model.optimizer.iterations))
-
-    def _save(self, step):
-        checkpoint.save(self._folder, self.model, step, self._settings)
-        self._saved = step
 
 
 def _lock_folder(folder):
@@ -274,19 +235,3 @@ def _lock_folder(folder):
     if not os.path.isdir(folder):
         raise UsageError(f"flag --output_dir={folder}: is not a folder")
     return FolderLock(folder)
-
-
-def _scope(strategy):
-    import tensorflow as tf
-
-    if strategy == "mirrored":
-        return tf.distribute.MirroredStrategy().scope()
-    return tf.distribute.get_strategy().scope()
-
-
-def _folder_size(folder):
-    return sum(
-        os.path.getsize(os.path.join(parent, name))
-        for parent, _, names in os.walk(folder)
-        for name in names
-    )

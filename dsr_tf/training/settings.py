@@ -13,6 +13,7 @@ from dsr_tf.data import AUGMENTATIONS
 from dsr_tf.models import MODELS
 from dsr_tf.pruning import PruningHyperparameters
 from dsr_tf.schedule import Schedule
+from dsr_tf.training.cluster import STRATEGIES
 
 # From all weights, over few but free to move, to fewer and fewer.
 METHODS = (
@@ -28,7 +29,6 @@ METHODS = (
     "gradual",
 )
 INITIAL_WEIGHTS = ("new", "original")
-STRATEGIES = ("default", "mirrored")
 PRECISIONS = ("float32", "bfloat16", "float16")
 
 
@@ -200,11 +200,12 @@ class Settings:
     )
     strategy: str = _flag(
         "default",
-        "tf.distribute strategy: one device, or all GPUs of a host.",
+        "Devices to train on: one, all GPUs of this host, those of several "
+        "hosts (see TF_CONFIG), or a TPU (untested).",
         STRATEGIES,
     )
     jit_compile: bool = _flag(
-        None, "Whether XLA compiles the step; not given: unless mirrored.", bool
+        None, "Whether XLA compiles the step; it does if not given.", bool
     )
     steps_per_execution: int = _flag(
         0, "Steps in one call of the device; 0 chooses.", Whole()

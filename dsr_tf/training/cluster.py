@@ -1,0 +1,158 @@
+"""The devices that a run trains on: one, those of a host, or of several.
+
+Each process of a run on several hosts, a worker, makes the same decisions
+from the same numbers; the first of them, the chief, writes the files.
+"""
+
+import functools
+import json
+import os
+
+from dsr_tf.command_line import RunError
+from dsr_tf.command_line import UsageError
+from dsr_tf.data import Part
+
+STRATEGIES = ("default", "mirrored", "multi_worker", "tpu")
+
+_EXAMPLE = (
+    '\'{"cluster": {"worker": ["HOST:PORT", ...]}, '
+    '"task": {"type": "worker", "index": 0}}\''
+)
+
+
+class Cluster:
+    """The replicas of a `tf.distribute` strategy and this process's part.
+
+    Args:
+        name: One of `STRATEGIES`.
+
+    Raises:
+        UsageError: if the environment does not say where the workers are.
+    """
+
+    def __init__(self, name):
+        self.is_distributed = name != "default"
+        self.index, self.num_workers = 0, 1
+        if name == "multi_worker":
+            self.index, self.num_workers = _task()
+        self._name = name
+
+    def connect(self):
+        """Find the devices, and the other workers, before anything is
+        computed: TensorFlow insists on it.
+
+        Raises:
+            UsageError: if there are no such devices.
+        """
+        return self.strategy
+
+    @functools.cached_property
+    def strategy(self):
+        """The `tf.distribute.Strategy`."""
+        return _strategy(self._name)
+
+    @property
+    def is_chief(self):
+        return self.index == 0
+
+    @property
+    def num_replicas(self):
+        return self.strategy.num_replicas_in_sync
+
+    @property
+    def part(self):
+        """The `Part` of each batch that this worker makes."""
+        return Part(self.index, self.num_workers)
+
+    def gather(self, numbers):
+        """What each worker has given, one after another.
+
+        All workers must call it, and in the same order.
+
+        Args:
+            numbers: List of integers, equally long on all workers.
+
+        Returns:
+            A list with a list for each worker.
+        """
+        if self.num_workers == 1:
+            return [numbers]
+        rows = self._gather(numbers).numpy().tolist()
+        return rows[:: self.num_replicas // self.num_workers]
+
+    @functools.cached_property
+    def _gather(self):
+        import tensorflow as tf
+
+        def on_replica(row):
+            replica = tf.distribute.get_replica_context()
+            return replica.all_gather(row[None], axis=0)
+
+        @tf.function(input_signature=[tf.TensorSpec([None], "int64")])
+        def gather(row):
+            rows = self.strategy.run(on_replica, (row,))
+            return self.strategy.experimental_local_results(rows)[0]
+
+        return gather
+
+    def any(self, is_so):
+        """Whether it is so for any worker; all must call it."""
+        return any(row[0] for row in self.gather([int(is_so)]))
+
+    def wait(self):
+        """Return when all workers have come here."""
+        self.gather([0])
+
+    def check_same_step(self, step, folder):
+        """Refuse workers that would start at different steps.
+
+        Raises:
+            RunError: if they would.
+        """
+        steps = [row[0] for row in self.gather([step])]
+        if len(set(steps)) > 1:
+            raise RunError(
+                f"the workers would start at the steps {steps}: --output_dir="
+                f"{folder} must be one folder that all of them share"
+            )
+
+
+def _strategy(name):
+    import tensorflow as tf
+
+    if name == "default":
+        return tf.distribute.get_strategy()
+    if name == "mirrored":
+        return tf.distribute.MirroredStrategy()
+    try:
+        if name == "multi_worker":
+            return tf.distribute.MultiWorkerMirroredStrategy()
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver()
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+        return tf.distribute.TPUStrategy(resolver)
+    except (ValueError, tf.errors.OpError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UsageError(
+            f"flag --strategy={name}: no such devices ({reason})"
+        ) from error
+
+
+def _task():
+    """Index of this worker, and the number of them."""
+    text = os.environ.get("TF_CONFIG")
+    try:
+        config = json.loads(text)
+        workers, task = config["cluster"]["worker"], config["task"]
+        index = int(task["index"])
+        accepted = set(config["cluster"]) == {"worker"}
+        accepted = accepted and task["type"] == "worker"
+        accepted = accepted and 0 <= index < len(workers)
+    except (TypeError, ValueError, KeyError):
+        accepted = False
+    if not accepted:
+        raise UsageError(
+            "flag --strategy=multi_worker: the environment variable TF_CONFIG "
+            f"must be like {_EXAMPLE}, not {text!r}"
+        )
+    return index, len(workers)

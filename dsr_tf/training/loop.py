@@ -1,0 +1,112 @@
+"""`fit` for the replicas of a `tf.distribute` strategy.
+
+As Keras' `fit`, with its callbacks, but with as many steps in a call as
+`compile` was told, with XLA, and on several workers.
+"""
+
+import math
+
+import keras
+import numpy as np
+
+from dsr_tf import data as datasets
+from dsr_tf.training.replicas import Replicas
+
+_TEST_BATCH = 1000
+
+
+class Loop:
+    """Trains a compiled model on the replicas of a cluster.
+
+    Args:
+        model: A Keras model, built and compiled in the strategy's scope.
+        cluster: The `Cluster`.
+        data: The data set, whose test images are tested on.
+    """
+
+    def __init__(self, model, cluster, data):
+        self.model, self._cluster, self._data = model, cluster, data
+        self._replicas = None
+
+    def fit(
+        self,
+        batches,
+        initial_epoch,
+        epochs,
+        steps_per_epoch,
+        callbacks,
+        verbose,
+    ):
+        """Train.
+
+        Args:
+            batches: `tf.data.Dataset` of a batch for each local replica in
+                turn.
+            initial_epoch: First epoch.
+            epochs: Epoch to end before.
+            steps_per_epoch: Steps, a multiple of `steps_per_execution`.
+            callbacks: List of Keras callbacks.
+            verbose: As of `keras.Model.fit`.
+        """
+        callbacks = keras.callbacks.CallbackList(
+            callbacks,
+            add_progbar=verbose > 0,
+            model=self.model,
+            verbose=verbose,
+            epochs=epochs,
+            steps=steps_per_epoch,
+        )
+        callbacks.on_train_begin()
+        if self._replicas is None:
+            # Callbacks may have changed what a step does.
+            self._replicas = Replicas(self.model)
+        batches = self._distributed(batches)
+        for epoch in range(initial_epoch, epochs):
+            callbacks.on_epoch_begin(epoch)
+            logs = self._train(batches, steps_per_epoch, callbacks)
+            callbacks.on_test_begin()
+            results = self._test()
+            callbacks.on_test_end(results)
+            logs.update({f"val_{name}": x for name, x in results.items()})
+            callbacks.on_epoch_end(epoch, logs)
+        callbacks.on_train_end(logs)
+
+    def _train(self, batches, num_steps, callbacks):
+        counted, per_call = 0.0, self.model.steps_per_execution
+        for first in range(0, num_steps, per_call):
+            callbacks.on_train_batch_begin(first)
+            counted += np.array(self._replicas.train(batches), "float64")
+            logs = self._replicas.results(counted)
+            callbacks.on_train_batch_end(first + per_call - 1, logs)
+        return logs
+
+    def _test(self):
+        cluster, data = self._cluster, self._data
+        local = cluster.num_replicas // cluster.num_workers
+        # Where batches do not go round, the last replicas get empty ones.
+        largest_part = math.ceil(data.num_test / cluster.num_workers)
+        num_steps = math.ceil(largest_part / _TEST_BATCH / local)
+        batches = datasets.test_batches(data, _TEST_BATCH, cluster.part)
+        batches = batches.concatenate(_empty(batches.element_spec).repeat())
+        batches = self._distributed(batches.take(num_steps * local))
+        counted = 0.0
+        for _ in range(num_steps):
+            counted += np.array(self._replicas.test(batches), "float64")
+        return self._replicas.results(counted)
+
+    def _distributed(self, batches):
+        """An iterator that gives each local replica the next batch."""
+        return iter(
+            self._cluster.strategy.distribute_datasets_from_function(
+                lambda context: batches
+            )
+        )
+
+
+def _empty(element_spec):
+    """A dataset of one batch of these tensors, of no images."""
+    import tensorflow as tf
+
+    return tf.data.Dataset.from_tensors(
+        tuple(tf.zeros([0, *x.shape[1:]], x.dtype) for x in element_spec)
+    )

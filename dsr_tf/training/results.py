@@ -1,0 +1,79 @@
+"""What a run leaves behind when it has ended."""
+
+import json
+import os
+import shutil
+import statistics
+
+from dsr_tf import export
+from dsr_tf.summary import sparsity_summary
+
+
+def write(experiment, settings, model, rows, num_reallocations):
+    """Write the model in both forms and the summary, last of all.
+
+    Args:
+        experiment: The `Experiment`, scaled.
+        settings: Its settings as they were given, for JSON.
+        model: The trained model.
+        rows: Rows of `metrics.csv`.
+        num_reallocations: Number of rows of `reallocations.csv`.
+
+    Returns:
+        The summary.
+    """
+    folder = experiment.output_dir
+    model.save(os.path.join(folder, "model.keras"))
+    saved_model = os.path.join(folder, "saved_model")
+    # What an interrupted end of this run may have left.
+    shutil.rmtree(saved_model, ignore_errors=True)
+    export.saved_model(model, saved_model)
+    summary = {
+        **_summary(experiment, model, rows, num_reallocations),
+        "saved_model_bytes": _folder_size(saved_model),
+        "kernels": sparsity_summary(model).to_dict()["layers"],
+        "settings": settings,
+    }
+    path = os.path.join(folder, "summary.json")
+    with open(f"{path}.tmp", "w") as file:
+        json.dump(summary, file, indent=2)
+        file.write("\n")
+    os.replace(f"{path}.tmp", path)
+    return summary
+
+
+def _summary(experiment, model, rows, num_reallocations):
+    """The results as plain values for JSON."""
+    sparsity = sparsity_summary(model)
+    accuracies = [float(row["test_accuracy"]) for row in rows]
+    top5 = {
+        name: float(rows[-1][name])
+        for name in ("test_top5_accuracy",)
+        if name in rows[-1]
+    }
+    # The first epoch compiles; a run of one epoch has no other.
+    seconds = [float(row["seconds"]) for row in rows[1:] or rows]
+    return {
+        "method": experiment.method,
+        "dataset": experiment.dataset,
+        "model": experiment.model,
+        "seed": experiment.seed,
+        "epochs": len(rows),
+        "test_accuracy": accuracies[-1],
+        **top5,
+        "best_test_accuracy": max(accuracies),
+        "num_parameters": sparsity.num_parameters,
+        "num_active_parameters": sparsity.num_active_parameters,
+        "mask_density": sparsity.mask_density,
+        "model_density": sparsity.model_density,
+        "num_reallocations": num_reallocations,
+        "seconds_per_epoch": statistics.median(seconds),
+    }
+
+
+def _folder_size(folder):
+    return sum(
+        os.path.getsize(os.path.join(parent, name))
+        for parent, _, names in os.walk(folder)
+        for name in names
+    )

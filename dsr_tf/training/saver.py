@@ -1,0 +1,53 @@
+"""The callback that saves checkpoints."""
+
+import keras
+from keras import ops
+
+from dsr_tf.training import checkpoint
+
+
+class Saver(keras.callbacks.Callback):
+    """Saves a checkpoint at the end of each epoch, and every so many updates.
+
+    At the end of an epoch its metrics have just been written, so a resumed
+    run repeats nothing. Only where `every` is not 0 are updates counted
+    within an epoch: reading their number waits for the device.
+
+    Args:
+        folder: Folder of checkpoints; None to save nothing.
+        every: Updates between checkpoints within an epoch, 0 for none.
+        steps_per_epoch: Updates in an epoch.
+        settings: Dict of plain values to store with each.
+    """
+
+    def __init__(self, folder, every, steps_per_epoch, settings):
+        super().__init__()
+        self._folder, self._every = folder, every
+        self._steps_per_epoch, self._settings = steps_per_epoch, settings
+        self._saved = 0
+
+    def on_train_begin(self, logs=None):
+        self._saved = self._step()
+
+    def on_train_batch_end(self, batch, logs=None):
+        if not self._every:
+            return
+        step = self._step()
+        is_due = step // self._every > self._saved // self._every
+        if is_due and step % self._steps_per_epoch:
+            self._save(step)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.save()
+
+    def save(self):
+        """Save a checkpoint of the model as it is now."""
+        self._save(self._step())
+
+    def _step(self):
+        return int(ops.convert_to_numpy(self.model.optimizer.iterations))
+
+    def _save(self, step):
+        if self._folder is not None:
+            checkpoint.save(self._folder, self.model, step, self._settings)
+        self._saved = step
