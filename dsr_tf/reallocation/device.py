@@ -13,6 +13,7 @@ from keras import ops
 
 from dsr_tf.reallocation import optimizer_slots
 from dsr_tf.reallocation.kernel import Kernel
+from dsr_tf.reallocation.parallel import map_kernels
 
 
 class Device:
@@ -77,14 +78,7 @@ class Device:
         Args:
             kernels: What `read` returned, with `pruned` and `grown` set.
         """
-        places = [
-            part
-            for kernel, start in zip(kernels, self._starts)
-            for part in (
-                kernel.active[kernel.pruned],
-                start + places_of_free(kernel.grown, kernel.active - start),
-            )
-        ]
+        places = map_kernels(_moved_places, kernels, self._starts)
         self._move(ops.convert_to_tensor(np.concatenate(places, dtype="int32")))
 
     def _read_all(self):
@@ -138,6 +132,12 @@ class Device:
         _start_afresh(weight, weight.kernel, stale, 0)
         for slot, fresh in optimizer_slots.slots(self.optimizer, weight.kernel):
             _start_afresh(weight, slot, reset, fresh)
+
+
+def _moved_places(kernel, start):
+    """Places of the groups of a kernel, which begins there, that move."""
+    grown = places_of_free(kernel.grown, kernel.active - start)
+    return np.concatenate([kernel.active[kernel.pruned], start + grown])
 
 
 def places_of_free(ranks, active):

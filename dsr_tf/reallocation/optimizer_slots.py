@@ -78,8 +78,9 @@ def _named(optimizer, variable):
             if not isinstance(values, (list, tuple)) or len(values) != length:
                 continue
             slot = values[index]
-            # One such list is that of the trainable variables themselves.
-            if slot is None or slot is variable:
+            # Another list may happen to be as long, and one is that of the
+            # trainable variables themselves.
+            if not isinstance(slot, keras.Variable) or slot is variable:
                 continue
             if tuple(slot.shape) == tuple(variable.shape):
                 found.append((name, slot, _fresh_value(leaf, name)))

@@ -19,6 +19,7 @@ from dsr_tf.reallocation import prune
 from dsr_tf.reallocation import sign_flips
 from dsr_tf.reallocation.agreement import Agreement
 from dsr_tf.reallocation.device import Device
+from dsr_tf.reallocation.parallel import map_kernels
 from dsr_tf.reallocation.state import ReallocationState
 
 _FOREVER = 2**31 - 1
@@ -271,11 +272,12 @@ class Reallocator:
         total = state.carry + sum(k.num_pruned for k in kernels)
         views = [kernel.view() for kernel in kernels]
         counts = self.method.redistribute(total, views)
-        for stream, (kernel, view, count) in enumerate(
-            zip(kernels, views, counts)
-        ):
+
+        def grow(kernel, view, count, stream):
             if count:
                 generator = draws.generator(
                     state.seed or 0, state.num_reallocations + 1, stream
                 )
                 kernel.grown = self.method.grow(view, count, generator)
+
+        map_kernels(grow, kernels, views, counts, range(len(kernels)))

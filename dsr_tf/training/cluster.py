@@ -117,6 +117,8 @@ class Cluster:
             )
 
 
+# Once a process: TensorFlow mixes up the exchanges of two strategies.
+@functools.cache
 def _strategy(name):
     import tensorflow as tf
 

@@ -1,16 +1,14 @@
 """Every method under MirroredStrategy: the replicas stay equal."""
 
-import functools
-
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from dsr_tf import callbacks
 from dsr_tf import methods
 from dsr_tf.layers import masked_weights
 from dsr_tf.reallocation.agreement import ReplicasDiffer
+from dsr_tf.training.cluster import Cluster
 from tests.conftest import assert_zero_outside_masks
 from tests.conftest import make_model
 from tests.conftest import values
@@ -25,10 +23,8 @@ METHODS = [
 ]
 
 
-@functools.cache
 def strategy():
-    """One for all tests: two in one process get into each other's way."""
-    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    return Cluster("mirrored").strategy
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: type(m).__name__)
