@@ -18,6 +18,12 @@ tf.config.set_logical_device_configuration(
 )
 
 
+needs_tensorflow = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow",
+    reason="TensorFlow's alone, see the table of backends in README.md",
+)
+
+
 @pytest.fixture(autouse=True)
 def _fresh_keras():
     keras.utils.set_random_seed(0)

@@ -13,7 +13,6 @@ from keras import ops
 
 from dsr_tf.reallocation import optimizer_slots
 from dsr_tf.reallocation.kernel import Kernel
-from dsr_tf.reallocation.parallel import map_kernels
 
 
 class Device:
@@ -23,9 +22,12 @@ class Device:
         masked: List of `MaskedWeight`.
         optimizer: The optimizer that holds the slots.
         dense_gradient: That of the method, see `Method.dense_gradient`.
+        jit_compile: Whether XLA compiles what moves the groups.
     """
 
-    def __init__(self, masked, optimizer, dense_gradient="never"):
+    def __init__(
+        self, masked, optimizer, dense_gradient="never", jit_compile=False
+    ):
         # Its slots are part of the compiled calls, once there are any.
         self._was_built = optimizer.built
         self.optimizer = optimizer
@@ -34,12 +36,15 @@ class Device:
         self._ends = np.cumsum(sizes)
         self._starts = self._ends - sizes
         self._read, self._move = self._read_all, self._move_all
+        # XLA compiles for each number of places anew.
+        self._one_size_fits_many = jit_compile
         if keras.backend.backend() == "tensorflow":
             import tensorflow as tf
 
             self._read = tf.function(self._read_all)
             self._move = tf.function(
                 self._move_all,
+                jit_compile=jit_compile,
                 input_signature=[tf.TensorSpec([None], "int32")],
             )
 
@@ -78,8 +83,18 @@ class Device:
         Args:
             kernels: What `read` returned, with `pruned` and `grown` set.
         """
-        places = map_kernels(_moved_places, kernels, self._starts)
-        self._move(ops.convert_to_tensor(np.concatenate(places, dtype="int32")))
+        places = [
+            part
+            for kernel, start in zip(kernels, self._starts)
+            for part in (
+                kernel.active[kernel.pruned],
+                places_of_free(kernel.grown, kernel.active, start),
+            )
+        ]
+        places = np.concatenate(places, dtype="int32")
+        if self._one_size_fits_many:
+            places = _padded(places)
+        self._move(ops.convert_to_tensor(places))
 
     def _read_all(self):
         mask = ops.concatenate(
@@ -134,13 +149,7 @@ class Device:
             _start_afresh(weight, slot, reset, fresh)
 
 
-def _moved_places(kernel, start):
-    """Places of the groups of a kernel, which begins there, that move."""
-    grown = places_of_free(kernel.grown, kernel.active - start)
-    return np.concatenate([kernel.active[kernel.pruned], start + grown])
-
-
-def places_of_free(ranks, active):
+def places_of_free(ranks, active, start=0):
     """Where the free places of these ranks are.
 
     The free place of rank r comes after r other free ones, and after all
@@ -148,14 +157,24 @@ def places_of_free(ranks, active):
 
     Args:
         ranks: Integer array, ranks from 0 among the free places.
-        active: Integer array, the active places in ascending order.
+        active: int32 array, the active places in ascending order.
+        start: The first place of all.
 
     Returns:
         Integer array of places, in ascending order.
     """
-    ranks = np.sort(ranks)  # Neighbours are found together.
-    free_before = active - np.arange(len(active))
-    return ranks + np.searchsorted(free_before, ranks, side="right")
+    # Neighbours are found together; and 32 bits are faster than 64.
+    ranks = np.sort(ranks.astype("int32"))
+    free_before = active - np.arange(start, start + len(active), dtype="int32")
+    return start + ranks + np.searchsorted(free_before, ranks, side="right")
+
+
+def _padded(places):
+    """The same places, the last of them repeated up to a power of two."""
+    if not len(places):
+        return places
+    size = 1 << (len(places) - 1).bit_length()
+    return np.pad(places, (0, size - len(places)), mode="edge")
 
 
 def _start_afresh(weight, variable, places, fresh):

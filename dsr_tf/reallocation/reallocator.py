@@ -8,6 +8,7 @@ backend, replica and worker.
 
 import dataclasses
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -19,7 +20,6 @@ from dsr_tf.reallocation import prune
 from dsr_tf.reallocation import sign_flips
 from dsr_tf.reallocation.agreement import Agreement
 from dsr_tf.reallocation.device import Device
-from dsr_tf.reallocation.parallel import map_kernels
 from dsr_tf.reallocation.state import ReallocationState
 
 _FOREVER = 2**31 - 1
@@ -218,7 +218,10 @@ class Reallocator:
     def _device_of(self, optimizer):
         if self._device is None or not self._device.serves(optimizer):
             self._device = Device(
-                self.masked, optimizer, self.method.dense_gradient
+                self.masked,
+                optimizer,
+                self.method.dense_gradient,
+                jit_compile=_is_on_one_gpu(self.model),
             )
         return self._device
 
@@ -272,12 +275,25 @@ class Reallocator:
         total = state.carry + sum(k.num_pruned for k in kernels)
         views = [kernel.view() for kernel in kernels]
         counts = self.method.redistribute(total, views)
-
-        def grow(kernel, view, count, stream):
+        for stream, (kernel, view, count) in enumerate(
+            zip(kernels, views, counts)
+        ):
             if count:
                 generator = draws.generator(
                     state.seed or 0, state.num_reallocations + 1, stream
                 )
                 kernel.grown = self.method.grow(view, count, generator)
 
-        map_kernels(grow, kernels, views, counts, range(len(kernels)))
+
+def _is_on_one_gpu(model):
+    """Whether single operations would cost more than what they compute.
+
+    XLA makes one of them all there; it cannot where variables are copied to
+    several devices.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    is_one = model.distribute_strategy.num_replicas_in_sync == 1
+    return is_one and bool(tf.config.list_logical_devices("GPU"))

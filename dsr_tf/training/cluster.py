@@ -128,7 +128,15 @@ def _strategy(name):
         return tf.distribute.MirroredStrategy()
     try:
         if name == "multi_worker":
-            return tf.distribute.MultiWorkerMirroredStrategy()
+            exchange = tf.distribute.experimental.CommunicationOptions()
+            if tf.config.list_physical_devices("GPU"):
+                # TensorFlow would use its own, through the host's memory.
+                exchange.implementation = (
+                    tf.distribute.experimental.CommunicationImplementation.NCCL
+                )
+            return tf.distribute.MultiWorkerMirroredStrategy(
+                communication_options=exchange
+            )
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver()
         tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 from hypothesis import given
@@ -6,11 +7,15 @@ from hypothesis import strategies as st
 from dsr_tf import granularity
 from dsr_tf import methods
 from dsr_tf.layers import masked_weights
+from dsr_tf.reallocation import reallocator as reallocators
 from dsr_tf.reallocation.device import Device
 from dsr_tf.reallocation.device import places_of_free
 from dsr_tf.reallocation.optimizer_slots import slots
 from dsr_tf.reallocation.reallocator import Reallocator
+from tests.conftest import assert_same
 from tests.conftest import make_model
+from tests.conftest import needs_tensorflow
+from tests.conftest import snapshot
 from tests.conftest import values
 
 
@@ -18,8 +23,11 @@ from tests.conftest import values
 def test_places_of_free(mask, random):
     free = [place for place, is_active in enumerate(mask) if not is_active]
     ranks = random.sample(range(len(free)), random.randint(0, len(free)))
-    found = places_of_free(np.array(ranks, "int64"), np.flatnonzero(mask))
-    assert found.tolist() == sorted(free[rank] for rank in ranks)
+    active = np.flatnonzero(mask).astype("int32")
+    for start in (0, 100):
+        found = places_of_free(np.array(ranks, "int64"), active + start, start)
+        expected = sorted(start + free[rank] for rank in ranks)
+        assert found.tolist() == expected
 
 
 @pytest.mark.parametrize("dense_gradient", ["never", "last"])
@@ -75,3 +83,26 @@ def test_scores_on_the_device_are_those_of_the_host(name):
         np.abs(grouping.groups(kernel)).mean(axis=1),
         rtol=1e-6,
     )
+
+
+@needs_tensorflow
+@pytest.mark.parametrize(
+    "method",
+    [methods.DSR(40), methods.SNFS(0.3, 100), methods.Static()],
+    ids=lambda method: type(method).__name__,
+)
+def test_moving_with_xla(data, method, monkeypatch):
+    """As on a GPU, for which the places are padded."""
+    results = []
+    for jit_compile in (False, True):
+        monkeypatch.setattr(
+            reallocators, "_is_on_one_gpu", lambda model: jit_compile
+        )
+        model = make_model(keras.optimizers.SGD(0.1, momentum=0.9))
+        reallocator = Reallocator(model, method)
+        reallocator.check(model.optimizer)
+        for step in (1, 2, 3):
+            model.fit(*data, epochs=1, shuffle=False, verbose=0)
+            reallocator.step(model.optimizer, step)
+        results.append(snapshot(model))
+    assert_same(*results)
