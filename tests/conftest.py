@@ -24,6 +24,11 @@ needs_tensorflow = pytest.mark.skipif(
 )
 
 
+needs_jax = pytest.mark.skipif(
+    keras.backend.backend() != "jax", reason="about Keras' JAX backend"
+)
+
+
 @pytest.fixture(autouse=True)
 def _fresh_keras():
     keras.utils.set_random_seed(0)
@@ -62,6 +67,21 @@ def make_model(optimizer="sgd", sparsity=0.7, **compile_arguments):
         **compile_arguments,
     )
     return model
+
+
+def gradient_of(loss, variable):
+    """The gradient of `loss()` for a Keras variable, an array."""
+    if keras.backend.backend() == "tensorflow":
+        with tf.GradientTape() as tape:
+            value = loss()
+        return values(tape.gradient(value, variable.value))
+    import jax
+
+    def of_value(value):
+        with keras.StatelessScope(state_mapping=[(variable, value)]):
+            return loss()
+
+    return values(jax.grad(of_value)(variable.value))
 
 
 def values(variable):

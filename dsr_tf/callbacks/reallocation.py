@@ -172,9 +172,11 @@ class Reallocation(keras.callbacks.Callback):
         if step // period > state.last_step // period:
             self._reallocate(state, step)
         steps_to_go = period - step % period
-        self._reallocator.open_window(state, step + steps_to_go)
+        self._reallocator.open_window(state, step, step + steps_to_go)
         steps_per_call = self.model.steps_per_execution
         self._warn_if_late(period, steps_per_call)
+        if self._reallocator.looks_before() and steps_to_go > 1:
+            steps_to_go -= 1
         self._calls_to_skip = -(-steps_to_go // steps_per_call) - 1
 
     def _is_over(self, step):

@@ -14,6 +14,7 @@ import keras
 
 from dsr_tf.reallocation import optimizer_slots
 from dsr_tf.reallocation.state import window_is_open
+from dsr_tf.reallocation.state import window_is_there
 
 
 class DenseGradient:
@@ -30,7 +31,18 @@ class DenseGradient:
 
     def __call__(self):
         """A boolean tensor for the step that is being computed."""
-        return window_is_open(self._state, self.optimizer.iterations)
+        if window_follows_steps():
+            return window_is_open(self._state, self.optimizer.iterations)
+        return window_is_there(self._state)
+
+
+def window_follows_steps():
+    """Whether a compiled step knows its own number.
+
+    On JAX, Keras computes gradients where the optimizer cannot be seen, so
+    the window must be set in the very step that it is for.
+    """
+    return keras.backend.backend() == "tensorflow"
 
 
 def install(masked, model):
@@ -51,15 +63,20 @@ def check(method, masked, model, optimizer):
     """Refuse what cannot provide such gradients.
 
     Raises:
-        ValueError: on another backend than TensorFlow's, or where momentum
-            is needed and the optimizer keeps none.
+        ValueError: where momentum is needed and the optimizer keeps none;
+            or the window must be set between two steps, and the model runs
+            several in one call.
     """
     name = type(method).__name__
-    if keras.backend.backend() != "tensorflow":
+    if (
+        method.dense_gradient == "last"
+        and not window_follows_steps()
+        and model.steps_per_execution != 1
+    ):
         raise ValueError(
-            f"{name} needs gradients of inactive weights, which are there "
-            "on Keras' TensorFlow backend only. Received: backend "
-            f"{keras.backend.backend()}"
+            f"{name} needs `steps_per_execution=1` in `compile` on Keras' "
+            f"{keras.backend.backend()} backend. Received: "
+            f"steps_per_execution={model.steps_per_execution}"
         )
     if not optimizer.built:
         optimizer.build(model.trainable_variables)

@@ -134,14 +134,22 @@ class Reallocator:
             return True
         return state.last_step < state.open_until <= step
 
-    def open_window(self, state, due):
+    def looks_before(self):
+        """Whether the window must be opened in the step before it is due."""
+        is_last = self.method.dense_gradient == "last"
+        return is_last and not dense_gradient.window_follows_steps()
+
+    def open_window(self, state, step, due):
         """Set the steps in which the method acts inside of the step.
 
         Args:
             state: The `ReallocationState`; written if it changes.
+            step: Number of updates so far.
             due: Step of the next reallocation.
         """
-        if self.method.dense_gradient == "last":
+        if self.looks_before() and step < due - 1:
+            window = (0, 0)
+        elif self.method.dense_gradient == "last":
             window = (due - 1, due)
         elif self.method.dense_gradient == "always" or (
             self.method.moves_every_step

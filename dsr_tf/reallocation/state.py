@@ -74,6 +74,12 @@ def window_is_open(variable, step):
     )
 
 
+def window_is_there(variable):
+    """Whether there is a window at all, as a tensor inside of a graph."""
+    values = ops.convert_to_tensor(variable)
+    return values[_INDEX["open_until"]] > values[_INDEX["open_from"]]
+
+
 def seed_in_graph(variable):
     """The stored seed as a tensor."""
     return ops.convert_to_tensor(variable)[_INDEX["seed"]]

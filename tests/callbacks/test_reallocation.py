@@ -11,6 +11,7 @@ from dsr_tf.reallocation.state import ReallocationState
 from tests.conftest import assert_same
 from tests.conftest import assert_zero_outside_masks
 from tests.conftest import make_model
+from tests.conftest import needs_jax
 from tests.conftest import snapshot
 from tests.conftest import values
 
@@ -109,8 +110,12 @@ def test_a_dataset_of_unknown_size(data):
     )
     model, records = make_model(), []
     model.fit(batches, epochs=3, verbose=0, callbacks=[dsr(records)])
-    assert len(records) == 5 or len(records) == 6
-    assert [r.step // 10 for r in records] == list(range(1, len(records) + 1))
+    # Where the data turn out to be at an end, JAX undoes what was done for
+    # the batch that is not there; it is done again, to the same effect.
+    moved = list(dict.fromkeys(r.step // 10 for r in records))
+    assert moved in ([1, 2, 3, 4, 5], [1, 2, 3, 4, 5, 6])
+    assert len({(r.step, str(r.grown)) for r in records}) == len(moved)
+    assert_zero_outside_masks(model)
 
 
 def test_several_fits_are_one_training(data):
@@ -309,7 +314,16 @@ def test_bad_arguments(arguments, error, message):
 
 def test_a_dense_model_is_refused_before_training(data):
     model = keras.Sequential([keras.Input((12,)), keras.layers.Dense(3)])
-    model.compile("sgd", "mse")
+    model.compile("sgd", "sparse_categorical_crossentropy")
     with pytest.raises(ValueError, match="has no masked layers"):
         fit(model, data, [dsr([])])
+    assert int(model.optimizer.iterations) == 0
+
+
+@needs_jax
+def test_deep_r_is_tensorflows_alone(data):
+    model = make_model()
+    callback = Reallocation(dsr_tf.methods.DeepR(), period=10)
+    with pytest.raises(ValueError, match="TensorFlow backend only.*jax"):
+        fit(model, data, [callback])
     assert int(model.optimizer.iterations) == 0

@@ -11,7 +11,10 @@ from dsr_tf.reallocation.agreement import ReplicasDiffer
 from dsr_tf.training.cluster import Cluster
 from tests.conftest import assert_zero_outside_masks
 from tests.conftest import make_model
+from tests.conftest import needs_tensorflow
 from tests.conftest import values
+
+pytestmark = needs_tensorflow
 
 METHODS = [
     methods.DSR(15),

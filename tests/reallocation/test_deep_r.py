@@ -11,6 +11,7 @@ from dsr_tf.reallocation import hashing
 from tests.conftest import assert_same
 from tests.conftest import assert_zero_outside_masks
 from tests.conftest import make_model
+from tests.conftest import needs_tensorflow
 from tests.conftest import snapshot
 from tests.conftest import values
 
@@ -40,6 +41,8 @@ MODES = [
     {"jit_compile": True},
     {"jit_compile": True, "steps_per_execution": 5},
 ]
+
+pytestmark = needs_tensorflow
 
 
 @pytest.mark.parametrize("mode", MODES)

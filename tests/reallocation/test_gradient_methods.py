@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 from dsr_tf import layers
 from dsr_tf import methods
@@ -13,7 +14,10 @@ from dsr_tf.reallocation.method import KernelView
 from dsr_tf.reallocation.state import ReallocationState
 from tests.conftest import assert_same
 from tests.conftest import assert_zero_outside_masks
+from tests.conftest import gradient_of
 from tests.conftest import make_model
+from tests.conftest import needs_jax
+from tests.conftest import needs_tensorflow
 from tests.conftest import snapshot
 from tests.conftest import values
 
@@ -79,19 +83,20 @@ def test_bad_arguments(kind, arguments):
 
 def gradient_of_inactive(model, x, y):
     """The gradient of the loss for every weight, by a tape of its own."""
-    import tensorflow as tf
-
     weights = layers.masked_weights(model)
-    kernels = [tf.Variable(values(w.kernel)) for w in weights]
-    with tf.GradientTape() as tape:
-        hidden = tf.nn.relu(x @ kernels[0] + values(weights[0].layer.bias))
-        logits = hidden @ kernels[1] + values(weights[1].layer.bias)
-        loss = tf.reduce_mean(
+    kernels = [keras.Variable(values(w.kernel)) for w in weights]
+
+    def loss():
+        hidden = ops.matmul(x, kernels[0]) + values(weights[0].layer.bias)
+        logits = ops.matmul(ops.relu(hidden), kernels[1])
+        logits += values(weights[1].layer.bias)
+        return ops.mean(
             keras.losses.sparse_categorical_crossentropy(
                 y, logits, from_logits=True
             )
         )
-    return [g.numpy() for g in tape.gradient(loss, kernels)]
+
+    return [gradient_of(loss, kernel) for kernel in kernels]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +110,9 @@ def gradient_of_inactive(model, x, y):
         lambda: keras.optimizers.Adagrad(0.01),
     ],
 )
-@pytest.mark.parametrize("steps_per_execution", [1, 5])
+@pytest.mark.parametrize(
+    "steps_per_execution", [1, pytest.param(5, marks=needs_tensorflow)]
+)
 def test_rigl_grows_where_the_gradient_is_largest(
     data, optimizer, steps_per_execution
 ):
@@ -267,3 +274,12 @@ def test_training_without_the_callback_afterwards(data):
     model.fit(*data, batch_size=8, verbose=0, callbacks=[callback])
     state = ReallocationState.read(layers.masked_weights(model))
     assert state.open_until == 0
+
+
+@needs_jax
+def test_rigl_needs_single_steps_on_jax(data):
+    model = make_model(sgd(), steps_per_execution=5)
+    callback = Reallocation(methods.RigL(0.2), period=10)
+    with pytest.raises(ValueError, match="steps_per_execution=1.*jax"):
+        model.fit(*data, batch_size=8, verbose=0, callbacks=[callback])
+    assert int(model.optimizer.iterations) == 0

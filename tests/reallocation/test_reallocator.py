@@ -177,6 +177,8 @@ def test_growth_is_not_of_what_was_just_pruned(data):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_slots_of_every_optimizer(name, data):
     """Moved weights start afresh; training goes on and keeps zeros."""
+    if name == "ema" and keras.backend.backend() == "jax":
+        pytest.skip("Keras 3.15 cannot fit twice with use_ema on JAX")
     model = trained(data, OPTIMIZERS[name]())
     weights = layers.masked_weights(model)
     before = [values(w.mask) for w in weights]
