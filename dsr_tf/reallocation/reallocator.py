@@ -58,6 +58,10 @@ class Record:
         return sum(self.active.values())
 
 
+class BudgetBroken(RuntimeError):
+    """The number of active weights is not what it was; training is void."""
+
+
 class Reallocator:
     """Moves the active weights of a model by a method.
 
@@ -79,7 +83,7 @@ class Reallocator:
             )
         self.model, self.method = model, method
         self._agreement = Agreement(model, self.masked)
-        self._sign_flips = self._device = None
+        self._sign_flips = self._device = self._budget = None
 
     def serves(self, model):
         """Whether this is for a model as it is now."""
@@ -111,7 +115,9 @@ class Reallocator:
 
     def install(self):
         """Put into the training step what the method does there, if it
-        does anything; training must not have begun to use it."""
+        does anything; training must not have begun to use it. From here on
+        the budget must stay what it is."""
+        self._budget = None
         if self.method.dense_gradient != "never":
             dense_gradient.install(self.masked, self.model)
         if self.method.moves_every_step and self._sign_flips is None:
@@ -191,6 +197,10 @@ class Reallocator:
 
         Returns:
             A `Record`.
+
+        Raises:
+            ReplicasDiffer: if replicas have different masks.
+            BudgetBroken: if the number of active weights has changed.
         """
         # Before masks are written, which makes them equal again.
         self._agreement.check()
@@ -201,6 +211,7 @@ class Reallocator:
         device = self._device_of(optimizer)
         kernels = device.read()
         budget = state.carry + sum(k.num_active for k in kernels)
+        self._check_budget(budget)
 
         self._prune(kernels, state, step)
         self._grow(kernels, state)
@@ -236,6 +247,8 @@ class Reallocator:
     def _count_moves(self, step, state):
         """The record of what has moved inside of the steps since the last."""
         moved = self._sign_flips.collect()
+        active = {weight.path: weight.num_active for weight in self.masked}
+        self._check_budget(state.carry + sum(active.values()))
         state.num_reallocations += 1
         state.last_step = step
         self.write_state(state)
@@ -244,14 +257,22 @@ class Reallocator:
             threshold=None,
             pruned=moved,
             grown=dict(moved),
-            active={w.path: w.num_active for w in self.masked},
+            active=active,
             carry=state.carry,
         )
+
+    def _check_budget(self, budget):
+        if self._budget not in (None, budget):
+            raise BudgetBroken(
+                f"the masks hold a budget of {budget} active weights, which "
+                f"was {self._budget} before: something else has changed them"
+            )
+        self._budget = budget
 
     def _check_carry(self, carry, kernels):
         largest = max(kernel.group_size for kernel in kernels)
         if not 0 <= carry < largest:
-            raise RuntimeError(
+            raise BudgetBroken(
                 f"{self.method} broke the budget of active weights: "
                 f"{carry} weights were pruned and not grown, where from 0 "
                 f"to {largest - 1} can be carried over."

@@ -45,15 +45,15 @@ class Checkpoint:
     values: list
 
 
-def save(folder, model, step, settings, keep=2):
-    """Write a checkpoint and delete all but the newest `keep`.
+def save(folder, model, step, settings, num_kept=2):
+    """Write a checkpoint and delete all but the newest.
 
     Args:
         folder: Folder of checkpoints; made where it does not exist.
         model: A compiled Keras model whose optimizer is built.
         step: Number of updates so far.
         settings: Dict of plain values to store with it.
-        keep: Number of checkpoints to leave.
+        num_kept: Number of checkpoints to leave, at least 1.
 
     Raises:
         RunError: if a weight is no longer a finite number; nothing is
@@ -84,7 +84,7 @@ def save(folder, model, step, settings, keep=2):
             os.remove(scratch)
         raise
     _sync_folder(folder)
-    for old in _steps(folder)[:-keep]:
+    for old in _steps(folder)[:-num_kept]:
         os.remove(os.path.join(folder, f"step-{old}.npz"))
 
 

@@ -15,6 +15,7 @@ FREE_TO_CHANGE = (
     "output_dir",
     "resume",
     "checkpoint_every_steps",
+    "checkpoints_to_keep",
     "epochs",
     "strategy",
     "jit_compile",

@@ -10,6 +10,7 @@ import keras
 from dsr_tf.command_line import Preempted
 from dsr_tf.command_line import RunError
 from dsr_tf.reallocation.agreement import ReplicasDiffer
+from dsr_tf.reallocation.reallocator import BudgetBroken
 
 
 class Guard(keras.callbacks.Callback):
@@ -60,15 +61,16 @@ class Guard(keras.callbacks.Callback):
 def one_sentence():
     """Turn what ends `fit` into a `RunError`.
 
-    Replicas that differ; data that cannot be read, end early or hold no
-    such label; memory that does not suffice: TensorFlow tells the reason
-    among traces of its graph.
+    Replicas that differ; a budget that is not met; data that cannot be
+    read, end early or hold no such label; memory that does not suffice; a
+    worker that is gone: TensorFlow tells the reason among traces of its
+    graph.
     """
     import tensorflow as tf
 
     try:
         yield
-    except ReplicasDiffer as error:
+    except (ReplicasDiffer, BudgetBroken) as error:
         raise RunError(str(error)) from error
     except tf.errors.OpError as error:
         reasons = [
@@ -77,9 +79,12 @@ def one_sentence():
             if line.strip() and not line.lstrip().startswith(_TRACES)
         ]
         reason = reasons[0] if reasons else type(error).__name__
+        what = "a step failed"
+        if reason.startswith("Collective ops is aborted"):
+            what = "another worker has stopped"
         raise RunError(
-            f"a step failed: {reason.rstrip('.')}; the checkpoints are whole, "
-            "and --resume goes on"
+            f"{what}: {reason.rstrip('.')}; the checkpoints are whole, and "
+            "--resume goes on"
         ) from error
 
 

@@ -176,6 +176,7 @@ class Run:
             self.experiment.checkpoint_every_steps,
             self.steps_per_epoch,
             self.settings,
+            self.experiment.checkpoints_to_keep,
         )
         verbose = 1 if sys.stdout.isatty() else 2
         with (

@@ -18,10 +18,12 @@ class Saver(keras.callbacks.Callback):
         every: Updates between checkpoints within an epoch, 0 for none.
         steps_per_epoch: Updates in an epoch.
         settings: Dict of plain values to store with each.
+        num_kept: How many stay, the newest.
     """
 
-    def __init__(self, folder, every, steps_per_epoch, settings):
+    def __init__(self, folder, every, steps_per_epoch, settings, num_kept):
         super().__init__()
+        self._num_kept = num_kept
         self._folder, self._every = folder, every
         self._steps_per_epoch, self._settings = steps_per_epoch, settings
         self._saved = 0
@@ -49,5 +51,7 @@ class Saver(keras.callbacks.Callback):
 
     def _save(self, step):
         if self._folder is not None:
-            checkpoint.save(self._folder, self.model, step, self._settings)
+            checkpoint.save(
+                self._folder, self.model, step, self._settings, self._num_kept
+            )
         self._saved = step

@@ -198,6 +198,9 @@ class Settings:
     checkpoint_every_steps: int = _flag(
         0, "Steps between checkpoints; 0 for one at each epoch's end.", Whole()
     )
+    checkpoints_to_keep: int = _flag(
+        2, "Number of checkpoints that stay, the newest.", Whole(1)
+    )
     strategy: str = _flag(
         "default",
         "Devices to train on: one, all GPUs of this host, those of several "

@@ -14,6 +14,8 @@ import pytest
 import tensorflow as tf
 
 from dsr_tf import train
+from dsr_tf.layers import masked_weights
+from dsr_tf.training import build
 from dsr_tf.training import checkpoint
 from dsr_tf.training.lock import FolderLock
 
@@ -225,6 +227,39 @@ def test_a_full_disk(whole, tmp_path, monkeypatch, capsys):
     assert names == ["step-4.npz", "step-8.npz"]
     train.main(arguments(folder, "--resume"))
     assert_same_run(whole, folder)
+
+
+def test_checkpoints_to_keep(tmp_path):
+    train.main(arguments(tmp_path / "run", "--checkpoints_to_keep=5"))
+    names = os.listdir(tmp_path / "run" / "checkpoints")
+    steps = sorted(int(name[5:-4]) for name in names)
+    assert steps == [42, 44, 48, 52, 56]
+
+
+@pytest.mark.parametrize("method", ["dsr", "deep_r"])
+def test_a_budget_that_is_not_met(method, tmp_path, monkeypatch, capsys):
+    """Something makes a weight active in the middle of training."""
+    folder, models = tmp_path / "run", []
+    compile_model = build.compile_model
+
+    def compile_and_keep(model, *others):
+        models.append(model)
+        compile_model(model, *others)
+
+    def tamper():
+        weight = masked_weights(models[0])[0]
+        mask = weight.mask.numpy()
+        mask[tuple(np.argwhere(~mask)[0])] = True
+        weight.mask.assign(mask)
+
+    monkeypatch.setattr(build, "compile_model", compile_and_keep)
+    at_step(monkeypatch, 23, tamper)
+    ends(1, folder, f"--method={method}")
+    printed = capsys.readouterr().err
+    assert printed.count("train: ") == 1
+    assert "a budget of 5021 active weights, which was 5020" in printed
+    newest = checkpoint.read_newest(folder / "checkpoints")
+    assert newest.step == 24
 
 
 def test_a_file_that_is_no_image(tmp_path, capsys):

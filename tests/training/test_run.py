@@ -247,7 +247,7 @@ def test_old_checkpoints_go(tmp_path):
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4)])
     model.compile("sgd")
     for step in (1, 9, 10, 11):
-        checkpoint.save(tmp_path, model, step, {}, keep=2)
+        checkpoint.save(tmp_path, model, step, {}, num_kept=2)
     assert sorted(os.listdir(tmp_path)) == ["step-10.npz", "step-11.npz"]
 
 

@@ -1,0 +1,135 @@
+"""Two workers, a process each, that train one model over the network."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.training.test_distributed import FLAGS
+from tests.training.test_distributed import rows
+
+# 42 steps with a reallocation after every second, and checkpoints.
+FLAGS = [*FLAGS, "--strategy=multi_worker", "--period=2"]
+FLAGS += ["--checkpoint_every_steps=4", "--steps_per_execution=1"]
+# Every variable of this worker, as one number.
+WORKER = """
+import sys, zlib
+from tests.training.test_distributed import prepared, variables
+run = prepared(*sys.argv[1:])
+print("start", run.start, flush=True)
+run.train()
+values = [variable.numpy().tobytes() for variable in variables(run)]
+print("checksum", zlib.crc32(b"".join(values)))
+"""
+COMMAND = """
+import sys
+from dsr_tf import train
+train.main(["train", *sys.argv[1:]])
+"""
+
+
+def free_ports(number):
+    sockets = [socket.socket() for _ in range(number)]
+    for each in sockets:
+        each.bind(("localhost", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def start(program, arguments):
+    """Both workers, as processes."""
+    cluster = {"worker": [f"localhost:{port}" for port in free_ports(2)]}
+    processes = []
+    for index in range(2):
+        task = {"type": "worker", "index": index}
+        config = json.dumps({"cluster": cluster, "task": task})
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, "-c", program, *arguments],
+                env={**os.environ, "TF_CONFIG": config},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+    return processes
+
+
+def end(processes):
+    """Exit codes, and what they printed."""
+    outputs = [process.communicate(timeout=240) for process in processes]
+    return [process.returncode for process in processes], outputs
+
+
+def wait_for(path, processes):
+    while not path.exists():
+        assert all(process.poll() is None for process in processes)
+        time.sleep(0.01)
+
+
+def train(folder, *more):
+    """Run both to the end; returns what they print, by name."""
+    codes, outputs = end(start(WORKER, [str(folder), *FLAGS, *more]))
+    assert codes == [0, 0], outputs
+    words = [
+        dict(line.split(" ", 1) for line in out.splitlines() if " " in line)
+        for out, _ in outputs
+    ]
+    return [{name: w[name] for name in ("start", "checksum")} for w in words]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("workers") / "whole"
+    return folder, train(folder)
+
+
+def test_workers_agree(whole):
+    folder, (chief, other) = whole
+    assert chief == other
+    moved = rows(folder)
+    assert len(moved) == 20
+    assert {row["num_active"] for row in moved} == {"5020"}
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["test_accuracy"] > 0.9
+    assert len(rows(folder, "metrics")) == 3
+
+
+def test_one_is_killed_and_both_go_on(whole, tmp_path):
+    folder = tmp_path / "run"
+    arguments = [*FLAGS, f"--output_dir={folder}"]
+    processes = start(COMMAND, arguments)
+    wait_for(folder / "checkpoints" / "step-16.npz", processes)
+    processes[1].kill()
+    codes, outputs = end(processes)
+    assert codes == [1, -signal.SIGKILL]
+    (sentence,) = (
+        line for line in outputs[0][1].splitlines() if line.startswith("train:")
+    )
+    assert sentence.startswith("train: another worker has stopped: ")
+    assert sentence.endswith(
+        "; the checkpoints are whole, and --resume goes on"
+    )
+    (chief, other) = train(folder, "--resume")
+    assert chief == other
+    assert int(chief["start"]) >= 16
+    assert chief["checksum"] == whole[1][0]["checksum"]
+    assert rows(folder) == rows(whole[0])
+
+
+def test_sigterm_to_one_stops_both(tmp_path):
+    folder = tmp_path / "run"
+    processes = start(COMMAND, [*FLAGS, f"--output_dir={folder}"])
+    wait_for(folder / "checkpoints" / "step-4.npz", processes)
+    processes[1].send_signal(signal.SIGTERM)
+    codes, outputs = end(processes)
+    assert codes == [143, 143], outputs
+    for _, error in outputs:
+        assert "train: stopped by SIGTERM, with a checkpoint" in error
