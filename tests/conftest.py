@@ -24,6 +24,12 @@ needs_tensorflow = pytest.mark.skipif(
 )
 
 
+_TFDS = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
+needs_mnist = pytest.mark.skipif(
+    not os.path.isdir(os.path.join(os.path.expanduser(_TFDS), "mnist")),
+    reason="needs MNIST of TensorFlow Datasets, see TFDS_DATA_DIR",
+)
+
 needs_jax = pytest.mark.skipif(
     keras.backend.backend() != "jax", reason="about Keras' JAX backend"
 )

@@ -2,11 +2,7 @@
 
 import errno
 import os
-import random
 import signal
-import subprocess
-import sys
-import time
 
 import keras
 import numpy as np
@@ -92,48 +88,6 @@ def test_sigterm_saves_and_says_so(whole, tmp_path, monkeypatch, capsys, step):
     assert checkpoint.read_newest(folder / "checkpoints").step == step
     train.main(arguments(folder, "--resume"))
     assert_same_run(whole, folder)
-
-
-def kill_until_finished(folder, most_kills, seed):
-    """Kill a run at random moments, resume it; returns how often.
-
-    It is killed once it has written another checkpoint, so as long as there
-    are any left to write.
-    """
-    generator, kills = random.Random(seed), 0
-    command = [sys.executable, "-m", "dsr_tf.train"]
-    command += [*arguments(folder, "--resume")[1:]]
-    while True:
-        process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
-        if kills < most_kills:
-            # Starting takes seconds, so wait for the training itself.
-            before = newest_file(folder)
-            while process.poll() is None and newest_file(folder) == before:
-                time.sleep(0.01)
-            time.sleep(generator.uniform(0, 0.3))
-            process.kill()
-        _, error = process.communicate()
-        if process.returncode == 0:
-            return kills
-        assert process.returncode == -signal.SIGKILL, error
-        kills += 1
-
-
-def newest_file(folder):
-    folder = folder / "checkpoints"
-    names = os.listdir(folder) if folder.exists() else []
-    return max(names, default="", key=lambda name: (len(name), name))
-
-
-@pytest.mark.parametrize(
-    "most_kills", [2, pytest.param(20, marks=pytest.mark.slow)]
-)
-def test_killed_at_random_moments(whole, tmp_path, most_kills):
-    kills = kill_until_finished(tmp_path / "run", most_kills, seed=most_kills)
-    assert kills >= 1
-    assert_same_run(whole, tmp_path / "run")
 
 
 @pytest.fixture

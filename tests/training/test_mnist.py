@@ -6,8 +6,9 @@ import json
 import pytest
 
 from dsr_tf import train
+from tests.conftest import needs_mnist
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, needs_mnist]
 
 
 def run(folder, name, *more):
