@@ -308,3 +308,9 @@ def test_broken_flagfiles(tmp_path):
     other.write_text("epochs 3\n")
     with pytest.raises(command_line.UsageError, match="must be a flag"):
         command_line.expand_flagfiles([f"--flagfile={other}"])
+
+
+def test_another_backend(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    message = refuse(train, ["--output_dir={tmp}/new"], tmp_path, capsys)
+    assert "KERAS_BACKEND=jax: runs need tensorflow" in message

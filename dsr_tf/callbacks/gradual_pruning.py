@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from dsr_tf.callbacks.replicas import check_replicas
 from dsr_tf.layers import mask_density
 from dsr_tf.pruning import PruningHyperparameters
 from dsr_tf.pruning.pruner import Pruner
@@ -83,6 +84,7 @@ class GradualPruning(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self._pruner, self._calls_to_skip = None, 0
+        check_replicas(self.model, self.params)
         if self.model.built:
             self.check(self.model)
 

@@ -5,6 +5,7 @@ from absl import logging
 from keras import ops
 
 from dsr_tf import draws
+from dsr_tf.callbacks.replicas import check_replicas
 from dsr_tf.checks import is_integer
 from dsr_tf.layers import mask_density
 from dsr_tf.reallocation.method import Method
@@ -140,6 +141,7 @@ class Reallocation(keras.callbacks.Callback):
             self._reallocator.close_window(self._step())
 
     def _start(self):
+        check_replicas(self.model, self.params)
         self.check(self.model)
         self._reallocator.install()
         self._reallocator.begin_epoch(self._epoch)

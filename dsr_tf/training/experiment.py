@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import keras
+
 from dsr_tf.command_line import UsageError
 from dsr_tf.command_line import define
 from dsr_tf.draws import MAX_SEED
@@ -28,6 +30,12 @@ class Experiment(Settings):
     """The settings of a run, each accepted and all fitting together."""
 
     def __post_init__(self):
+        if keras.backend.backend() != "tensorflow":
+            raise UsageError(
+                f"KERAS_BACKEND={keras.backend.backend()}: runs need "
+                "tensorflow; on other backends use `model.fit` with the "
+                "callbacks of dsr_tf"
+            )
         if not self.output_dir:
             raise UsageError(
                 "flag --output_dir is required: the folder that the run "

@@ -55,6 +55,8 @@ class Loop:
             verbose=verbose,
             epochs=epochs,
             steps=steps_per_epoch,
+            # Tells them that this is not Keras' own loop.
+            num_replicas=self._cluster.num_replicas,
         )
         callbacks.on_train_begin()
         if self._replicas is None:

@@ -37,7 +37,7 @@ def test_replicas_stay_equal(data, method):
         callback = callbacks.GradualPruning(
             target_sparsity=0.7,
             pruning_frequency=2,
-            sparsity_function_end_step=80,
+            sparsity_function_end_step=60,
             listener=records.append,
         )
     else:
@@ -53,7 +53,7 @@ def test_replicas_stay_equal(data, method):
     model.fit(
         *data,
         batch_size=8,
-        epochs=6,
+        epochs=4,
         shuffle=False,
         verbose=0,
         callbacks=[callback],
@@ -99,3 +99,20 @@ def test_replicas_that_differ_stop_the_training(data, method):
             callbacks=[reallocation, Tamper()],
         )
     assert [record.step for record in records] == [10, 20, 30]
+
+
+@pytest.mark.parametrize(
+    "name, value", [("steps_per_execution", 5), ("jit_compile", True)]
+)
+@pytest.mark.parametrize("method", [methods.DSR(15), None])
+def test_what_keras_cannot_do_is_said(method, name, value, data):
+    callback = (
+        callbacks.Reallocation(method, period=5)
+        if method
+        else callbacks.GradualPruning(target_sparsity=0.9)
+    )
+    with strategy().scope():
+        model = make_model(**{"jit_compile": False, name: value})
+    with pytest.raises(ValueError, match=f"2 replicas needs {name}=.*dsr_tf"):
+        model.fit(*data, batch_size=8, verbose=0, callbacks=[callback])
+    assert model.optimizer.iterations.numpy() == 0

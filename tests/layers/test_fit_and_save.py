@@ -15,13 +15,17 @@ from dsr_tf import layers
 X = np.random.default_rng(0).normal(size=(64, 10)).astype("float32")
 Y = (X.sum(axis=1) > 0).astype("int32")
 
-CASES = list(
-    itertools.product(
-        ("sequential", "functional", "subclassed"),
-        ("sgd", "adam", "adamw"),
-        ("float32", "mixed_bfloat16"),
+PRECISIONS = ("float32", "mixed_bfloat16")
+# Every pair of two of the three.
+CASES = [
+    (kind, optimizer, PRECISIONS[number % 2])
+    for number, (kind, optimizer) in enumerate(
+        itertools.product(
+            ("sequential", "functional", "subclassed"),
+            ("sgd", "adam", "adamw"),
+        )
     )
-)
+]
 
 
 @keras.saving.register_keras_serializable(package="tests")

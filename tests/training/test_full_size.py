@@ -48,8 +48,8 @@ def by_hand(name):
 @pytest.mark.parametrize(
     "method",
     [
-        "hashed",
         "dsr_kernel",
+        by_hand("hashed"),
         by_hand("deep_r"),
         by_hand("rigl"),
         by_hand("thin"),

@@ -1,8 +1,6 @@
 import csv
 import json
 import os
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -168,35 +166,10 @@ def test_dense_static_and_set(tmp_path):
     assert not rows(tmp_path / "static" / "metrics.csv")[0].get("threshold")
 
 
-# In a process of its own: TensorFlow mixes up the collectives of two
-# strategies that one process makes.
-MIRRORED = """
-import sys
-import tests.conftest
-from dsr_tf import train
-train.main(["train", *sys.argv[1:]])
-"""
-
-
-def test_mirrored(tmp_path):
-    folder = tmp_path / "m"
-    flags = [*FLAGS, "--strategy=mirrored", "--epochs=2"]
-    done = subprocess.run(
-        [sys.executable, "-c", MIRRORED, *flags, f"--output_dir={folder}"],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    assert "5,840 of 51,020 parameters active" in done.stdout
-    with open(folder / "summary.json") as file:
-        summary = json.load(file)
-    assert summary["num_reallocations"] == 6
-    assert summary["test_accuracy"] > 0.85
-
-
 def test_keep_dense_erk_and_blocks(tmp_path):
     summary = run(
         tmp_path / "k",
+        "--nojit_compile",
         "--keep_dense=^fc3$",
         "--distribution=erk",
         "--granularity=block:2x2",
@@ -216,7 +189,12 @@ def test_mixed_precision(tmp_path):
 
 
 def test_schedule_scale(tmp_path):
-    summary = run(tmp_path / "s", "--schedule_scale=0.5", "--stop_epoch=2")
+    summary = run(
+        tmp_path / "s",
+        "--schedule_scale=0.5",
+        "--stop_epoch=2",
+        "--nojit_compile",
+    )
     assert summary["epochs"] == 2
     # Periods of 4 in epoch 0 only: 2 * 0.5 epochs.
     table = rows(tmp_path / "s" / "reallocations.csv")
