@@ -74,6 +74,38 @@ def test_skipping_gives_the_batches_of_an_unbroken_run(digits, start):
     assert same(whole[start:], part)
 
 
+@pytest.mark.parametrize("augmentation", ["none", "crop_flip", "resized_crop"])
+def test_workers_share_the_batch_of_a_step(digits, augmentation):
+    whole = take(
+        datasets.train_batches(digits, 90, 3, 5, augmentation=augmentation), 12
+    )
+    parts = [
+        take(
+            datasets.train_batches(
+                digits, 90, 3, 5, augmentation, datasets.Part(index, 3)
+            ),
+            12,
+        )
+        for index in range(3)
+    ]
+    for batch, *own in zip(whole, *parts):
+        for kind in (0, 1):
+            assert {len(part[kind]) for part in own} == {30}
+            joined = np.concatenate([part[kind] for part in own])
+            np.testing.assert_array_equal(joined, batch[kind])
+
+
+def test_workers_share_the_test_images(digits):
+    labels = [
+        np.concatenate([y for _, y in datasets.test_batches(digits, 50, part)])
+        for part in (datasets.Part(index, 7) for index in range(7))
+    ]
+    assert {len(own) for own in labels} == {51, 52}
+    expected = [digits.test_labels[index::7] for index in range(7)]
+    for own, images in zip(labels, expected):
+        np.testing.assert_array_equal(own, images)
+
+
 def test_test_batches_are_in_order(digits):
     batches = take(datasets.test_batches(digits, 100), 10)
     labels = np.concatenate([y for _, y in batches])

@@ -132,6 +132,35 @@ def test_skipping_gives_the_batches_of_an_unbroken_run(data, start):
         np.testing.assert_array_equal(y, other_y)
 
 
+@pytest.mark.parametrize("augmentation", ["none", "resized_crop"])
+def test_workers_share_the_batch_of_a_step(data, augmentation):
+    whole = take(datasets.train_batches(data, 6, 3, 4, augmentation), 9)
+    parts = [
+        take(
+            datasets.train_batches(
+                data, 6, 3, 4, augmentation, datasets.Part(index, 2)
+            ),
+            9,
+        )
+        for index in range(2)
+    ]
+    for batch, *own in zip(whole, *parts):
+        for kind in (0, 1):
+            joined = np.concatenate([part[kind] for part in own])
+            np.testing.assert_array_equal(joined, batch[kind])
+
+
+def test_workers_share_the_test_images(data):
+    parts = [
+        take(datasets.test_batches(data, 4, datasets.Part(index, 2)), 99)
+        for index in range(2)
+    ]
+    whole = np.concatenate([y for _, y in datasets.test_batches(data, 4)])
+    for index, batches in enumerate(parts):
+        own = np.concatenate([labels for _, labels in batches])
+        np.testing.assert_array_equal(own, whole[index::2])
+
+
 def test_seeds_differ(data):
     ((x, _),) = take(datasets.train_batches(data, 42, 1), 1)
     ((y, _),) = take(datasets.train_batches(data, 42, 2), 1)
