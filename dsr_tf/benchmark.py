@@ -5,6 +5,7 @@ of each in turn, on the same input pipeline. Prints the median seconds of an
 epoch, its median ratio to the dense and to the static network of the same
 round (which a busy machine disturbs least; a second dense network shows how
 far a ratio of equals strays from 1), and how long a reallocation takes.
+`dsr_saving` is DSR with a checkpoint at the end of each round.
 The last column is what reallocation adds over all epochs of the schedule: its
 time as often as --period says, over the time of the static network. While
 measuring, the period is --measured_period, or the first of --period.
@@ -16,10 +17,12 @@ Takes the flags of `dsr_tf.train` but --output_dir, and --rounds, --steps,
 import dataclasses
 import statistics
 import sys
+import tempfile
 import time
 
 import keras
 from absl import flags
+from keras import ops
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -30,11 +33,15 @@ from dsr_tf.command_line import UsageError
 from dsr_tf.command_line import Whole
 from dsr_tf.schedule import Schedule
 from dsr_tf.training import build
+from dsr_tf.training import checkpoint
 from dsr_tf.training import experiment as experiments
 from dsr_tf.training import networks
 
 _AGAIN = "dense_again"
-_NETWORKS = ("dense", _AGAIN, "static", "set", "deep_r", "rigl", "snfs", "dsr")
+_SAVING = "dsr_saving"
+_DEFAULT = ("dense", _AGAIN, "static", "set", "deep_r", "rigl", "snfs", "dsr")
+_NETWORKS = (*_DEFAULT, _SAVING)
+_METHODS = {_AGAIN: "dense", _SAVING: "dsr"}
 
 
 def main(argv=None):
@@ -46,7 +53,7 @@ def main(argv=None):
         ("steps", 0, "Steps of a round; 0 for those of an epoch.", Whole()),
         (
             "networks",
-            ",".join(_NETWORKS),
+            ",".join(_DEFAULT),
             "What to measure: methods, and a second dense network.",
             ListOf(_known),
         ),
@@ -101,7 +108,7 @@ class _Arm:
         self._schedule = experiment.period
         self.experiment = dataclasses.replace(
             experiment,
-            method="dense" if name == _AGAIN else name,
+            method=_METHODS.get(name, name),
             period=Schedule(period, integer=True),
         )
         per_epoch = build.steps_per_epoch(self.experiment, data)
@@ -119,8 +126,16 @@ class _Arm:
                 reallocation.check(self._model)
         except ValueError as error:
             raise UsageError(str(error)) from error
-        self._clock = _Clock(reallocation)
+        self._folder = None
+        if name == _SAVING:
+            self._folder = tempfile.TemporaryDirectory()
+        self._clock = _Clock(reallocation, self._save)
         self._batches = build.train_batches(self.experiment, data)
+
+    def _save(self):
+        if self._folder is not None:
+            step = int(ops.convert_to_numpy(self._model.optimizer.iterations))
+            checkpoint.save(self._folder.name, self._model, step, {})
 
     def fit(self):
         self._model.fit(
@@ -148,11 +163,11 @@ class _Arm:
 
 class _Clock(keras.callbacks.Callback):
     """Times a round, without what `fit` sets up before it, and all that the
-    callback of the method does between steps."""
+    callback of the method does between steps; the round ends with `save`."""
 
-    def __init__(self, reallocation):
+    def __init__(self, reallocation, save):
         super().__init__()
-        self._reallocation = reallocation
+        self._reallocation, self._save = reallocation, save
 
     def set_model(self, model):
         super().set_model(model)
@@ -173,6 +188,7 @@ class _Clock(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self._pass_on("on_epoch_end", epoch)
+        self._save()
         self.seconds = time.perf_counter() - self._start
 
     def on_train_batch_begin(self, batch, logs=None):

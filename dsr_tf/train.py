@@ -45,6 +45,12 @@ def _announce(run, console):
         highlight=False,
         soft_wrap=True,
     )
+    if run.cluster.is_distributed:
+        console.print(
+            f"Each batch is shared by {run.cluster.num_replicas} replicas, "
+            f"{run.cluster.num_replicas // run.cluster.num_workers} here.",
+            highlight=False,
+        )
     if run.start:
         console.print(f"Resuming at step {run.start}.", highlight=False)
     elif experiment.resume:

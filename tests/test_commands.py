@@ -263,7 +263,7 @@ def test_benchmark_prints_a_table(capsys):
             "benchmark",
             "--rounds=1",
             "--steps=6",
-            "--networks=dense,dense_again,static,dsr",
+            "--networks=dense,dense_again,static,dsr,dsr_saving",
             "--measured_period=2",
             "--nojit_compile",
         ]
@@ -271,9 +271,11 @@ def test_benchmark_prints_a_table(capsys):
     printed = capsys.readouterr().out
     for arm in ("dense again", "static", "6 steps, a reallocation every 2"):
         assert arm in " ".join(printed.split())
-    (dsr,) = (line for line in printed.splitlines() if "dsr " in line)
+    rows = [line.split() for line in printed.splitlines()]
+    rows = [row for row in rows if row[:1] == ["dsr"]]
     # Seconds, two ratios, milliseconds, and what it adds.
-    assert len(dsr.split()) == 6 and dsr.rstrip().endswith("%")
+    assert [len(row) for row in rows] == [6, 7]
+    assert all(row[-1].endswith("%") for row in rows)
 
 
 @pytest.mark.parametrize("command", [train, evaluate, benchmark])

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import re
 import signal
 import threading
 
@@ -79,6 +80,7 @@ def one_sentence():
             if line.strip() and not line.lstrip().startswith(_TRACES)
         ]
         reason = reasons[0] if reasons else type(error).__name__
+        reason = _WHERE_IN_INPUT.sub("", reason)
         what = "a step failed"
         if reason.startswith("Collective ops is aborted"):
             what = "another worker has stopped"
@@ -88,4 +90,7 @@ def one_sentence():
         ) from error
 
 
+_WHERE_IN_INPUT = re.compile(
+    r"^Error in user-defined function .*? iterator: \S+: "
+)
 _TRACES = ("Graph execution error", "Detected at node", "<stack", "[[", "File ")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dsr_tf import data as datasets
 from dsr_tf import train
 from dsr_tf.layers import masked_weights
 from dsr_tf.training import build
@@ -216,28 +217,68 @@ def test_a_budget_that_is_not_met(method, tmp_path, monkeypatch, capsys):
     assert newest.step == 24
 
 
-def test_a_file_that_is_no_image(tmp_path, capsys):
-    """Found while training, long after its folder was listed."""
+@pytest.fixture
+def folder_flags(tmp_path):
+    """A folder of eight images, of two classes, and how to train on it."""
     image = np.zeros((20, 20, 3), "uint8")
     for split in ("train", "test"):
-        (tmp_path / split / "cat").mkdir(parents=True)
-        for number in range(4):
-            path = tmp_path / split / "cat" / f"{number}.png"
-            path.write_bytes(tf.io.encode_png(image).numpy())
-    (tmp_path / "train" / "cat" / "2.png").write_bytes(b"no image")
-    ends(
-        1,
-        tmp_path / "run",
+        for name in ("cat", "dog"):
+            (tmp_path / split / name).mkdir(parents=True)
+            for number in range(4):
+                path = tmp_path / split / name / f"{number}.png"
+                path.write_bytes(tf.io.encode_png(image).numpy())
+    return [
         "--dataset=image_folder",
         f"--data_dir={tmp_path}",
         "--image_size=16",
         "--batch_size=4",
-        "--method=dense",
-    )
+        "--checkpoint_every_steps=1",
+    ]
+
+
+def assert_failed_step(reason, folder, capsys):
+    """One sentence, and the checkpoints from before are whole."""
     printed = capsys.readouterr().err
     (line,) = (li for li in printed.splitlines() if li.startswith("train: "))
-    assert line.startswith("train: a step failed: Unknown image file format")
+    assert line.startswith(f"train: a step failed: {reason}")
     assert line.endswith("--resume goes on")
+    checkpoints = folder / "checkpoints"
+    for path in checkpoints.iterdir() if checkpoints.exists() else []:
+        checkpoint.read(path)
+
+
+def test_a_file_that_is_no_image(tmp_path, folder_flags, capsys):
+    """Found while training, long after its folder was listed."""
+    (tmp_path / "train" / "cat" / "2.png").write_bytes(b"no image")
+    ends(1, tmp_path / "run", *folder_flags)
+    assert_failed_step("Unknown image file format", tmp_path / "run", capsys)
+
+
+@pytest.mark.parametrize(
+    "change, reason",
+    [
+        ("ends early", "Input dataset was expected to contain 8 elements but"),
+        ("label", "assertion failed: [A label of image_folder is not below 2"),
+    ],
+)
+def test_data_that_are_not_as_promised(
+    change, reason, tmp_path, folder_flags, monkeypatch, capsys
+):
+    """That end early, or hold a label that there is no class for."""
+    load = datasets.load
+
+    def load_changed(*arguments):
+        data = load(*arguments)
+        shuffled = data.train.shuffled
+        if change == "label":
+            data.train._labels[3] = 2
+        else:
+            data.train.shuffled = lambda seed: shuffled(seed).take(7)
+        return data
+
+    monkeypatch.setattr(datasets, "load", load_changed)
+    ends(1, tmp_path / "run", *folder_flags)
+    assert_failed_step(reason, tmp_path / "run", capsys)
 
 
 def test_an_augmentation_that_cannot_be(tmp_path, capsys):
