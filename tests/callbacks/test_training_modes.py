@@ -64,13 +64,16 @@ METHODS = {
 ON_JAX = keras.backend.backend() == "jax"
 
 
-# Those that the gradient or the step could be lost in; the rest by hand.
+# Where the gradient or the step could be lost; the rest by hand.
 HARDEST = ("float16 xla", "accumulation", "several steps")
+OFTEN = [("dsr", mode) for mode in MODES]
+OFTEN += [("rigl", mode) for mode in HARDEST]
+OFTEN += [("snfs", "accumulation"), ("deep_r", "float16 xla")]
 CASES = [
     pytest.param(
         method,
         mode,
-        marks=[] if method == "dsr" or mode in HARDEST else pytest.mark.slow,
+        marks=[] if (method, mode) in OFTEN else pytest.mark.slow,
     )
     for method in METHODS
     for mode in MODES

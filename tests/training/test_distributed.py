@@ -24,17 +24,15 @@ FLAGS = [
     "--seed=3",
     "--nojit_compile",
 ]
-METHODS = (
-    ["dense"],
+METHODS = [
     ["hashed"],
-    ["static"],
     ["set"],
     ["deep_r", "--temperature=1e-5", "--l1=1e-4"],
     ["rigl"],
-    ["snfs"],
-    ["dsr"],
     ["gradual", "--pruning_hparams=pruning_frequency=7,begin_pruning_step=7"],
-)
+]
+BY_HAND = [["dense"], ["static"], ["snfs"], ["dsr"]]
+METHODS += [pytest.param(m, marks=pytest.mark.slow) for m in BY_HAND]
 
 
 def prepared(folder, *more):

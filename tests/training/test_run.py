@@ -99,12 +99,14 @@ def test_the_same_seed_gives_the_same_run(whole, tmp_path):
         assert again[name] == summary[name]
     text = (folder / "reallocations.csv").read_text()
     assert (tmp_path / "again" / "reallocations.csv").read_text() == text
-    other = run(tmp_path / "other", "--seed=1")
+    other = run(tmp_path / "other", "--seed=1", "--nojit_compile")
     assert (tmp_path / "other" / "reallocations.csv").read_text() != text
     assert other["test_accuracy"] > 0.9
 
 
-@pytest.mark.parametrize("every, stop", [(0, 30), (5, 33)])
+@pytest.mark.parametrize(
+    "every, stop", [(0, 30), pytest.param(5, 33, marks=pytest.mark.slow)]
+)
 def test_resume_is_exact(whole, tmp_path, every, stop, monkeypatch):
     """Killed at an update, between checkpoints and after some more rows."""
     folder, summary = whole
@@ -155,12 +157,12 @@ def test_a_finished_run_resumed_changes_nothing(whole):
 
 
 def test_dense_static_and_set(tmp_path):
-    dense = run(tmp_path / "dense", "--method=dense")
+    dense = run(tmp_path / "dense", "--method=dense", "--nojit_compile")
     assert dense["mask_density"] == 1 and dense["num_reallocations"] == 0
-    static = run(tmp_path / "static", "--method=static")
+    static = run(tmp_path / "static", "--method=static", "--nojit_compile")
     assert static["num_active_parameters"] == 5840
     assert static["num_reallocations"] == 0
-    moving = run(tmp_path / "set", "--method=set")
+    moving = run(tmp_path / "set", "--method=set", "--nojit_compile")
     assert moving["num_active_parameters"] == 5840
     assert moving["num_reallocations"] == 11
     assert not rows(tmp_path / "static" / "metrics.csv")[0].get("threshold")

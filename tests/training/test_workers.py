@@ -133,3 +133,16 @@ def test_sigterm_to_one_stops_both(tmp_path):
     assert codes == [143, 143], outputs
     for _, error in outputs:
         assert "train: stopped by SIGTERM, with a checkpoint" in error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "method", ["dense", "set", "rigl", "snfs", "deep_r", "gradual"]
+)
+def test_every_method(method, tmp_path):
+    flags = [f"--method={method}", "--temperature=1e-5", "--jit_compile"]
+    flags += ["--pruning_hparams=pruning_frequency=2", "--fraction=0.2"]
+    chief, other = train(tmp_path / "run", *flags)
+    assert chief == other
+    if method != "dense":
+        assert len(rows(tmp_path / "run")) >= 20
