@@ -3,9 +3,6 @@
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-# Tests run side by side: one thread each is faster than all for each.
-os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
-os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 if os.environ.get("KERAS_BACKEND") == "jax":
     # JAX's two devices, for DataParallel.
     os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"

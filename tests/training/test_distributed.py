@@ -26,12 +26,11 @@ FLAGS = [
 ]
 METHODS = [
     ["hashed"],
-    ["set"],
     ["deep_r", "--temperature=1e-5", "--l1=1e-4"],
     ["rigl"],
     ["gradual", "--pruning_hparams=pruning_frequency=7,begin_pruning_step=7"],
 ]
-BY_HAND = [["dense"], ["static"], ["snfs"], ["dsr"]]
+BY_HAND = [["dense"], ["static"], ["set"], ["snfs"], ["dsr"]]
 METHODS += [pytest.param(m, marks=pytest.mark.slow) for m in BY_HAND]
 
 
@@ -90,7 +89,9 @@ def test_200_reallocations(tmp_path):
     assert_zero_outside_masks(run.model)
 
 
-@pytest.mark.parametrize("method", ["dsr", "rigl"])
+@pytest.mark.parametrize(
+    "method", ["dsr", pytest.param("rigl", marks=pytest.mark.slow)]
+)
 def test_as_on_one_device(method, tmp_path):
     """Without normalization, which knows its replica's images only."""
     results = {}

@@ -25,7 +25,8 @@ FLAGS = [
     # Compiling takes longer than these runs.
     "--nojit_compile",
 ]
-MASKED = ("static", "set", "deep_r", "rigl", "snfs", "dsr", "gradual")
+OFTEN = ("deep_r", "rigl", "dsr", "gradual")
+BY_HAND = ("static", "set", "snfs")
 
 
 def run(folder, *more):
@@ -37,7 +38,10 @@ def load(folder):
     return keras.models.load_model(folder / "model.keras", compile=False)
 
 
-@pytest.mark.parametrize("method", MASKED)
+@pytest.mark.parametrize(
+    "method",
+    [*OFTEN, *(pytest.param(m, marks=pytest.mark.slow) for m in BY_HAND)],
+)
 def test_repeats_and_resumes(method, tmp_path):
     """Run at once, and again up to step 20 of 42 and from there."""
     arguments = [f"--method={method}", "--checkpoint_every_steps=10"]

@@ -124,6 +124,7 @@ def test_one_is_killed_and_both_go_on(whole, tmp_path):
     assert rows(folder) == rows(whole[0])
 
 
+@pytest.mark.slow
 def test_sigterm_to_one_stops_both(tmp_path):
     folder = tmp_path / "run"
     processes = start(COMMAND, [*FLAGS, f"--output_dir={folder}"])
