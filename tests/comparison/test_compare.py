@@ -109,6 +109,7 @@ def test_runs_and_does_not_run_again(flagfiles, tmp_path, capsys):
         assert f"holds a run with {message}" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_that_fails(flagfiles, tmp_path, capsys):
     """More weights to move than there are: found out by the run alone."""
     path = tmp_path / "flags" / "broken.flags"

@@ -108,7 +108,7 @@ def test_a_full_model_moves_only_what_has_room(data):
 
 @settings(
     deadline=None,
-    max_examples=25,
+    max_examples=15,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(

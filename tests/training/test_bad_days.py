@@ -116,7 +116,9 @@ def damage(path, kind):
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("kind", ["cut", "empty", "one bit"])
+@pytest.mark.parametrize(
+    "kind", ["cut", pytest.param("empty", marks=pytest.mark.slow), "one bit"]
+)
 def test_a_damaged_checkpoint_is_passed_over(kind, whole, halfway, caplog):
     damage(halfway / "checkpoints" / "step-23.npz", kind)
     train.main(arguments(halfway, "--resume"))

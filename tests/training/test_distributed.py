@@ -126,6 +126,7 @@ def test_as_on_one_device(method, tmp_path):
         np.testing.assert_allclose(a.numpy(), b.numpy(), atol=2e-5)
 
 
+@pytest.mark.slow
 def test_resumes_to_the_bit(tmp_path):
     more = ["--checkpoint_every_steps=7", "--period=5"]
     whole = prepared(tmp_path / "whole", *more)

@@ -90,7 +90,7 @@ def test_wrn_28_2(method, tmp_path):
     assert np.isfinite(summary["test_accuracy"])
 
 
-@pytest.mark.parametrize("flagfile", ["dsr", by_hand("rigl_modern")])
+@pytest.mark.parametrize("flagfile", [by_hand("dsr"), by_hand("rigl_modern")])
 def test_resnet50(flagfile, folder, tmp_path):
     """On streamed images, with the recipes of the paper and of today."""
     summary = run(
