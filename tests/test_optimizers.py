@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+import dsr_tf
 from dsr_tf import losses
 from dsr_tf import optimizers
 
@@ -72,3 +73,51 @@ def test_smoothed_labels():
         keras.saving.serialize_keras_object(loss)
     )
     assert float(copy(labels, logits)) == float(loss(labels, logits))
+
+
+def trained(optimizer, seed=0):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [keras.Input((200,)), dsr_tf.layers.SparseDense(100, 0.9, seed=0)]
+    )
+    model.compile(optimizer, "mse")
+    data = np.random.default_rng(seed).normal(size=(32, 300)).astype("float32")
+    model.fit(data[:, :200], data[:, 200:], epochs=3, verbose=0)
+    return model
+
+
+KINDS = ["SGD", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "Nadam"]
+KINDS += ["RMSprop"]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_slots_of_inactive_weights_take_no_room(name, tmp_path):
+    """A file shrinks, and what it gives back is what there was."""
+    settings = {"momentum": 0.9} if name in ("SGD", "RMSprop") else {}
+    sizes = []
+    for kind in (getattr(optimizers, name), getattr(keras.optimizers, name)):
+        model = trained(kind(0.01, **settings))
+        model.save(tmp_path / f"{len(sizes)}.keras")
+        sizes.append((tmp_path / f"{len(sizes)}.keras").stat().st_size)
+    if name != "Adagrad":  # Whose slots begin with a tenth each.
+        assert sizes[0] < 0.5 * sizes[1]
+    # Ours reads its own file, and that of Keras' optimizer.
+    for file in ("0.keras", "1.keras"):
+        kinds = {name: getattr(optimizers, name)}
+        with keras.saving.custom_object_scope(kinds):
+            loaded = keras.models.load_model(tmp_path / file)
+        for ours, theirs in zip(
+            model.optimizer.variables, loaded.optimizer.variables, strict=True
+        ):
+            np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs))
+
+
+def test_whose_optimizer_it_is():
+    """A class of its own that reads Keras' files is still Keras' class."""
+    optimizer = optimizers.AdamW(0.01, weight_decay=0.1)
+    assert isinstance(optimizer, keras.optimizers.AdamW)
+    config = keras.optimizers.serialize(optimizer)
+    assert config["registered_name"] == "dsr_tf>AdamW"
+    again = keras.optimizers.deserialize(config)
+    assert type(again) is optimizers.AdamW
+    assert again.weight_decay == 0.1

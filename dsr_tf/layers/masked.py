@@ -17,6 +17,7 @@ from keras import ops
 from dsr_tf import distribution
 from dsr_tf import draws
 from dsr_tf import granularity as granularities
+from dsr_tf import sparse_arrays
 
 STATE_SIZE = 8
 
@@ -144,36 +145,78 @@ class Masked:
         return reached + ops.stop_gradient(masked - reached)
 
     def save_own_variables(self, store):
-        """Store every variable under its name, inactive weights as 0."""
-        for variable in self._own_variables():
-            if variable is self.masked_variable:
-                kernel = ops.convert_to_numpy(variable)
-                mask = self.grouping.spread(ops.convert_to_tensor(self.mask))
-                mask = ops.convert_to_numpy(mask)
-                store[variable.name] = np.where(
-                    mask, kernel, kernel.dtype.type(0)
-                )
-            else:
-                store[variable.name] = variable
+        """Store the mask as packed positions and the active weights only.
+
+        `mask.gaps` is that of `dsr_tf.sparse_arrays`; `<kernel>.active` has
+        the weights of active groups, in the order of the mask. All other
+        variables are stored under their names, as they are.
+        """
+        active = ops.convert_to_numpy(self.mask).reshape(-1)
+        kernel = ops.convert_to_numpy(self.masked_variable)
+        weights = self.grouping.groups(kernel)[active].reshape(-1)
+        gaps = sparse_arrays.pack_positions(active)
+        store["mask.gaps"] = np.frombuffer(gaps, "uint8")
+        store[f"{self._weight_name}.active"] = weights
+        for variable in self._stored_as_they_are():
+            store[variable.name] = variable
 
     def load_own_variables(self, store):
         """Load what `save_own_variables` stored.
 
+        Files of before, with the whole kernel and mask, load as well.
+
         Raises:
-            ValueError: if the file holds a layer without a mask, or other
-                variables than this layer has.
+            ValueError: if the file holds a layer without a mask, other
+                variables than this layer has, or is damaged.
         """
-        expected = {variable.name for variable in self._own_variables()}
-        if expected != set(store.keys()):
+        whole = {variable.name for variable in self._own_variables()}
+        packed = {variable.name for variable in self._stored_as_they_are()}
+        packed |= {"mask.gaps", f"{self._weight_name}.active"}
+        found = set(store.keys())
+        if found == packed:
+            self._load_packed(store)
+            variables = self._stored_as_they_are()
+        elif found == whole:
+            variables = self._own_variables()
+        else:
             raise ValueError(
                 f"Layer '{self.name}' ({type(self).__name__}) stores the "
-                f"variables {sorted(expected)}, but the file holds "
-                f"{sorted(store.keys())} for it: it was saved from another "
+                f"variables {sorted(packed)}, but the file holds "
+                f"{sorted(found)} for it: it was saved from another "
                 "layer, perhaps a dense one without a mask. Use "
                 "`dsr_tf.sparsify` on the dense model instead."
             )
-        for variable in self._own_variables():
+        for variable in variables:
             variable.assign(store[variable.name])
+
+    def _load_packed(self, store):
+        grouping = self.grouping
+        positions = sparse_arrays.unpack_positions(
+            store["mask.gaps"], grouping.num_groups
+        )
+        weights = np.asarray(store[f"{self._weight_name}.active"])
+        if weights.size != len(positions) * grouping.group_size:
+            raise ValueError(
+                f"Layer '{self.name}' has {len(positions)} active groups of "
+                f"{grouping.group_size} weights in the file, which holds "
+                f"{weights.size} weights: it is damaged."
+            )
+        mask = np.zeros(grouping.num_groups, "bool")
+        mask[positions] = True
+        groups = np.zeros(
+            (grouping.num_groups, grouping.group_size), weights.dtype
+        )
+        groups[positions] = weights.reshape(-1, grouping.group_size)
+        self.mask.assign(mask.reshape(grouping.mask_shape))
+        self.masked_variable.assign(grouping.ungroup(groups))
+
+    def _stored_as_they_are(self):
+        return [
+            variable
+            for variable in self._own_variables()
+            if variable is not self.mask
+            and variable is not self.masked_variable
+        ]
 
     def _own_variables(self):
         return self._trainable_variables + self._non_trainable_variables

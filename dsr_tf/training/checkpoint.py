@@ -2,7 +2,8 @@
 
 One `.npz` file holds all variables of the model (weights, masks, the state
 of reallocation, seeds, metrics) and of its optimizer, and the settings of
-the run. Keras' own weight files leave out the seeds of random layers.
+the run; what is mostly zeros is packed. Keras' own weight files leave out
+the seeds of random layers.
 """
 
 import dataclasses
@@ -17,6 +18,7 @@ import numpy as np
 from absl import logging
 from keras import ops
 
+from dsr_tf import sparse_arrays
 from dsr_tf.command_line import RunError
 from dsr_tf.command_line import UsageError
 
@@ -68,13 +70,22 @@ def save(folder, model, step, settings, num_kept=2):
                 f"{name} holds numbers that are not finite at step {step}; "
                 f"{_newest_is(folder)}. Try a smaller --learning_rate"
             )
-    header = json.dumps({"step": step, "settings": settings, "names": names})
+    header = json.dumps(
+        {
+            "step": step,
+            "settings": settings,
+            "names": names,
+            "shapes": [array.shape for array in arrays],
+        }
+    )
+    stored = {}
+    for number, array in enumerate(arrays):
+        sparse_arrays.put(stored, f"{number:05d}", array)
     path = os.path.join(folder, f"step-{step}.npz")
     scratch = f"{path}.tmp"
     try:
         with open(scratch, "wb") as file:
-            numbered = {f"{i:05d}": array for i, array in enumerate(arrays)}
-            np.savez(file, header=np.array(header), **numbered)
+            np.savez(file, header=np.array(header), **stored)
             file.flush()
             os.fsync(file.fileno())
         os.replace(scratch, path)
@@ -127,7 +138,12 @@ def read(path):
     try:
         with np.load(path) as file:
             header = json.loads(str(file["header"]))
-            values = [file[f"{i:05d}"] for i in range(len(header["names"]))]
+            # Files of before have no shapes, and nothing in them is packed.
+            shapes = header.get("shapes") or [None] * len(header["names"])
+            values = [
+                sparse_arrays.get(file, f"{number:05d}", shape)
+                for number, shape in enumerate(shapes)
+            ]
             return Checkpoint(
                 path,
                 header["step"],

@@ -144,6 +144,52 @@ def test_a_file_stores_zeros_whatever_lies_under_the_mask(tmp_path):
     )
 
 
+@pytest.mark.parametrize("granularity", ["element", "channel", "block:2x2"])
+def test_only_active_weights_are_stored(granularity):
+    layer = layers.SparseDense(8, 0.5, granularity=granularity, seed=0)
+    layer.build((None, 6))
+    store = {}
+    layer.save_own_variables(store)
+    assert set(store) == {
+        "bias",
+        "kernel.active",
+        "mask.gaps",
+        "reallocation_state",
+    }
+    assert store["kernel.active"].shape == (24,)
+    other = layers.SparseDense(8, 0.5, granularity=granularity, seed=1)
+    other.build((None, 6))
+    other.load_own_variables(store)
+    for ours, theirs in zip(layer.weights, other.weights):
+        np.testing.assert_array_equal(values(ours), values(theirs))
+
+
+def test_files_with_whole_kernels_load():
+    layer = layers.SparseDense(4, 0.5, seed=0)
+    layer.build((None, 6))
+    whole = {weight.name: values(weight) for weight in layer.weights}
+    other = layers.SparseDense(4, 0.5, seed=1)
+    other.build((None, 6))
+    other.load_own_variables(whole)
+    for ours, theirs in zip(layer.weights, other.weights):
+        np.testing.assert_array_equal(values(ours), values(theirs))
+
+
+def test_a_damaged_store_is_refused():
+    layer = layers.SparseDense(4, 0.5, seed=0)
+    layer.build((None, 6))
+    store = {}
+    layer.save_own_variables(store)
+    before = values(layer.masked_variable)
+    cut = {**store, "kernel.active": store["kernel.active"][:-1]}
+    with pytest.raises(ValueError, match="holds 11 weights: it is damaged"):
+        layer.load_own_variables(cut)
+    cut = {**store, "mask.gaps": store["mask.gaps"][:-4]}
+    with pytest.raises(ValueError, match="positions are damaged"):
+        layer.load_own_variables(cut)
+    np.testing.assert_array_equal(values(layer.masked_variable), before)
+
+
 def test_dense_weights_are_refused(tmp_path):
     dense = keras.Sequential(
         [keras.Input((6,)), keras.layers.Dense(4, name="x")]
