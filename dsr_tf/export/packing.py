@@ -1,28 +1,62 @@
 """Packing a long array that is mostly zeros, without loss.
 
-An array becomes three byte strings. `gaps` has a byte for each non-zero: how
-many zeros come before it; 255 stands for 255 zeros and no value. The bytes
-of the values follow in planes, all first bytes, then all second ones: of
-the two high planes (sign, exponent, top of the mantissa) some values are
-far more frequent, so they are compressed; the low ones are noise, kept raw.
-
-At random places gaps follow a geometric law, which zlib's Huffman code
-stores close to their entropy.
+An array becomes three byte strings. `gaps` has the positions of the
+non-zeros (`dsr_tf.sparse_arrays`). The bytes of the values follow in
+planes, all first bytes, then all second ones: of the high planes (sign,
+exponent, top of the mantissa) some values are far more frequent, so they
+are compressed; the low ones are noise, kept raw.
 """
 
-import zlib
+import dataclasses
 
+import ml_dtypes
 import numpy as np
 
-# The code of 255 zeros that no value follows.
-_SKIP = 255
+from dsr_tf import sparse_arrays
+
+DTYPES = {
+    "float32": np.dtype("float32"),
+    "float16": np.dtype("float16"),
+    "bfloat16": np.dtype(ml_dtypes.bfloat16),
+}
 
 
-def pack(values):
+@dataclasses.dataclass(frozen=True)
+class Packed:
+    """A packed array of float32.
+
+    Attributes:
+        gaps, high, low: Bytes: zlib, zlib, raw.
+        size: Number of values, zeros included.
+        num_narrow, num_wide: Number of non-zeros that are stored in two
+            bytes, and after them in four.
+        narrow: Name of the dtype in two bytes.
+    """
+
+    gaps: bytes
+    high: bytes
+    low: bytes
+    size: int
+    num_narrow: int
+    num_wide: int
+    narrow: str
+
+    @property
+    def parts(self):
+        """Dict of the three byte strings by name."""
+        return {"gaps": self.gaps, "high": self.high, "low": self.low}
+
+
+def pack(values, narrow="float32", num_narrow=0):
     """Pack a float32 array `(n,)`.
 
+    Args:
+        values: The array.
+        narrow: `"float16"` or `"bfloat16"`, which must hold the first
+            `num_narrow` values exactly; `"float32"` for none of them.
+
     Returns:
-        Tuple `(gaps, high_planes, low_planes)` of bytes: zlib, zlib, raw.
+        A `Packed`.
 
     Raises:
         ValueError: if there are more than 2**31 - 1 values, which the
@@ -33,56 +67,92 @@ def pack(values):
             "A model of at most 2**31 - 1 weights can be packed. Received: "
             f"{values.size} weights"
         )
-    positions = np.flatnonzero(values)
-    gaps = np.diff(positions, prepend=-1) - 1
-    skips, last = np.divmod(gaps, _SKIP)
-    ends = np.cumsum(skips + 1) - 1
-    codes = np.full(int(ends[-1]) + 1 if ends.size else 0, _SKIP, "uint8")
-    codes[ends] = last
-    octets = values[positions].astype("<f4").view("uint8").reshape(-1, 4)
-    planes = np.ascontiguousarray(octets[:, ::-1].T)
-    return (
-        _compress(codes.tobytes()),
-        _compress(planes[:2].tobytes()),
-        planes[2:].tobytes(),
+    used = values != 0
+    if narrow == "float32":
+        num_narrow = 0
+    short = _bytes_of(values[:num_narrow][used[:num_narrow]], narrow)
+    long = _bytes_of(values[num_narrow:][used[num_narrow:]], "float32")
+    if narrow == "float32":
+        short = np.zeros((2, 0), "uint8")
+    high = [short[0], long[0], long[1]]
+    low = [short[1], long[2], long[3]]
+    return Packed(
+        sparse_arrays.pack_positions(used),
+        sparse_arrays.compress(np.concatenate(high).tobytes()),
+        np.concatenate(low).tobytes(),
+        values.size,
+        short.shape[1],
+        long.shape[1],
+        narrow,
     )
 
 
-def unpack(gaps, high_planes, low_planes, size):
-    """The inverse of `pack`, as TensorFlow operations.
+def positions(gaps):
+    """Positions of the non-zeros, an int32 tensor, from the tensor `gaps`."""
+    import tensorflow as tf
+
+    codes = tf.cast(_octets(gaps), tf.int32)
+    ends = tf.not_equal(codes, sparse_arrays.SKIP)
+    advance = tf.cumsum(codes + tf.cast(ends, tf.int32))
+    return tf.boolean_mask(advance, ends) - 1
+
+
+def nonzeros(high, low, packed):
+    """The values of the non-zeros, their bits as an int32 tensor.
+
+    As integers, because arithmetic on floats flushes the smallest to 0.
 
     Args:
-        gaps, high_planes, low_planes: String tensors, from `pack`.
-        size: Number of values, an int.
-
-    Returns:
-        float32 tensor `(size,)`.
+        high, low: String tensors.
+        packed: The `Packed` that they come from, for its numbers.
     """
     import tensorflow as tf
 
-    def octets(compressed):
-        raw = tf.io.decode_compressed(compressed, "ZLIB")
-        return tf.io.decode_raw(raw, tf.uint8)
+    k, n = packed.num_narrow, packed.num_wide
+    high = tf.split(_octets(high), [k, n, n])
+    low = tf.split(tf.io.decode_raw(low, tf.uint8), [k, n, n])
+    wide = tf.stack([low[2], low[1], high[2], high[1]], axis=1)
+    wide = tf.bitcast(wide, tf.int32)
+    if packed.narrow == "float32":
+        return wide
+    short = tf.stack([low[0], high[0]], axis=1)
+    if packed.narrow == "bfloat16":
+        short = tf.bitwise.left_shift(
+            tf.cast(tf.bitcast(short, tf.uint16), tf.int32), 16
+        )
+    else:
+        short = tf.cast(tf.bitcast(short, tf.float16), tf.float32)
+        short = tf.bitcast(short, tf.int32)
+    return tf.concat([short, wide], axis=0)
 
-    codes = tf.cast(octets(gaps), tf.int32)
-    ends = tf.not_equal(codes, _SKIP)
-    advance = tf.cumsum(codes + tf.cast(ends, tf.int32))
-    positions = tf.boolean_mask(advance, ends) - 1
-    planes = tf.concat(
-        [octets(high_planes), tf.io.decode_raw(low_planes, tf.uint8)], axis=0
+
+def unpack(gaps, high, low, packed):
+    """The inverse of `pack`, as TensorFlow operations.
+
+    Args:
+        gaps, high, low: String tensors.
+        packed: The `Packed` that they come from, for its numbers.
+
+    Returns:
+        float32 tensor `(packed.size,)`.
+    """
+    import tensorflow as tf
+
+    found = tf.scatter_nd(
+        positions(gaps)[:, None], nonzeros(high, low, packed), [packed.size]
     )
-    planes = tf.reshape(planes, [4, -1])
-    # As integers: arithmetic on floats would flush the smallest to 0.
-    values = tf.bitcast(tf.transpose(planes[::-1]), tf.int32)
-    return tf.bitcast(
-        tf.scatter_nd(positions[:, None], values, [size]), tf.float32
-    )
+    return tf.bitcast(found, tf.float32)
 
 
-def _compress(data):
-    # Neither gaps nor exponents hold repeated strings: searching for them,
-    # as zlib does by default, takes 30 times as long and stores more.
-    coder = zlib.compressobj(
-        zlib.Z_BEST_COMPRESSION, zlib.DEFLATED, 15, 9, zlib.Z_HUFFMAN_ONLY
-    )
-    return coder.compress(data) + coder.flush()
+def _bytes_of(values, dtype):
+    """Bytes of values, `(bytes, n)`, the highest first."""
+    dtype = DTYPES[dtype]
+    octets = values.astype(dtype).view("uint8").reshape(-1, dtype.itemsize)
+    return np.ascontiguousarray(octets[:, ::-1].T)
+
+
+def _octets(compressed):
+    import tensorflow as tf
+
+    raw = tf.io.decode_compressed(compressed, "ZLIB")
+    return tf.io.decode_raw(raw, tf.uint8)

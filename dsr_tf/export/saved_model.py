@@ -3,28 +3,33 @@
 TensorFlow's own SavedModel writes every weight, active or not. Here all
 weights are packed into one blob (`packing`), and a resource made of built-in
 operations unpacks it once, when the model is loaded. After that the graph
-is the ordinary dense one, so serving costs what it always costs.
+is the ordinary dense one, so serving costs what it always costs; only large
+and very sparse Dense kernels stay sparse (`sparse_matmul`).
 """
-
-import os
-import shutil
-import tempfile
-import uuid
 
 import keras
 import numpy as np
 from keras import ops
 
+from dsr_tf.conversion.strip import strip
 from dsr_tf.export import packing
+from dsr_tf.export import sparse_matmul as sparse_matmuls
+from dsr_tf.export import target
+from dsr_tf.export.compact import compact
+from dsr_tf.export.layout import Layout
+from dsr_tf.layers import HASHED_KINDS
 from dsr_tf.layers import masked_weights
-from dsr_tf.layers.masked import without_masking
-
-# Each tensor begins at a multiple of this many values (64 bytes), so that
-# cutting the blob into tensors is a view and not a copy.
-_ROW = 16
+from dsr_tf.layers.masked import serving
 
 
-def saved_model(model, path, input_signature=None):
+def saved_model(
+    model,
+    path,
+    input_signature=None,
+    values="float32",
+    sparse_matmul="auto",
+    preprocessing=None,
+):
     """Write a model as a SavedModel whose size follows its active weights.
 
     It loads without this package: by `tf.saved_model.load` in Python, and
@@ -36,77 +41,124 @@ def saved_model(model, path, input_signature=None):
         path: Folder to write, which must not exist or be empty.
         input_signature: Only for subclassed models, which do not know their
             inputs: a `tf.TensorSpec`, or a list of them.
+        values: `"float32"`, which stores all as it is; `"float16"` or
+            `"bfloat16"` round the kernels to half the bytes (vectors such
+            as biases and the few kernels whose number of weights 16 does
+            not divide stay as they are, and so does the arithmetic).
+        sparse_matmul: `"auto"` serves Dense kernels of at least 2**20
+            weights and at most 5 % density by sparse products, which is
+            faster on a CPU; `"always"`, all masked Dense kernels in
+            float32; `"never"`, none.
+        preprocessing: For classifiers of images: a function of a uint8
+            tensor `(batch, height, width, channels)` that gives the model's
+            one input, made of TensorFlow operations. It adds the signature
+            `classify`, from `image`, such a tensor, to `probabilities`, the
+            softmax of the model's one output.
 
     Raises:
         ValueError: if the backend is not TensorFlow, the folder is not
-            empty, or the inputs are not known.
+            empty, the inputs are not known, or an argument is none of the
+            above.
         TypeError: if `model` is no Keras model.
     """
-    _check(model, path)
+    target.check_model(model, "saved_model")
+    target.check(path)
+    if values not in packing.DTYPES:
+        raise ValueError(
+            "`values` must be one of float32, float16 and bfloat16. "
+            f"Received: values={values!r}"
+        )
     import tensorflow as tf
 
+    if any(type(x) in HASHED_KINDS.values() for x in model._flatten_layers()):
+        # Tables of where tied weights stand are larger than the kernels.
+        model = strip(model)
     signature, call = _serving(model, input_signature)
-    variables = model.variables
-    layout = _Layout(variables, masked_weights(model))
-    blob = _resource(layout.rows)
+    root = tf.Module()
+    state, products = _store(root, model, values, sparse_matmul)
 
     @tf.function(input_signature=signature, autograph=False)
     def serve(*inputs):
-        rows = tf.raw_ops.ReadVariableOp(
-            resource=blob.resource_handle, dtype=tf.float32
-        )
-        state = zip(variables, layout.tensors(rows))
-        with keras.StatelessScope(state), without_masking():
+        with keras.StatelessScope(list(state())), serving(products):
             return call(inputs)
 
-    root = tf.Module()
-    root.blob, root.packed, root.serve = blob, blob.packed, serve
-    parent = os.path.dirname(os.path.abspath(path))
-    os.makedirs(parent, exist_ok=True)
-    # Written beside and moved: nobody ever meets half a model.
-    scratch = tempfile.mkdtemp(prefix=".saved_model-", dir=parent)
-    try:
-        tf.saved_model.save(
-            root, scratch, signatures={"serving_default": serve}
-        )
-        os.chmod(scratch, 0o777 & ~_umask())
-        if os.path.isdir(path):
-            os.rmdir(path)
-        os.rename(scratch, path)
-    except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise
+    root.serve = serve
+    signatures = {"serving_default": serve}
+    if preprocessing is not None:
+        root.classify = _classifier(model, serve, signature, preprocessing)
+        signatures["classify"] = root.classify
+    with target.written_whole(path) as scratch:
+        tf.saved_model.save(root, scratch, signatures=signatures)
+        compact(scratch)
 
 
-def _check(model, path):
-    if not isinstance(model, keras.Model):
-        raise TypeError(
-            "`saved_model` takes a Keras model. Received: "
-            f"model={model!r} of type {type(model).__name__}"
-        )
-    if keras.backend.backend() != "tensorflow":
-        raise ValueError(
-            "`saved_model` needs Keras' TensorFlow backend. Received: "
-            f"backend={keras.backend.backend()}. Save the model as `.keras` "
-            "and export it in a process with KERAS_BACKEND=tensorflow."
-        )
-    if not model.built:
-        raise ValueError(
-            f"Model '{model.name}' is not built yet: call it on data first."
-        )
-    if os.path.lexists(path) and not (
-        os.path.isdir(path) and not os.listdir(path)
-    ):
-        raise ValueError(
-            "`path` must be a folder that does not exist or is empty. "
-            f"Received: path={str(path)!r}"
-        )
+def _store(root, model, values, sparse_matmul):
+    """Pack a model's weights, as attributes of `root`.
+
+    Returns:
+        Function that gives, in a graph, pairs of a variable and its value;
+        and for layers whose kernels stay sparse, functions that multiply by
+        them.
+    """
+
+    from dsr_tf.export import resource
+
+    masked = masked_weights(model)
+    sparse = sparse_matmuls.chosen(masked, sparse_matmul)
+    kernels = {
+        weight: sparse_matmuls.SparseKernel(weight, _active(weight), values)
+        for weight in sparse
+    }
+    # Neither masks nor what callbacks keep is read when a model serves.
+    unread = {id(variable) for variable in model.metrics_variables}
+    for weight in masked:
+        unread |= {id(weight.mask), id(weight.layer.reallocation_state)}
+    unread |= {id(weight.kernel) for weight in sparse}
+    variables = [v for v in model.variables if id(v) not in unread]
+    active = {id(weight.kernel): weight for weight in masked}
+    layout = Layout(
+        variables,
+        [
+            _active(active[id(variable)])
+            if id(variable) in active
+            else ops.convert_to_numpy(variable)
+            for variable in variables
+        ],
+        values,
+    )
+    packed = packing.pack(
+        layout.rows.reshape(-1), values, layout.num_in_kernels
+    )
+    _check_unpacks(packed, layout.rows.reshape(-1))
+    blob = resource.Unpacked(
+        resource.string_variables(packed),
+        lambda **parts: packing.unpack(**parts, packed=packed),
+        layout.rows.shape,
+    )
+    root.resources = [
+        blob,
+        *(r for kernel in kernels.values() for r in kernel.resources),
+    ]
+    root.packed = [list(r.packed.values()) for r in root.resources]
+    products = {weight.layer: kernels[weight].multiply for weight in sparse}
+    return lambda: layout.tensors(blob.read()), products
 
 
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _active(weight):
+    """The kernel as an array, with zeros where the mask says so.
+
+    In the middle of training by some methods, optimizers move inactive
+    weights.
+    """
+    kernel = ops.convert_to_numpy(weight.kernel)
+    mask = weight.grouping.spread(ops.convert_to_tensor(weight.mask))
+    return np.where(ops.convert_to_numpy(mask), kernel, kernel.dtype.type(0))
+
+
+def _check_unpacks(packed, expected):
+    unpacked = packing.unpack(**packed.parts, packed=packed).numpy()
+    if not np.array_equal(unpacked, expected, equal_nan=True):
+        raise RuntimeError("The packed weights do not unpack to the same.")
 
 
 def _serving(model, input_signature):
@@ -144,102 +196,27 @@ def _serving(model, input_signature):
     return specs, call
 
 
-class _Layout:
-    """Variables as rows of one float32 array, and back as tensors.
-
-    What float32 cannot hold exactly (counters, seeds, float64) is kept as
-    a constant of the graph. Of the masks only the shape is kept (see
-    `without_masking`), so inactive weights must be 0: in the middle of
-    training by some methods, optimizers move them.
-    """
-
-    def __init__(self, variables, masked):
-        unread = {id(weight.mask) for weight in masked}
-        masks = {
-            id(weight.kernel): weight.grouping.spread(
-                ops.convert_to_tensor(weight.mask)
-            )
-            for weight in masked
-        }
-        self._shapes, self._dtypes, self._constants = [], [], []
-        self._unread = [id(variable) in unread for variable in variables]
-        parts = [np.zeros((0, _ROW), "float32")]
-        for variable in variables:
-            dtype = keras.backend.standardize_dtype(variable.dtype)
-            packs = dtype in ("float32", "bfloat16", "float16")
-            self._shapes.append(tuple(variable.shape))
-            self._dtypes.append(dtype)
-            value = ops.convert_to_numpy(variable)
-            if id(variable) in masks:
-                mask = ops.convert_to_numpy(masks[id(variable)])
-                value = np.where(mask, value, value.dtype.type(0))
-            self._constants.append(None if packs else value)
-            if packs:
-                values = value.astype("float32")
-                parts.append(
-                    np.zeros((-(-values.size // _ROW), _ROW), "float32")
-                )
-                parts[-1].reshape(-1)[: values.size] = values.reshape(-1)
-        self.rows = np.concatenate(parts)
-        self._num_rows = [len(part) for part in parts[1:]]
-
-    def tensors(self, rows):
-        """The variables' values, from the tensor `rows`."""
-        import tensorflow as tf
-
-        parts = tf.split(rows, self._num_rows, axis=0) if self._num_rows else []
-        parts = iter(parts)
-        values = []
-        for shape, dtype, constant, unread in zip(
-            self._shapes, self._dtypes, self._constants, self._unread
-        ):
-            if unread:
-                values.append(tf.fill(shape, True))
-                continue
-            if constant is not None:
-                values.append(tf.constant(constant))
-                continue
-            part, size = tf.reshape(next(parts), [-1]), int(np.prod(shape))
-            values.append(tf.cast(tf.reshape(part[:size], shape), dtype))
-        return values
-
-
-def _resource(rows):
-    """A tracked resource that holds `rows`, saved packed."""
+def _classifier(model, serve, signature, preprocessing):
+    """From bytes of images to probabilities, through `serve`."""
     import tensorflow as tf
 
-    packed = packing.pack(rows.reshape(-1))
-    unpacked = packing.unpack(*packed, rows.size).numpy()
-    if not np.array_equal(unpacked, rows.reshape(-1), equal_nan=True):
-        raise RuntimeError("The packed weights do not unpack to the same.")
+    outputs = serve.get_concrete_function().structured_outputs
+    if len(signature) != 1 or len(signature[0].shape) != 4 or len(outputs) != 1:
+        raise ValueError(
+            "`preprocessing` is for models with one input, images, and one "
+            f"output. Received: model '{model.name}' with the inputs "
+            f"{[tuple(s.shape) for s in signature]} and {len(outputs)} outputs"
+        )
 
-    class Blob(tf.saved_model.experimental.TrackableResource):
-        def __init__(self, packed, shape):
-            super().__init__()
-            # Resources without a name of their own would all become one
-            # when the model is loaded in Python.
-            self._name = f"dsr_tf-{uuid.uuid4().hex}"
-            self._shape = shape
-            self.packed = [
-                tf.Variable(part, trainable=False, name=name)
-                for part, name in zip(packed, ("gaps", "high", "low"))
-            ]
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec(signature[0].shape, tf.uint8, name="image")
+        ],
+        autograph=False,
+    )
+    def classify(image):
+        inputs = tf.cast(preprocessing(image), signature[0].dtype)
+        (logits,) = serve(inputs).values()
+        return {"probabilities": tf.nn.softmax(tf.cast(logits, tf.float32))}
 
-        def _create_resource(self):
-            return tf.raw_ops.VarHandleOp(
-                dtype=tf.float32, shape=self._shape, shared_name=self._name
-            )
-
-        def _initialize(self):
-            values = packing.unpack(*self.packed, int(np.prod(self._shape)))
-            tf.raw_ops.AssignVariableOp(
-                resource=self.resource_handle,
-                value=tf.reshape(values, self._shape),
-            )
-
-        def _destroy_resource(self):
-            tf.raw_ops.DestroyResourceOp(
-                resource=self.resource_handle, ignore_lookup_error=True
-            )
-
-    return Blob(packed, rows.shape)
+    return classify

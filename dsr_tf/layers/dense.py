@@ -3,6 +3,7 @@
 import keras
 
 from dsr_tf.layers.masked import MaskedKernel
+from dsr_tf.layers.masked import product_of
 
 
 @keras.saving.register_keras_serializable(package="dsr_tf")
@@ -46,6 +47,15 @@ class SparseDense(MaskedKernel, keras.layers.Dense):
             seed=seed,
             **kwargs,
         )
+
+    def call(self, inputs, training=None):
+        multiply = product_of(self)
+        if multiply is None:
+            return super().call(inputs, training=training)
+        outputs = multiply(inputs)
+        if self.bias is not None:
+            outputs = keras.ops.add(outputs, self.bias)
+        return outputs if self.activation is None else self.activation(outputs)
 
 
 @keras.saving.register_keras_serializable(package="dsr_tf")

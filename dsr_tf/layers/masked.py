@@ -21,21 +21,30 @@ from dsr_tf import sparse_arrays
 
 STATE_SIZE = 8
 
-_masking = contextvars.ContextVar("dsr_tf_masking", default=True)
+_products = contextvars.ContextVar("dsr_tf_products", default=None)
 
 
 @contextlib.contextmanager
-def without_masking():
+def serving(products=()):
     """Within this scope, layers read their stored kernels as they are.
 
     Inactive weights are stored as 0, so inference computes the same; an
     exported graph is traced this way and needs no masks.
+
+    Args:
+        products: For layers whose kernel is not there as an array, a dict
+            from the layer to a function that multiplies inputs by it.
     """
-    token = _masking.set(False)
+    token = _products.set(dict(products))
     try:
         yield
     finally:
-        _masking.reset(token)
+        _products.reset(token)
+
+
+def product_of(layer):
+    """The function that `serving` has for a layer, None if it has none."""
+    return (_products.get() or {}).get(layer)
 
 
 class Masked:
@@ -131,7 +140,7 @@ class Masked:
     def _apply_mask(self, weights):
         # Keras asks for the kernel while it is being made, before the mask.
         mask = getattr(self, "mask", None)
-        if mask is None or not _masking.get():
+        if mask is None or _products.get() is not None:
             return weights
         weights = ops.convert_to_tensor(weights)
         mask = self.grouping.spread(ops.convert_to_tensor(mask))

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from dsr_tf import layers
-from dsr_tf.layers.masked import without_masking
+from dsr_tf.layers.masked import serving
 from tests.conftest import gradient_of
 from tests.conftest import values
 
@@ -100,12 +100,12 @@ def test_gradient_is_zero_outside_the_mask(kind):
     assert gradient[mask].any()
 
 
-def test_without_masking_reads_the_stored_kernel(kind):
+def test_serving_reads_the_stored_kernel(kind):
     make, x = kind
     layer = built(make, x, sparsity=0.5, seed=1)
     before = values(layer(x))
     layer.mask.assign(np.zeros(layer.mask.shape, "bool"))
-    with without_masking():
+    with serving():
         np.testing.assert_array_equal(values(layer(x)), before)
     assert not np.array_equal(values(layer(x)), before)
 

@@ -1,0 +1,67 @@
+"""Making the graph of a SavedModel small.
+
+A tenth of the weights of a small network are no more bytes than the graph
+that TensorFlow writes around them. Two things in it serve only who reads
+the file: the shapes of all outputs, and long names of inner nodes. The
+names of inputs, outputs and functions stay.
+"""
+
+import os
+
+_SHAPES = "_output_shapes"
+
+
+def compact(folder):
+    """Shorten `saved_model.pb` in a folder; what it computes stays.
+
+    The fingerprint, optional, is that of the longer file and is removed.
+    """
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    path = os.path.join(folder, "saved_model.pb")
+    saved = saved_model_pb2.SavedModel()
+    with open(path, "rb") as file:
+        saved.ParseFromString(file.read())
+    for graph in (meta.graph_def for meta in saved.meta_graphs):
+        for node in graph.node:
+            node.attr.pop(_SHAPES, None)
+        for function in graph.library.function:
+            _shorten(function)
+    with open(path, "wb") as file:
+        file.write(saved.SerializeToString())
+    fingerprint = os.path.join(folder, "fingerprint.pb")
+    if os.path.exists(fingerprint):
+        os.remove(fingerprint)
+
+
+def _shorten(function):
+    """Number the nodes of a `FunctionDef`, and drop shapes."""
+    for attr in function.arg_attr.values():
+        attr.attr.pop(_SHAPES, None)
+    arguments = {argument.name for argument in function.signature.input_arg}
+    free = (name for name in _numbers() if name not in arguments)
+    short = {node.name: next(free) for node in function.node_def}
+
+    def renamed(reference):
+        """A reference: `argument`, `node:output:index` or `^node`."""
+        control = reference[:1] == "^"
+        name, colon, output = reference[control:].partition(":")
+        if not control and name in arguments:
+            return reference
+        return "^" * control + short[name] + colon + output
+
+    for node in function.node_def:
+        node.name = short[node.name]
+        node.attr.pop(_SHAPES, None)
+        node.ClearField("experimental_debug_info")
+        node.input[:] = [renamed(reference) for reference in node.input]
+    for references in (function.ret, function.control_ret):
+        for name in list(references):
+            references[name] = renamed(references[name])
+
+
+def _numbers():
+    number = 0
+    while True:
+        yield f"n{number:x}"
+        number += 1

@@ -1,0 +1,122 @@
+"""Serving large, very sparse Dense kernels by sparse matrix products.
+
+The one place where sparsity saves time in plain TensorFlow, on a CPU: a
+kernel of a million weights or more, at most one in twenty of them active.
+Such a kernel is never made dense. Convolutions gain nothing.
+
+Batches of at least `_SMALL_BATCH` go through TensorFlow's CSR product, whose
+matrix is made in each call (a graph cannot keep one); smaller ones through
+the product of a sparse and a dense matrix.
+"""
+
+import numpy as np
+
+from dsr_tf.export import packing
+from dsr_tf.layers import SparseDense
+
+MODES = ("auto", "never", "always")
+# By "auto": from this many weights on, and up to this density.
+MIN_SIZE = 2**20
+MAX_DENSITY = 0.05
+_SMALL_BATCH = 4
+
+
+def chosen(weights, mode):
+    """The masked kernels to serve by sparse products.
+
+    Args:
+        weights: List of `MaskedWeight`.
+        mode: `"auto"`, those that it is faster for; `"always"`, those of
+            all Dense layers that compute in float32; `"never"`.
+
+    Raises:
+        ValueError: if `mode` is none of these.
+    """
+    if mode not in MODES:
+        raise ValueError(
+            "`sparse_matmul` must be one of auto, never and always. "
+            f"Received: sparse_matmul={mode!r}"
+        )
+    return [
+        weight
+        for weight in weights
+        if mode != "never"
+        and type(weight.layer) is SparseDense
+        and weight.layer.compute_dtype == "float32"
+        and (
+            mode == "always"
+            or (
+                weight.size >= MIN_SIZE
+                and weight.num_active <= MAX_DENSITY * weight.size
+            )
+        )
+    ]
+
+
+class SparseKernel:
+    """The kernel of a Dense layer as a resource of positions and values.
+
+    Args:
+        weight: A `MaskedWeight` of a kernel `(inputs, units)`.
+        kernel: Its values, an array with zeros where it is inactive.
+        narrow: Name of the dtype that the values are rounded to.
+    """
+
+    def __init__(self, weight, kernel, narrow):
+        from dsr_tf.export import layout
+        from dsr_tf.export import resource
+
+        # A row for each unit, in which the CSR product wants it.
+        rows = layout.rounded(weight.path, kernel, narrow).T
+        self._shape = rows.shape
+        flat = np.ascontiguousarray(rows).reshape(-1)
+        self._packed = packed = packing.pack(flat, narrow, flat.size)
+        variables = resource.string_variables(packed)
+        count = packed.num_narrow + packed.num_wide
+        self.resources = [
+            resource.Unpacked(variables, self._indices, (count, 2), "int64"),
+            resource.Unpacked(variables, self._values, (count,), "float32"),
+        ]
+
+    def _indices(self, gaps, high, low):
+        import tensorflow as tf
+
+        positions = tf.cast(packing.positions(gaps), tf.int64)
+        num_inputs = self._shape[1]
+        return tf.stack(
+            [positions // num_inputs, positions % num_inputs], axis=1
+        )
+
+    def _values(self, gaps, high, low):
+        import tensorflow as tf
+
+        bits = packing.nonzeros(high, low, self._packed)
+        return tf.bitcast(bits, tf.float32)
+
+    def multiply(self, inputs):
+        """`inputs @ kernel`, for inputs of shape `(..., num_inputs)`."""
+        import tensorflow as tf
+
+        num_units, num_inputs = self._shape
+        indices, values = (resource.read() for resource in self.resources)
+        matrix = tf.SparseTensor(indices, values, self._shape)
+        rows = tf.reshape(inputs, [-1, num_inputs])
+
+        def one_by_one():
+            return tf.transpose(
+                tf.sparse.sparse_dense_matmul(matrix, rows, adjoint_b=True)
+            )
+
+        def together():
+            csr = tf.raw_ops.SparseTensorToCSRSparseMatrix(
+                indices=indices, values=values, dense_shape=matrix.dense_shape
+            )
+            return tf.raw_ops.SparseMatrixMatMul(
+                a=csr, b=rows, transpose_b=True, transpose_output=True
+            )
+
+        is_small = tf.shape(rows)[0] < _SMALL_BATCH
+        outputs = tf.cond(is_small, one_by_one, together)
+        shape = tf.concat([tf.shape(inputs)[:-1], [num_units]], axis=0)
+        outputs = tf.reshape(outputs, shape)
+        return tf.ensure_shape(outputs, [*inputs.shape[:-1], num_units])
