@@ -1,7 +1,9 @@
 """Test accuracy of a trained model: `python -m dsr_tf.evaluate --model=PATH`.
 
-PATH is a SavedModel, a .keras file, or the folder of a run. The data set is
-the one that the run was trained on, unless --dataset names another.
+PATH is a SavedModel, a .keras, .tflite or .onnx file, or the folder of a run.
+The data set is the one that the run was trained on, unless --dataset names
+another. Several paths, separated by commas, are compared: in size, time to
+load, time to predict, and accuracy.
 """
 
 import os
@@ -15,20 +17,29 @@ from rich.table import Table
 
 from dsr_tf import command_line
 from dsr_tf import data as datasets
+from dsr_tf import served
+from dsr_tf import timing
 from dsr_tf.command_line import UsageError
 from dsr_tf.command_line import Whole
+from dsr_tf.export import target
 from dsr_tf.summary import sparsity_summary
 from dsr_tf.training import build
-from dsr_tf.training.saved import load_keras
-from dsr_tf.training.saved import loading
 from dsr_tf.training.saved import settings_of_run
+
+# Inputs of a larger prediction.
+_BATCH = 32
 
 
 def main(argv=None):
     argv = argv or ["dsr_tf.evaluate", *sys.argv[1:]]
     flag_values = flags.FlagValues()
     for name, default, help, *kind in (
-        ("model", None, "SavedModel, .keras file, or folder of a run."),
+        (
+            "model",
+            None,
+            "SavedModel, .keras, .tflite or .onnx file, or folder of a run; "
+            "several are compared.",
+        ),
         ("dataset", None, "Data set; by default that of the run."),
         (
             "data_dir",
@@ -40,93 +51,60 @@ def main(argv=None):
         command_line.define(flag_values, name, default, help, *kind)
     command_line.parse(flag_values, argv, __doc__)
     with command_line.usage_errors(argv[0]):
-        path = _find_model(flag_values["model"].value)
-        settings = settings_of_run(os.path.dirname(os.path.abspath(path)))
+        paths = [served.find(path) for path in _paths(flag_values)]
+        settings = settings_of_run(os.path.dirname(os.path.abspath(paths[0])))
         dataset = flag_values["dataset"].value or settings.get("dataset")
         data_dir = flag_values["data_dir"].value or settings.get("data_dir")
         if not dataset:
             raise UsageError(
-                f"flag --dataset is required: --model={path} is not in the "
-                "folder of a run that would tell its data set"
+                f"flag --dataset is required: --model={paths[0]} is not in "
+                "the folder of a run that would tell its data set"
             )
-        predict, input_shape, keras_model = _load(path)
+        models = [served.load("model", path) for path in paths]
         image_size = flag_values["image_size"].value or settings.get(
             "image_size"
         )
         data = build.load_data(dataset, data_dir, image_size)
-        if not input_shape.is_compatible_with((None, *data.image_shape)):
-            raise UsageError(
-                f"flag --model={path}: does not take the images "
-                f"{data.image_shape} of {dataset}, but batches {input_shape}"
-            )
-        results = _evaluate(path, predict, data)
-    _print(path, dataset, results, keras_model)
+        for model in models:
+            _check_takes(model, data)
+        results = [_evaluate(model, data) for model in models]
+    if len(models) == 1:
+        _print(models[0], dataset, results[0])
+    else:
+        _print_comparison(models, dataset, results)
 
 
-def _find_model(path):
-    if not path:
+def _paths(flag_values):
+    paths = (flag_values["model"].value or "").split(",")
+    paths = [path for path in paths if path]
+    if not paths:
         raise UsageError(
-            "flag --model is required: a SavedModel, a .keras file or the "
-            "folder of a run"
+            "flag --model is required: a SavedModel, a .keras, .tflite or "
+            ".onnx file, or the folder of a run"
         )
-    if os.path.isdir(os.path.join(path, "saved_model")):
-        path = os.path.join(path, "saved_model")
-    is_file = os.path.isfile(path) and path.endswith(".keras")
-    if not is_file and not os.path.isfile(os.path.join(path, "saved_model.pb")):
+    return paths
+
+
+def _check_takes(model, data):
+    shape = model.input_shape
+    wanted = (None, *data.image_shape)
+    if len(shape) != len(wanted) or any(
+        None not in pair and pair[0] != pair[1] for pair in zip(shape, wanted)
+    ):
         raise UsageError(
-            f"flag --model={path}: must be a SavedModel, a .keras file or "
-            "the folder of a finished run"
-        )
-    return path
-
-
-def _load(path):
-    """Load a model.
-
-    Returns:
-        A function from image batches to logits, the shape of a batch that it
-        takes, and the Keras model if it is one.
-    """
-    import tensorflow as tf
-
-    if path.endswith(".keras"):
-        model = load_keras("model", path)
-        with loading("model", path):
-            _check_one_input(path, len(model.inputs))
-            shape = tf.TensorShape(model.inputs[0].shape)
-        return model.predict_on_batch, shape, model
-    with loading("model", path):
-        loaded = tf.saved_model.load(path)
-        serve = loaded.signatures["serving_default"]
-    inputs = serve.structured_input_signature[1]
-    _check_one_input(path, len(inputs))
-    ((name, spec),) = inputs.items()
-
-    def predict(images):
-        (logits,) = serve(**{name: tf.convert_to_tensor(images)}).values()
-        return logits.numpy()
-
-    # The signature needs the object that holds its weights.
-    predict.loaded = loaded
-    return predict, spec.shape, None
-
-
-def _check_one_input(path, num_inputs):
-    if num_inputs != 1:
-        raise UsageError(
-            f"flag --model={path}: must take images only, but has "
-            f"{num_inputs} inputs"
+            f"flag --model={model.path}: does not take the images "
+            f"{data.image_shape} of {data.name}, but batches {shape}"
         )
 
 
-def _evaluate(path, predict, data):
+def _evaluate(model, data):
     correct, losses = 0, 0.0
     for images, labels in datasets.test_batches(data):
         labels = labels.numpy()
-        logits = predict(images.numpy()).astype("float64")
+        logits = model.predict(images.numpy()).astype("float64")
         if logits.shape != (len(labels), data.num_classes):
             raise UsageError(
-                f"flag --model={path}: gives outputs of shape "
+                f"flag --model={model.path}: gives outputs of shape "
                 f"{logits.shape[1:]} where {data.name} has "
                 f"{data.num_classes} classes"
             )
@@ -142,18 +120,51 @@ def _evaluate(path, predict, data):
     }
 
 
-def _print(path, dataset, results, keras_model):
+def _print(model, dataset, results):
     table = Table(box=box.SIMPLE_HEAD, show_header=False, title="Evaluation")
     table.add_column(style="bold")
     table.add_column(justify="right", overflow="fold")
-    table.add_row("model", path)
+    table.add_row("model", model.path)
     table.add_row("data set", f"{dataset}, {results['images']:,} test images")
     table.add_row("test accuracy", f"{results['accuracy']:.2%}")
     table.add_row("cross-entropy", f"{results['loss']:.4f}")
     console = Console()
     console.print(table)
-    if keras_model is not None:
-        console.print(sparsity_summary(keras_model).table())
+    if model.keras_model is not None:
+        console.print(sparsity_summary(model.keras_model).table())
+
+
+def _print_comparison(models, dataset, results):
+    """A row a model; the first once more, to show the noise of times."""
+    loads = timing.load_times(models)
+    again = served.load("model", models[0].path)
+    timed = [*models, again]
+    single, many = (timing.latencies(timed, batch) for batch in (1, _BATCH))
+    table = Table(
+        box=box.SIMPLE_HEAD, title=f"On {dataset}; times are CPU time"
+    )
+    table.add_column("model", overflow="fold")
+    for name in ("format", "bytes", "load", "1 input", f"{_BATCH} inputs"):
+        table.add_column(name, justify="right")
+    table.add_column("accuracy", justify="right")
+    for model, result, load, *times in zip(
+        models, results, loads, single, many
+    ):
+        table.add_row(
+            model.path,
+            model.format,
+            f"{target.size(model.path):,}",
+            f"{load:.2f} s",
+            *(f"{1000 * seconds:.2f} ms" for seconds in times),
+            f"{result['accuracy']:.2%}",
+        )
+    table.add_row(
+        "the first again",
+        *[""] * 3,
+        *(f"{1000 * times[-1]:.2f} ms" for times in (single, many)),
+        "",
+    )
+    Console().print(table)
 
 
 if __name__ == "__main__":

@@ -207,7 +207,7 @@ def test_a_checkpoint_of_another_model(change, copy):
     "arguments, message",
     [
         ([], "--model is required"),
-        (["--model={tmp}"], "must be a SavedModel, a .keras file or"),
+        (["--model={tmp}"], "must be a SavedModel, a .keras, .tflite or"),
         (["--model={tmp}/none.keras"], "must be a SavedModel"),
         (["--model={tmp}/bad.keras", "--dataset=digits"], "cannot be loaded"),
         (["--model={tmp}/bad", "--dataset=digits"], "cannot be loaded"),

@@ -25,7 +25,7 @@ def strip(model):
         ValueError: if the model cannot be copied or has no such layers.
     """
     check_model(model, "strip")
-    if not any(type(layer) in DENSE_KINDS for layer in model._flatten_layers()):
+    if not has_sparse_layers(model):
         raise ValueError(
             f"Model '{model.name}' has no masked or tied layers: there is "
             "nothing to strip."
@@ -41,3 +41,13 @@ def strip(model):
         return kind.from_config(config)
 
     return rebuild(model, convert)
+
+
+def stripped(model):
+    """`strip(model)`, or the model itself where there is nothing to strip."""
+    return strip(model) if has_sparse_layers(model) else model
+
+
+def has_sparse_layers(model):
+    """Whether a model has masked or tied layers."""
+    return any(type(layer) in DENSE_KINDS for layer in model._flatten_layers())

@@ -9,6 +9,8 @@ matrix is made in each call (a graph cannot keep one); smaller ones through
 the product of a sparse and a dense matrix.
 """
 
+import math
+
 import numpy as np
 
 from dsr_tf.export import packing
@@ -47,7 +49,7 @@ def chosen(weights, mode):
             mode == "always"
             or (
                 weight.size >= MIN_SIZE
-                and weight.num_active <= MAX_DENSITY * weight.size
+                and weight.num_active <= math.ceil(MAX_DENSITY * weight.size)
             )
         )
     ]

@@ -51,6 +51,19 @@ def check(path):
         )
 
 
+def check_file(path, ending):
+    """Check that nothing is at `path`, and that it has the right ending.
+
+    Raises:
+        ValueError: if not.
+    """
+    if not str(path).endswith(ending) or os.path.lexists(path):
+        raise ValueError(
+            f"`path` must be a file that does not exist and end in {ending}. "
+            f"Received: path={str(path)!r}"
+        )
+
+
 @contextlib.contextmanager
 def written_whole(path, name=None):
     """A place to write to, which becomes `path` at the end.

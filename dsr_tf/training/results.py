@@ -6,6 +6,7 @@ import shutil
 import statistics
 
 from dsr_tf import export
+from dsr_tf.export import target
 from dsr_tf.summary import sparsity_summary
 
 
@@ -30,7 +31,7 @@ def write(experiment, settings, model, rows, num_reallocations):
     export.saved_model(model, saved_model)
     summary = {
         **_summary(experiment, model, rows, num_reallocations),
-        "saved_model_bytes": _folder_size(saved_model),
+        "saved_model_bytes": target.size(saved_model),
         "kernels": sparsity_summary(model).to_dict()["layers"],
         "settings": settings,
     }
@@ -69,11 +70,3 @@ def _summary(experiment, model, rows, num_reallocations):
         "num_reallocations": num_reallocations,
         "seconds_per_epoch": statistics.median(seconds),
     }
-
-
-def _folder_size(folder):
-    return sum(
-        os.path.getsize(os.path.join(parent, name))
-        for parent, _, names in os.walk(folder)
-        for name in names
-    )

@@ -19,8 +19,8 @@ pytestmark = needs_tensorflow
 METHODS = [
     methods.DSR(15),
     methods.DeepR(1e-4),
-    None,
     # In CI by `tests/training/test_distributed.py` only.
+    pytest.param(None, marks=pytest.mark.slow),
     pytest.param(methods.SET(0.2), marks=pytest.mark.slow),
     pytest.param(methods.RigL(0.3, 100), marks=pytest.mark.slow),
     pytest.param(methods.SNFS(0.3, 100), marks=pytest.mark.slow),

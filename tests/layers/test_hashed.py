@@ -66,8 +66,10 @@ def conv_model():
     )
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    "jit_compile, policy",
+    [(False, "float32"), (True, "mixed_bfloat16")],
+)
 def test_trains_saves_and_loads(tmp_path, policy, jit_compile):
     keras.config.set_dtype_policy(policy)
     model = conv_model()

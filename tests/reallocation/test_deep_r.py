@@ -174,7 +174,7 @@ def test_stops(data):
     assert_same(masks, [values(w.mask) for w in layers.masked_weights(model)])
 
 
-@pytest.mark.parametrize("split", [1, 2])
+@pytest.mark.parametrize("split", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_goes_on_after_loading(data, tmp_path, split):
     whole, halved = make_model(sgd()), make_model(sgd())
     fit(whole, data, methods.DeepR(1e-4), epochs=3)

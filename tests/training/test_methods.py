@@ -25,8 +25,8 @@ FLAGS = [
     # Compiling takes longer than these runs.
     "--nojit_compile",
 ]
-OFTEN = ("deep_r", "rigl", "dsr", "gradual")
-BY_HAND = ("static", "set", "snfs")
+OFTEN = ("rigl", "dsr")
+BY_HAND = ("deep_r", "gradual", "static", "set", "snfs")
 
 
 def run(folder, *more):
@@ -92,7 +92,9 @@ def test_gradual_pruning_starts_from_a_dense_run(tmp_path):
     assert kept > 2 * np.abs(dense)[~mask].mean()
 
 
-@pytest.mark.parametrize("weights", ["new", "original"])
+@pytest.mark.parametrize(
+    "weights", [pytest.param("new", marks=pytest.mark.slow), "original"]
+)
 def test_masks_of_another_run(weights, tmp_path):
     """At a learning rate of almost 0, weights are those of the start."""
     run(tmp_path / "dsr", "--method=dsr")

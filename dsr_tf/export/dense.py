@@ -1,0 +1,43 @@
+"""A SavedModel with every weight, for comparison with the sparse one."""
+
+import keras
+
+from dsr_tf.conversion import stripped
+from dsr_tf.export import target
+from dsr_tf.export.compact import compact
+
+
+def dense_saved_model(model, path):
+    """Write a model as a SavedModel that stores each weight once, zeros too.
+
+    (`model.export` of Keras stores each twice.)
+
+    Args:
+        model: A built Sequential or functional Keras model.
+        path: Folder to write, which must not exist or be empty.
+
+    Raises:
+        ValueError: if the folder is not empty, or the model cannot be
+            copied.
+        TypeError: if `model` is no Keras model.
+    """
+    target.check_model(model, "dense_saved_model")
+    target.check(path)
+    import tensorflow as tf
+
+    dense = stripped(model)
+    specs = [
+        tf.TensorSpec((None, *x.shape[1:]), x.dtype, name=x.name)
+        for x in dense.inputs
+    ]
+    archive = keras.export.ExportArchive()
+    archive.add_endpoint(
+        "serve",
+        lambda *inputs: dense(
+            inputs[0] if len(inputs) == 1 else list(inputs), training=False
+        ),
+        input_signature=specs,
+    )
+    with target.written_whole(path) as scratch:
+        archive.write_out(scratch, verbose=False)
+        compact(scratch)

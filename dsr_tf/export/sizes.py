@@ -1,0 +1,47 @@
+"""What a model takes on disk, and what it would have to take."""
+
+import math
+
+from keras import ops
+
+from dsr_tf.layers import masked_weights
+
+
+def dense_bytes(model):
+    """Bytes of a model's parameters, each as it is, zeros too."""
+    return sum(_bytes(variable) for variable in _stored(model))
+
+
+def bound_bytes(model):
+    """Bytes that a model without structure needs at least.
+
+    That is the values of active weights, for each masked kernel together
+    the entropy of their density for the places, and all else as it is.
+    """
+    masked = masked_weights(model)
+    kernels = {id(weight.kernel) for weight in masked}
+    rest = [v for v in _stored(model) if id(v) not in kernels]
+    active = sum(weight.num_active for weight in masked)
+    values = sum(
+        weight.num_active * _bytes(weight.kernel) // weight.size
+        for weight in masked
+    )
+    places = sum(weight.size for weight in masked)
+    bits = places * _entropy(active / places) if places else 0
+    return values + bits / 8 + sum(_bytes(variable) for variable in rest)
+
+
+def _entropy(share):
+    return -sum(p * math.log2(p) for p in (share, 1 - share) if p > 0)
+
+
+def _stored(model):
+    """Variables that inference reads, but for masks."""
+    unread = {id(variable) for variable in model.metrics_variables}
+    for weight in masked_weights(model):
+        unread |= {id(weight.mask), id(weight.layer.reallocation_state)}
+    return [v for v in model.weights if id(v) not in unread]
+
+
+def _bytes(variable):
+    return ops.convert_to_numpy(variable).nbytes

@@ -1,0 +1,63 @@
+"""How long served models take, measured against each other."""
+
+import statistics
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+_ROUNDS, _LOADS = 15, 3
+# A process of its own, in which nothing is warm but the files.
+_LOAD = """
+import sys
+import time
+import numpy as np
+from dsr_tf import served
+import tensorflow
+path, shape = sys.argv[1], eval(sys.argv[2])
+start = time.perf_counter()
+model = served.load("model", path)
+model.predict(np.zeros(shape, "float32"))
+print(time.perf_counter() - start)
+"""
+
+
+def latencies(models, batch, seed=0):
+    """Process time of one prediction of each model, in seconds.
+
+    In turn, in an order that changes by round; medians. Process time is that
+    of all threads together, which a busy machine disturbs least.
+
+    Args:
+        models: List of `Served` that take inputs of one shape.
+        batch: Number of inputs of a prediction.
+    """
+    generator = np.random.default_rng(seed)
+    inputs = generator.normal(size=(batch, *models[0].input_shape[1:]))
+    inputs = inputs.astype("float32")
+    seconds = [[] for _ in models]
+    for model in models:
+        model.predict(inputs)
+    for _ in range(_ROUNDS):
+        for index in generator.permutation(len(models)):
+            start = time.process_time()
+            models[index].predict(inputs)
+            seconds[index].append(time.process_time() - start)
+    return [statistics.median(times) for times in seconds]
+
+
+def load_times(models):
+    """Seconds to load each model and predict once, in new processes."""
+    seconds = [[] for _ in models]
+    for _ in range(_LOADS):
+        for model, times in zip(models, seconds):
+            shape = repr((1, *model.input_shape[1:]))
+            done = subprocess.run(
+                [sys.executable, "-c", _LOAD, model.path, shape],
+                check=True,
+                capture_output=True,
+                text=True,
+            )
+            times.append(float(done.stdout.splitlines()[-1]))
+    return [statistics.median(times) for times in seconds]
