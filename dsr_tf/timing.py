@@ -1,5 +1,6 @@
 """How long served models take, measured against each other."""
 
+import json
 import statistics
 import subprocess
 import sys
@@ -10,12 +11,13 @@ import numpy as np
 _ROUNDS, _LOADS = 15, 3
 # A process of its own, in which nothing is warm but the files.
 _LOAD = """
+import json
 import sys
 import time
 import numpy as np
-from dsr_tf import served
 import tensorflow
-path, shape = sys.argv[1], eval(sys.argv[2])
+from dsr_tf import served
+path, shape = sys.argv[1], json.loads(sys.argv[2])
 start = time.perf_counter()
 model = served.load("model", path)
 model.predict(np.zeros(shape, "float32"))
@@ -52,7 +54,7 @@ def load_times(models):
     seconds = [[] for _ in models]
     for _ in range(_LOADS):
         for model, times in zip(models, seconds):
-            shape = repr((1, *model.input_shape[1:]))
+            shape = json.dumps([1, *model.input_shape[1:]])
             done = subprocess.run(
                 [sys.executable, "-c", _LOAD, model.path, shape],
                 check=True,

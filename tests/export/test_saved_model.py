@@ -167,6 +167,32 @@ def test_several_inputs_and_outputs_random_layers_and_integers(tmp_path):
         np.testing.assert_allclose(outputs[name], expected, rtol=1e-6)
 
 
+def test_loops_and_attention(tmp_path):
+    """Graphs that are made of many functions, by two loaders."""
+    words = keras.Input((12,), dtype="int32", name="words")
+    x = layers.SparseEmbedding(50, 16, 0.5, seed=0)(words)
+    x = keras.layers.Bidirectional(keras.layers.LSTM(8, return_sequences=True))(
+        x
+    )
+    x = keras.layers.MultiHeadAttention(2, 4)(x, x)
+    x = keras.layers.GlobalAveragePooling1D()(x)
+    model = keras.Model(words, layers.SparseDense(3, 0.5, seed=1)(x))
+    dsr_tf.export.saved_model(model, tmp_path / "m")
+    batch = np.random.default_rng(0).integers(0, 50, (4, 12)).astype("int32")
+    expected = values_of(model, batch)
+    np.testing.assert_array_equal(serve(tmp_path / "m", batch)[0], expected)
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        meta = tf.compat.v1.saved_model.load(
+            session, ["serve"], str(tmp_path / "m")
+        )
+        signature = meta.signature_def["serving_default"]
+        (output,) = signature.outputs.values()
+        found = session.run(
+            output.name, {signature.inputs["words"].name: batch}
+        )
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
+
+
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "bfloat16", "float64"])
 def test_other_precisions(policy, tmp_path):
     keras.config.set_dtype_policy(policy)
