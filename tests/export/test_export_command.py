@@ -165,7 +165,6 @@ def test_refusals(arguments, message, run, tmp_path, capsys):
         keras.Sequential([keras.Input((3,)), kind(2)]).save(
             tmp_path / f"{name}.keras"
         )
-    keras.saving.get_custom_objects().clear()
     before = sorted(os.listdir(tmp_path))
     arguments = [a.format(run=run, tmp=tmp_path) for a in arguments]
     assert message in refuse(arguments, capsys)
