@@ -1,11 +1,21 @@
 """Shared by all tests: two CPU devices, and small sparse models."""
 
+import atexit
 import os
+import shutil
+import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 if os.environ.get("KERAS_BACKEND") == "jax":
     # JAX's two devices, for DataParallel.
     os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+    # Most of the time of these tests is XLA's, for programs that many of
+    # them share; processes that this one starts inherit the folder.
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        compiled = tempfile.mkdtemp(prefix="dsr_tf-jax-")
+        atexit.register(shutil.rmtree, compiled, ignore_errors=True)
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = compiled
+        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 import keras
 import numpy as np

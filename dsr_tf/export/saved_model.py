@@ -15,6 +15,7 @@ from dsr_tf.conversion.strip import strip
 from dsr_tf.export import packing
 from dsr_tf.export import sparse_matmul as sparse_matmuls
 from dsr_tf.export import target
+from dsr_tf.export.classifier import classifier
 from dsr_tf.export.compact import compact
 from dsr_tf.export.layout import Layout
 from dsr_tf.layers import HASHED_KINDS
@@ -52,8 +53,9 @@ def saved_model(
         preprocessing: For classifiers of images: a function of a uint8
             tensor `(batch, height, width, channels)` that gives the model's
             one input, made of TensorFlow operations. It adds the signature
-            `classify`, from `image`, such a tensor, to `probabilities`, the
-            softmax of the model's one output.
+            `classify`, from `image`, such a tensor, to `probabilities`: the
+            model's one output, after a softmax unless the model ends with
+            one (or a sigmoid).
 
     Raises:
         ValueError: if the backend is not TensorFlow, the folder is not
@@ -85,7 +87,7 @@ def saved_model(
     root.serve = serve
     signatures = {"serving_default": serve}
     if preprocessing is not None:
-        root.classify = _classifier(model, serve, signature, preprocessing)
+        root.classify = classifier(model, serve, signature, preprocessing)
         signatures["classify"] = root.classify
     with target.written_whole(path) as scratch:
         tf.saved_model.save(root, scratch, signatures=signatures)
@@ -194,29 +196,3 @@ def _serving(model, input_signature):
         return dict(zip(names, flat, strict=True))
 
     return specs, call
-
-
-def _classifier(model, serve, signature, preprocessing):
-    """From bytes of images to probabilities, through `serve`."""
-    import tensorflow as tf
-
-    outputs = serve.get_concrete_function().structured_outputs
-    if len(signature) != 1 or len(signature[0].shape) != 4 or len(outputs) != 1:
-        raise ValueError(
-            "`preprocessing` is for models with one input, images, and one "
-            f"output. Received: model '{model.name}' with the inputs "
-            f"{[tuple(s.shape) for s in signature]} and {len(outputs)} outputs"
-        )
-
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec(signature[0].shape, tf.uint8, name="image")
-        ],
-        autograph=False,
-    )
-    def classify(image):
-        inputs = tf.cast(preprocessing(image), signature[0].dtype)
-        (logits,) = serve(inputs).values()
-        return {"probabilities": tf.nn.softmax(tf.cast(logits, tf.float32))}
-
-    return classify

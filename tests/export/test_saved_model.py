@@ -278,32 +278,6 @@ def test_sparse_products(batch, tmp_path):
         )
 
 
-def test_bytes_of_images_in_and_probabilities_out(tmp_path):
-    model = dsr_tf.sparsify(lenet_300_100(), 0.9, seed=0)
-    dsr_tf.export.saved_model(
-        model,
-        tmp_path / "m",
-        preprocessing=lambda images: tf.cast(images, tf.float32) / 255 - 0.5,
-    )
-    images = np.random.default_rng(0).integers(0, 256, (5, 28, 28, 1), "uint8")
-    loaded = tf.saved_model.load(str(tmp_path / "m"))
-    found = loaded.signatures["classify"](image=tf.constant(images))
-    logits = values_of(model, (images / 255 - 0.5).astype("float32"))
-    np.testing.assert_allclose(
-        found["probabilities"], tf.nn.softmax(logits), rtol=1e-4, atol=1e-6
-    )
-    assert set(loaded.signatures) == {"classify", "serving_default"}
-
-
-def test_preprocessing_is_for_images(tmp_path):
-    model = keras.Sequential([keras.Input((3,)), layers.SparseDense(2, 0.5)])
-    with pytest.raises(ValueError, match="one input, images"):
-        dsr_tf.export.saved_model(
-            model, tmp_path / "m", preprocessing=lambda images: images
-        )
-    assert os.listdir(tmp_path) == []
-
-
 def test_tied_kernels_are_written_out(tmp_path):
     """Not as tables of positions, which are larger than the kernels."""
     dense = lenet_300_100()
