@@ -140,18 +140,23 @@ def _print_comparison(models, dataset, results):
     again = served.load("model", models[0].path)
     timed = [*models, again]
     single, many = (timing.latencies(timed, batch) for batch in (1, _BATCH))
+    paths = [os.path.abspath(model.path) for model in models]
+    # Paths from where all of them are leave room for the figures.
+    folder = os.path.commonpath([os.path.dirname(path) for path in paths])
     table = Table(
-        box=box.SIMPLE_HEAD, title=f"On {dataset}; times are CPU time"
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        title=f"On {dataset}, models of {folder}; times are CPU time",
     )
     table.add_column("model", overflow="fold")
-    for name in ("format", "bytes", "load", "1 input", f"{_BATCH} inputs"):
-        table.add_column(name, justify="right")
-    table.add_column("accuracy", justify="right")
-    for model, result, load, *times in zip(
-        models, results, loads, single, many
+    names = ("format", "bytes", "load", "1 input", f"{_BATCH} inputs")
+    for name in (*names, "accuracy"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for path, model, result, load, *times in zip(
+        paths, models, results, loads, single, many
     ):
         table.add_row(
-            model.path,
+            os.path.relpath(path, folder),
             model.format,
             f"{target.size(model.path):,}",
             f"{load:.2f} s",

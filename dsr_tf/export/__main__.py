@@ -34,7 +34,9 @@ _GAINS = {
         "smaller; as fast as a dense one, for it is dense once loaded"
     ),
     "dense": "nothing: it stores all zeros, to compare with",
-    "litert": "smaller; no faster on x86, where the runtime unpacks it",
+    "litert": (
+        "smaller; no faster than a dense one on x86, where it is unpacked"
+    ),
     "onnx": "nothing but its readers: it stores and multiplies all zeros",
 }
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import zipfile
 
 import keras
 
@@ -16,6 +17,9 @@ def load_keras(flag, path):
         UsageError: if it cannot be loaded.
     """
     with loading(flag, path):
+        # Keras says of such a file that it does not exist.
+        if not zipfile.is_zipfile(path):
+            raise ValueError("it is no zip file, or not all of one")
         return keras.models.load_model(path, compile=False)
 
 

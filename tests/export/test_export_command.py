@@ -114,7 +114,7 @@ def refuse(arguments, capsys):
         ([], "--model is required"),
         (["--model={run}"], "--output is required"),
         (["--model={tmp}", "--output={tmp}/x"], "must be a .keras file or"),
-        (["--model={tmp}/bad.keras", "--output={tmp}/x"], "cannot be loaded"),
+        (["--model={tmp}/bad.keras", "--output={tmp}/x"], "not all of one"),
         (["--model={tmp}/alien.keras", "--output={tmp}/x"], "Alien"),
         (["--model={run}", "--output={tmp}/full"], "or is empty. Received"),
         (["--model={run}", "--output={tmp}/x", "--format=torch"], "one of"),
