@@ -1,10 +1,9 @@
 """Tensors that a SavedModel unpacks once, when it is loaded.
 
-A variable would be stored as it is. A resource is made and filled by a
-function of built-in operations, which every loader of SavedModels runs.
+A variable would be stored as it is. But every loader of SavedModels, once
+it has restored variables, runs functions that set up resources. So the
+tensor is a variable that is stored empty, and one of these functions fills it.
 """
-
-import uuid
 
 import tensorflow as tf
 
@@ -13,40 +12,38 @@ class Unpacked(tf.saved_model.experimental.TrackableResource):
     """A tensor that packed variables are unpacked to.
 
     Args:
-        packed: Dict of string variables by name; the SavedModel must hold
-            them too.
+        packed: Dict of string variables by name.
         unpack: Function of those variables that gives the tensor.
         shape: Shape of the tensor.
         dtype: Its dtype.
+
+    Attributes:
+        variables: Variables that the SavedModel must hold too.
     """
 
     def __init__(self, packed, unpack, shape, dtype=tf.float32):
         super().__init__()
-        # Resources without a name of their own would all become one when
-        # the model is loaded in Python.
-        self._name = uuid.uuid4().hex
-        self._shape, self._dtype, self._unpack = shape, dtype, unpack
-        self.packed = packed
+        self._shape, self._unpack, self._packed = shape, unpack, packed
+        self._tensor = tf.Variable(
+            tf.zeros([0] * len(shape), dtype),
+            trainable=False,
+            shape=[None] * len(shape),
+            name="unpacked",
+        )
+        self.variables = [*packed.values(), self._tensor]
 
     def _create_resource(self):
-        return tf.raw_ops.VarHandleOp(
-            dtype=self._dtype, shape=self._shape, shared_name=self._name
-        )
+        # The variable is all there is, and lives as long as a signature that
+        # reads it; a resource would go with the object that was loaded.
+        return tf.zeros([], tf.int32)
 
     def _initialize(self):
-        value = tf.reshape(self._unpack(**self.packed), self._shape)
-        tf.raw_ops.AssignVariableOp(resource=self.resource_handle, value=value)
-
-    def _destroy_resource(self):
-        tf.raw_ops.DestroyResourceOp(
-            resource=self.resource_handle, ignore_lookup_error=True
-        )
+        value = self._unpack(**self._packed)
+        self._tensor.assign(tf.reshape(value, self._shape))
 
     def read(self):
         """The tensor, in a graph."""
-        return tf.raw_ops.ReadVariableOp(
-            resource=self.resource_handle, dtype=self._dtype
-        )
+        return tf.ensure_shape(self._tensor.read_value(), self._shape)
 
 
 def string_variables(packed):

@@ -141,7 +141,7 @@ def _store(root, model, values, sparse_matmul):
         blob,
         *(r for kernel in kernels.values() for r in kernel.resources),
     ]
-    root.packed = [list(r.packed.values()) for r in root.resources]
+    root.packed = [r.variables for r in root.resources]
     products = {weight.layer: kernels[weight].multiply for weight in sparse}
     return lambda: layout.tensors(blob.read()), products
 
