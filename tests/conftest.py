@@ -17,12 +17,17 @@ if os.environ.get("KERAS_BACKEND") == "jax":
         os.environ["JAX_COMPILATION_CACHE_DIR"] = compiled
         os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
+import hypothesis
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from dsr_tf import layers
+
+# How long an example takes says something about the machine only.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 # MirroredStrategy needs two devices; nothing else notices.
 tf.config.set_logical_device_configuration(

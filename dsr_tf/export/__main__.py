@@ -62,7 +62,8 @@ def main(argv=None):
         (
             "sparse_matmul",
             "auto",
-            "Whether large Dense kernels are served by sparse products.",
+            "Whether large, very sparse Dense kernels are served by sparse "
+            "products, for CPUs.",
             sparse_matmul.MODES,
         ),
         (
@@ -215,7 +216,8 @@ def _print(values, model):
         )
         for weight in chosen:
             table.add_row(
-                "sparse product", f"{weight.path}: faster where very sparse"
+                "sparse product",
+                f"{weight.path}: faster on a CPU, slower on a GPU",
             )
     Console().print(table)
 

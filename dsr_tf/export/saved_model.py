@@ -48,8 +48,8 @@ def saved_model(
             not divide stay as they are, and so does the arithmetic).
         sparse_matmul: `"auto"` serves Dense kernels of at least 2**20
             weights and at most 5 % density by sparse products, which is
-            faster on a CPU; `"always"`, all masked Dense kernels in
-            float32; `"never"`, none.
+            faster on a CPU (but slower on a GPU); `"always"`, all masked
+            Dense kernels in float32; `"never"`, none.
         preprocessing: For classifiers of images: a function of a uint8
             tensor `(batch, height, width, channels)` that gives the model's
             one input, made of TensorFlow operations. It adds the signature

@@ -107,7 +107,6 @@ def test_a_full_model_moves_only_what_has_room(data):
 
 
 @settings(
-    deadline=None,
     max_examples=15,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
