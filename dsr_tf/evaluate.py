@@ -146,7 +146,7 @@ def _print_comparison(models, dataset, results):
     table = Table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,
-        title=f"On {dataset}, models of {folder}; times are CPU time",
+        title=f"On {dataset}, models of {folder}; times are {timing.kind()}",
     )
     table.add_column("model", overflow="fold")
     names = ("format", "bytes", "load", "1 input", f"{_BATCH} inputs")
@@ -164,7 +164,7 @@ def _print_comparison(models, dataset, results):
             f"{result['accuracy']:.2%}",
         )
     table.add_row(
-        "the first again",
+        "first again",
         *[""] * 3,
         *(f"{1000 * times[-1]:.2f} ms" for times in (single, many)),
         "",

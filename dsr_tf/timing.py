@@ -9,6 +9,7 @@ import time
 import numpy as np
 
 _ROUNDS, _LOADS = 15, 3
+CPU_TIME, WALL_TIME = "CPU time", "wall time"
 # A process of its own, in which nothing is warm but the files.
 _LOAD = """
 import json
@@ -25,11 +26,21 @@ print(time.perf_counter() - start)
 """
 
 
-def latencies(models, batch, seed=0):
-    """Process time of one prediction of each model, in seconds.
+def kind():
+    """`CPU_TIME` or, where there is a GPU, `WALL_TIME`.
 
-    In turn, in an order that changes by round; medians. Process time is that
-    of all threads together, which a busy machine disturbs least.
+    The time of all threads together is what a busy machine disturbs least,
+    but says nothing about what a GPU does.
+    """
+    import tensorflow as tf
+
+    return WALL_TIME if tf.config.list_physical_devices("GPU") else CPU_TIME
+
+
+def latencies(models, batch, seed=0):
+    """Seconds of one prediction of each model, of the `kind` above.
+
+    In turn, in an order that changes by round; medians.
 
     Args:
         models: List of `Served` that take inputs of one shape.
@@ -38,14 +49,15 @@ def latencies(models, batch, seed=0):
     generator = np.random.default_rng(seed)
     inputs = generator.normal(size=(batch, *models[0].input_shape[1:]))
     inputs = inputs.astype("float32")
+    clock = time.perf_counter if kind() == WALL_TIME else time.process_time
     seconds = [[] for _ in models]
     for model in models:
         model.predict(inputs)
     for _ in range(_ROUNDS):
         for index in generator.permutation(len(models)):
-            start = time.process_time()
+            start = clock()
             models[index].predict(inputs)
-            seconds[index].append(time.process_time() - start)
+            seconds[index].append(clock() - start)
     return [statistics.median(times) for times in seconds]
 
 

@@ -112,6 +112,11 @@ def values(variable):
     return keras.ops.convert_to_numpy(variable)
 
 
+def outputs_of(model, inputs):
+    """What a model gives in a graph, where a SavedModel computes too."""
+    return tf.function(model)(inputs, training=False).numpy()
+
+
 def assert_zero_outside_masks(model):
     """Invariant 2: inactive weights are stored as exactly 0."""
     for weight in layers.masked_weights(model):

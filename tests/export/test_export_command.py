@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 
 import keras
 import numpy as np
@@ -10,6 +11,7 @@ import tensorflow as tf
 
 import dsr_tf
 from dsr_tf import evaluate
+from dsr_tf import served
 from dsr_tf import timing
 from dsr_tf import train
 from dsr_tf.export import __main__ as export
@@ -95,8 +97,20 @@ def test_comparing(exported, capsys, monkeypatch):
     printed = capsys.readouterr().out
     for path in paths:
         assert f"{target.size(path):,}" in printed
+    assert "times are CPU time" in " ".join(printed.split())
     assert printed.count(" ms") == 6 and printed.count(" s ") == 2
     assert printed.count("%") == 2
+
+
+def test_a_gpu_is_timed_by_the_wall(monkeypatch):
+    def latency():
+        waits = served.Served("m", "", lambda _: time.sleep(0.02), (None, 1))
+        return timing.latencies([waits], 1)[0]
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    assert latency() < 0.02
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind])
+    assert latency() >= 0.02
 
 
 def refuse(arguments, capsys):
@@ -114,7 +128,10 @@ def refuse(arguments, capsys):
         ([], "--model is required"),
         (["--model={run}"], "--output is required"),
         (["--model={tmp}", "--output={tmp}/x"], "must be a .keras file or"),
-        (["--model={tmp}/bad.keras", "--output={tmp}/x"], "not all of one"),
+        (
+            ["--model={tmp}/bad.keras", "--output={tmp}/x"],
+            "cannot be loaded (it is no",
+        ),
         (["--model={tmp}/alien.keras", "--output={tmp}/x"], "Alien"),
         (["--model={run}", "--output={tmp}/full"], "or is empty. Received"),
         (["--model={run}", "--output={tmp}/x", "--format=torch"], "one of"),

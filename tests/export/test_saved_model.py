@@ -8,28 +8,18 @@ import tensorflow as tf
 import dsr_tf
 from dsr_tf import layers
 from dsr_tf.export import sparse_matmul as export_sparse_matmul
+from dsr_tf.export import target
 from dsr_tf.models import lenet_300_100
 from tests.conftest import make_model
+from tests.conftest import outputs_of
 from tests.conftest import values
 
 IMAGES = np.random.default_rng(0).normal(size=(5, 28, 28, 1)).astype("float32")
 
 
-def size(folder):
-    return sum(
-        os.path.getsize(os.path.join(parent, name))
-        for parent, _, names in os.walk(folder)
-        for name in names
-    )
-
-
 def serve(path, *inputs):
     loaded = tf.saved_model.load(str(path))
     return [value.numpy() for value in loaded.serve(*inputs).values()]
-
-
-def values_of(model, inputs):
-    return tf.function(model)(inputs, training=False).numpy()
 
 
 def test_size_follows_the_active_weights(tmp_path):
@@ -38,7 +28,7 @@ def test_size_follows_the_active_weights(tmp_path):
     for sparsity in (0.9, 0.95):
         model = dsr_tf.sparsify(dense, sparsity, seed=0)
         dsr_tf.export.saved_model(model, tmp_path / str(sparsity))
-        sizes.append(size(tmp_path / str(sparsity)))
+        sizes.append(target.size(tmp_path / str(sparsity)))
     dense_bytes = 4 * dense.count_params()
     assert sizes[0] < dense_bytes / 7.7
     assert sizes[1] < dense_bytes / 12
@@ -78,7 +68,7 @@ def test_loops_and_attention(tmp_path):
     model = keras.Model(words, layers.SparseDense(3, 0.5, seed=1)(x))
     dsr_tf.export.saved_model(model, tmp_path / "m")
     batch = np.random.default_rng(0).integers(0, 50, (4, 12)).astype("int32")
-    expected = values_of(model, batch)
+    expected = outputs_of(model, batch)
     np.testing.assert_array_equal(serve(tmp_path / "m", batch)[0], expected)
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         meta = tf.compat.v1.saved_model.load(
@@ -102,7 +92,7 @@ def test_other_precisions(policy, tmp_path):
     x = np.random.default_rng(0).normal(size=(3, 6))
     x = tf.cast(x, model.inputs[0].dtype)
     (output,) = serve(tmp_path / "m", x)
-    np.testing.assert_array_equal(output, values_of(model, x))
+    np.testing.assert_array_equal(output, outputs_of(model, x))
 
 
 @pytest.mark.parametrize("values", ["float16", "bfloat16"])
@@ -127,11 +117,11 @@ def test_values_in_two_bytes(values, sparse_matmul, tmp_path):
         dsr_tf.export.saved_model(
             model, tmp_path / name, values=dtype, sparse_matmul=sparse_matmul
         )
-        sizes.append(size(tmp_path / name))
+        sizes.append(target.size(tmp_path / name))
     assert sizes[1] < 0.8 * sizes[0]
     np.testing.assert_allclose(
         serve(tmp_path / "narrow", IMAGES)[0],
-        values_of(rounded, IMAGES),
+        outputs_of(rounded, IMAGES),
         rtol=1e-4,
         atol=1e-5,
     )
@@ -171,7 +161,7 @@ def test_sparse_products(batch, tmp_path):
         dsr_tf.export.saved_model(model, tmp_path / mode, sparse_matmul=mode)
         np.testing.assert_allclose(
             serve(tmp_path / mode, inputs)[0],
-            values_of(model, inputs),
+            outputs_of(model, inputs),
             rtol=1e-4,
             atol=1e-5,
         )
@@ -182,9 +172,9 @@ def test_tied_kernels_are_written_out(tmp_path):
     dense = lenet_300_100()
     model = dsr_tf.tie(dense, 0.9, seed=0)
     dsr_tf.export.saved_model(model, tmp_path / "m")
-    assert size(tmp_path / "m") < 4 * dense.count_params()
+    assert target.size(tmp_path / "m") < 4 * dense.count_params()
     np.testing.assert_array_equal(
-        serve(tmp_path / "m", IMAGES)[0], values_of(model, IMAGES)
+        serve(tmp_path / "m", IMAGES)[0], outputs_of(model, IMAGES)
     )
 
 
