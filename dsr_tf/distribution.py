@@ -131,11 +131,12 @@ class Distribution:
             if count is not None
         )
         room = sum(sizes[i] for i in rest)
-        if not sum(group_sizes[i] for i in rest) <= left <= room:
+        least = sum(group_sizes[i] for i in rest)
+        if not least <= left <= room:
             raise ValueError(
                 f"The sparsities given by name leave {left} active weights "
-                f"to the other kernels, which hold from {len(rest)} to "
-                f"{room}. Received: sparsity={sparsity} for all together"
+                f"to the other kernels, which hold from {least} to {room}. "
+                f"Received: sparsity={sparsity} for all together"
             )
         shared = _at_least_one(
             left,
@@ -181,21 +182,36 @@ def parse(text):
 
 
 def _at_least_one(budget, shares, capacities, group_sizes):
-    """`apportion`, but no kernel is left without an active group."""
+    """`apportion`, but no kernel is left without an active group.
+
+    What those kernels then have too much, the largest others give; a group
+    may be more than is owed, and what is too much of that goes to whoever
+    is furthest below its part.
+    """
     counts = apportion(budget, shares, capacities, group_sizes)
-    for i, count in enumerate(counts):
-        if count:
-            continue
-        counts[i], owed = 1, group_sizes[i]
-        while owed > 0:
-            # Whoever has most gives.
-            giver = max(
-                (j for j in range(len(counts)) if counts[j] > 1),
-                key=lambda j: counts[j] * group_sizes[j],
-            )
-            counts[giver] -= 1
-            owed -= group_sizes[giver]
-    return counts
+    counts = [max(1, count) for count in counts]
+
+    def active(i):
+        return counts[i] * group_sizes[i]
+
+    everyone = range(len(counts))
+    while sum(map(active, everyone)) > budget:
+        giver = max((i for i in everyone if counts[i] > 1), key=active)
+        counts[giver] -= 1
+    while True:
+        left = budget - sum(map(active, everyone))
+        takers = [
+            i
+            for i in everyone
+            if group_sizes[i] <= left and counts[i] < capacities[i]
+        ]
+        if not takers:
+            return counts
+        taker = max(
+            takers,
+            key=lambda i: budget * shares[i] - active(i) * sum(shares),
+        )
+        counts[taker] += 1
 
 
 def _compile(pattern):

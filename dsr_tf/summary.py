@@ -12,13 +12,15 @@ from dsr_tf.layers import masked_weights
 
 @dataclasses.dataclass(frozen=True)
 class LayerSummary:
-    """One masked kernel: its path, shape, weights and active weights."""
+    """One masked kernel: its path, shape, weights and active weights, and
+    whether it is trained; frozen ones keep their active weights."""
 
     path: str
     shape: tuple
     granularity: str
     size: int
     num_active: int
+    trainable: bool = True
 
     @property
     def density(self):
@@ -109,14 +111,23 @@ class SparsitySummary:
             self.num_parameters,
             self.num_active_parameters,
         )
+        captions = []
+        frozen = [layer.path for layer in self.layers if not layer.trainable]
+        if frozen:
+            captions.append(f"Frozen, so nothing moves: {_enumerate(frozen)}")
         by_reason = {}
         for name, reason in self.skipped_layers.items():
             by_reason.setdefault(reason, []).append(name)
         if by_reason:
-            table.caption = "Left dense: " + "; ".join(
-                f"{_enumerate(names)}: {reason}"
-                for reason, names in by_reason.items()
+            captions.append(
+                "Left dense: "
+                + "; ".join(
+                    f"{_enumerate(names)}: {reason}"
+                    for reason, names in by_reason.items()
+                )
             )
+        if captions:
+            table.caption = ". ".join(captions)
         return table
 
     def __str__(self):
@@ -162,6 +173,7 @@ def sparsity_summary(model):
                 granularity=weight.layer.granularity.name,
                 size=weight.size,
                 num_active=weight.num_active,
+                trainable=weight.trainable,
             )
             for weight in weights
         ],

@@ -1,4 +1,5 @@
 import math
+import re
 
 import pytest
 from hypothesis import given
@@ -137,3 +138,75 @@ def test_the_budget_is_met(identifier, kernels, sparsity):
 def test_unknown_distributions(identifier):
     with pytest.raises(ValueError, match="`distribution`"):
         distribution.Distribution(identifier)
+
+
+@pytest.mark.parametrize(
+    "shapes, group_sizes, sparsity, expected",
+    [
+        # 13 of 320: a group of 10 and one of 3, no more and no less.
+        ([(2, 10), (3, 100)], [10, 3], 1 - 13 / 320, [1, 1]),
+        # 1,597 of LeNet-300-100, whole units: 784 + 300 + 100, and what is
+        # left to those that are small enough and furthest behind.
+        (
+            [(784, 300), (300, 100), (100, 10)],
+            [784, 300, 100],
+            0.994,
+            [1, 2, 2],
+        ),
+    ],
+)
+def test_groups_that_differ_in_size(shapes, group_sizes, sparsity, expected):
+    paths = [f"k{i}" for i in range(len(shapes))]
+    counts = distribution.Distribution("uniform")(
+        paths, shapes, group_sizes, sparsity
+    )
+    assert counts == expected
+
+
+@given(
+    st.sampled_from(["uniform", "er", "erk"]),
+    st.lists(
+        st.tuples(st.integers(1, 9), st.integers(1, 40)),
+        min_size=1,
+        max_size=12,
+    ),
+    st.floats(0, 0.999),
+)
+def test_groups_miss_the_budget_by_less_than_the_largest(
+    identifier, kernels, sparsity
+):
+    shapes = [(size, number) for size, number in kernels]
+    group_sizes = [size for size, _ in kernels]
+    budget = distribution.num_active(
+        sum(size * number for size, number in kernels), sparsity
+    )
+    if budget < sum(group_sizes):
+        return
+    counts = distribution.Distribution(identifier)(
+        [f"k{i}" for i in range(len(kernels))], shapes, group_sizes, sparsity
+    )
+    active = sum(c * size for c, size in zip(counts, group_sizes))
+    assert 0 <= budget - active < max(group_sizes)
+    for count, (_, number) in zip(counts, kernels):
+        assert 1 <= count <= number
+    # What is left over is not enough for a group of anyone with room.
+    room = [s for c, (s, n) in zip(counts, kernels) if c < n]
+    assert not room or budget - active < min(room)
+
+
+def test_wrn_by_channels_meets_its_budget():
+    """24 kernels with groups of 144 to 1,152 weights."""
+    import dsr_tf
+
+    model = dsr_tf.models.wrn_28_2()
+    kept = dsr_tf.models.PAPER_DENSE["wrn_28_2"]
+    sparse = dsr_tf.sparsify(
+        model,
+        0.978,
+        filters=lambda x: not any(re.search(p, x.name) for p in kept),
+        granularity="channel",
+        seed=0,
+    )
+    summary = dsr_tf.sparsity_summary(sparse)
+    asked = distribution.num_active(summary.num_masked, 0.978)
+    assert 0 <= asked - summary.num_active < 288

@@ -1,15 +1,14 @@
 """The callback that prunes a dense model during `model.fit`."""
 
-import keras
-from keras import ops
+from absl import logging
 
-from dsr_tf.callbacks.replicas import check_replicas
+from dsr_tf.callbacks.mask_callback import MaskCallback
 from dsr_tf.layers import mask_density
 from dsr_tf.pruning import PruningHyperparameters
 from dsr_tf.pruning.pruner import Pruner
 
 
-class GradualPruning(keras.callbacks.Callback):
+class GradualPruning(MaskCallback):
     """Gradual magnitude pruning (Zhu & Gupta, 2017).
 
     The paper's "compressed sparse". Every `pruning_frequency` updates the
@@ -23,12 +22,15 @@ class GradualPruning(keras.callbacks.Callback):
     pruning takes place before the next batch once the number of updates
     has been reached, see `Reallocation`.
 
-    At the end of each epoch `logs` gains `mask_density`.
+    At the end of each epoch `logs` gains `mask_density`. Frozen layers are
+    not pruned. If nothing has been pruned when training ends, or another
+    callback has set the model back to a denser state, a warning says so.
 
     Args:
         hyperparameters: A `dsr_tf.pruning.PruningHyperparameters`, or a
             comma-separated list `name=value` of them; or give them by name:
         listener: Callable that receives the `Record` of each pruning.
+        model, optimizer: As of `Reallocation`.
         **by_name: Arguments of `PruningHyperparameters`.
 
     Raises:
@@ -47,8 +49,15 @@ class GradualPruning(keras.callbacks.Callback):
     >>> model.fit(x, y, callbacks=[pruning])
     """
 
-    def __init__(self, hyperparameters=None, listener=None, **by_name):
-        super().__init__()
+    def __init__(
+        self,
+        hyperparameters=None,
+        listener=None,
+        model=None,
+        optimizer=None,
+        **by_name,
+    ):
+        super().__init__(model, optimizer, listener)
         if hyperparameters is None:
             hyperparameters = PruningHyperparameters(**by_name)
         elif by_name:
@@ -65,13 +74,8 @@ class GradualPruning(keras.callbacks.Callback):
                 "comma-separated list of name=value. Received: "
                 f"hyperparameters={hyperparameters!r}"
             )
-        if listener is not None and not callable(listener):
-            raise TypeError(
-                "`listener` must be None or callable. "
-                f"Received: listener={listener!r}"
-            )
-        self.hyperparameters, self.listener = hyperparameters, listener
-        self._pruner, self._calls_to_skip = None, 0
+        self.hyperparameters = hyperparameters
+        self._pruner = self._num_active = None
 
     def check(self, model):
         """Refuse a compiled model that this callback cannot prune.
@@ -79,41 +83,47 @@ class GradualPruning(keras.callbacks.Callback):
         Raises:
             ValueError: as described for the class.
         """
-        self._pruner = Pruner(model, self.hyperparameters)
-        self._pruner.check(model.optimizer)
-
-    def on_train_begin(self, logs=None):
-        self._pruner, self._calls_to_skip = None, 0
-        check_replicas(self.model, self.params)
-        if self.model.built:
-            self.check(self.model)
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._calls_to_skip = 0
-
-    def on_train_batch_begin(self, batch, logs=None):
-        if self._calls_to_skip > 0:
-            self._calls_to_skip -= 1
-            return
-        if self._pruner is None:
-            if not self.model.built:
-                return
-            self.check(self.model)
-        step = int(ops.convert_to_numpy(self.model.optimizer.iterations))
-        last_step = min(step, self._pruner.read_state().last_step)
-        if self.hyperparameters.is_due(step, last_step):
-            record = self._pruner.step(self.model.optimizer, step)
-            last_step = step
-            if self.listener is not None:
-                self.listener(record)
-        due = self.hyperparameters.next_due(step, last_step)
-        if due is None:
-            self._calls_to_skip = float("inf")
-        else:
-            per_call = self.model.steps_per_execution
-            self._calls_to_skip = -(-(due - step) // per_call) - 1
+        self._pruner = Pruner(self._model_given or model, self.hyperparameters)
+        self._pruner.check(self._optimizer_given or model.optimizer)
 
     def on_epoch_end(self, epoch, logs=None):
-        if logs is None or self._pruner is None:
+        if logs is None or not self._has_started:
             return
+        self._masked_model()
         logs["mask_density"] = mask_density(self._pruner.masked)
+
+    def _start(self, model, optimizer):
+        self._num_active = None
+
+    def _look(self, model, optimizer, step):
+        last_step = min(step, self._pruner.read_state().last_step)
+        if self.hyperparameters.is_due(step, last_step):
+            record = self._pruner.step(optimizer, step)
+            self._num_active, last_step = record.num_active, step
+            self._report(record)
+        due = self.hyperparameters.next_due(step, last_step)
+        return None if due is None else due - step
+
+    def _settle(self):
+        reached, now = self._num_active, self._pruner.num_active
+        if reached is not None and now > reached:
+            # Once is enough.
+            self._num_active = None
+            logging.warning(
+                "%s: the model has been set back to an earlier, denser state "
+                "(%d active weights, where pruning had reached %d), perhaps "
+                "by `restore_best_weights`.",
+                type(self).__name__,
+                now,
+                reached,
+            )
+
+    def _why_nothing_changed(self, step):
+        settings = self.hyperparameters
+        return (
+            f"up to update {step} the schedule had nothing to prune from "
+            f"{self._pruner.num_active} active weights: its sparsity is "
+            f"{settings.sparsity_at(step):.4g} there, and prunings are due "
+            f"from update {settings.begin_pruning_step} on, every "
+            f"{settings.pruning_frequency} updates"
+        )

@@ -1,11 +1,9 @@
 """The callback that reallocates weights during `model.fit`."""
 
-import keras
 from absl import logging
-from keras import ops
 
 from dsr_tf import draws
-from dsr_tf.callbacks.replicas import check_replicas
+from dsr_tf.callbacks.mask_callback import MaskCallback
 from dsr_tf.checks import is_integer
 from dsr_tf.layers import mask_density
 from dsr_tf.reallocation.method import Method
@@ -14,7 +12,7 @@ from dsr_tf.reallocation.reallocator import Reallocator
 from dsr_tf.schedule import Schedule
 
 
-class Reallocation(keras.callbacks.Callback):
+class Reallocation(MaskCallback):
     """Moves the active weights of a model every `period` updates.
 
     The number of active weights never changes. A reallocation takes place
@@ -41,12 +39,18 @@ class Reallocation(keras.callbacks.Callback):
         seed: Integer that random growth depends on. None draws one and
             keeps it in the model.
         listener: Callable that receives the `Record` of each reallocation.
+        model: The Keras model whose weights move, where `fit` trains one
+            that it is a part of, or in a loop of your own; None for the one
+            that `fit` trains.
+        optimizer: The optimizer that trains the masked weights, where that
+            is not the model's own: its updates count.
 
     Raises:
         ValueError: if an argument is out of range; when training begins, if
-            the model has no masked layers, or too few active weights for
-            the method, or the optimizer cannot keep weights at 0.
-        TypeError: if `method` is not a method.
+            the model has no masked layers, or all are frozen, or too few
+            active weights for the method, or the optimizer cannot keep
+            weights at 0 or does not train them.
+        TypeError: if `method` is not a method, `model` no Keras model.
 
     Example:
 
@@ -55,12 +59,30 @@ class Reallocation(keras.callbacks.Callback):
     >>> method = dsr_tf.methods.DSR(num_reallocated=600)
     >>> reallocation = dsr_tf.callbacks.Reallocation(method, period=100)
     >>> model.fit(x, y, callbacks=[reallocation])
+
+    Without `fit`:
+
+    >>> reallocation = dsr_tf.callbacks.Reallocation(
+    ...     method, period=100, model=model, optimizer=optimizer)
+    >>> reallocation.begin()
+    >>> for epoch in range(epochs):
+    ...     for batch in batches:
+    ...         reallocation.before_step(epoch)
+    ...         train_step(batch)
+    >>> reallocation.end()
     """
 
     def __init__(
-        self, method, period, stop_epoch=None, seed=None, listener=None
+        self,
+        method,
+        period,
+        stop_epoch=None,
+        seed=None,
+        listener=None,
+        model=None,
+        optimizer=None,
     ):
-        super().__init__()
+        super().__init__(model, optimizer, listener)
         if not isinstance(method, Method):
             raise TypeError(
                 "`method` must be an instance of a method of "
@@ -75,18 +97,10 @@ class Reallocation(keras.callbacks.Callback):
             )
         if seed is not None:
             draws.check_seed(seed)
-        if listener is not None and not callable(listener):
-            raise TypeError(
-                "`listener` must be None or callable. "
-                f"Received: listener={listener!r}"
-            )
         self.method = method
         self.period = Schedule(period, "period", integer=True)
         self.stop_epoch = stop_epoch
         self.seed = seed
-        self.listener = listener
-        self._epoch = 0
-        self._calls_to_skip = 0
         self._last_record = None
         self._reallocator = None
         self._warned = False
@@ -97,33 +111,23 @@ class Reallocation(keras.callbacks.Callback):
         Raises:
             ValueError: as described for the class.
         """
-        if self._reallocator is None or not self._reallocator.serves(model):
-            self._reallocator = Reallocator(model, self.method)
-        self._reallocator.check(model.optimizer)
-
-    def on_train_begin(self, logs=None):
-        # A subclassed model may be built by its first batch only.
-        if self.model.built:
-            self._start()
-        else:
-            self._reallocator = None
+        masked = self._model_given or model
+        trained = self._trained_model() or model
+        if self._reallocator is None or not self._reallocator.serves(
+            masked, trained
+        ):
+            self._reallocator = Reallocator(masked, self.method, trained)
+        self._reallocator.check(self._optimizer_given or model.optimizer)
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._epoch = epoch
-        self._calls_to_skip = 0
+        super().on_epoch_begin(epoch, logs)
         self._last_record = None
-        if self._reallocator is not None:
-            self._reallocator.begin_epoch(epoch)
-
-    def on_train_batch_begin(self, batch, logs=None):
-        if self._calls_to_skip > 0:
-            self._calls_to_skip -= 1
-            return
-        self._look()
 
     def on_epoch_end(self, epoch, logs=None):
-        if self._reallocator is None:
+        if not self._has_started:
             return
+        # Asked for so that its variables are up to date.
+        self._masked_model()
         self._reallocator.clean()
         if logs is None:
             return
@@ -135,66 +139,68 @@ class Reallocation(keras.callbacks.Callback):
             if threshold is not None:
                 logs["threshold"] = threshold
 
-    def on_train_end(self, logs=None):
-        if self._reallocator is not None:
-            self._reallocator.clean()
-            self._reallocator.close_window(self._step())
+    def _start(self, model, optimizer):
+        self._reallocator.begin(optimizer, self._epoch)
 
-    def _start(self):
-        check_replicas(self.model, self.params)
-        self.check(self.model)
-        self._reallocator.install()
-        self._reallocator.begin_epoch(self._epoch)
+    def _set_epoch(self, epoch):
+        super()._set_epoch(epoch)
+        if self._has_started:
+            self._reallocator.in_step.begin_epoch(epoch)
 
-    def _step(self):
-        return int(ops.convert_to_numpy(self.model.optimizer.iterations))
-
-    def _look(self):
-        """See whether a reallocation is due, and when to look again.
-
-        Reading the number of updates waits for the device, so it is read
-        only where the next multiple of the period can have been reached.
-        """
-        if self._reallocator is None:
-            if not self.model.built:
-                return
-            self._start()
+    def _look(self, model, optimizer, step):
         if not self.method.moves_weights:
-            self._calls_to_skip = float("inf")
-            return
-        step = self._step()
-        state = self._reallocator.read_state()
-        self._begin(state, step)
-        if self._is_over(step):
-            self._reallocator.close_window(step)
-            self._calls_to_skip = float("inf")
-            return
+            return None
+        reallocator, state = self._reallocator, self._reallocator.read_state()
+        in_step = reallocator.in_step
+        self._settle_start(state, step)
+        period, is_over = self.period(self._epoch), self._is_over(step)
+        is_due = not is_over and step // period > state.last_step // period
+        if is_due and in_step.is_ready(state, step):
+            self._last_record = reallocator.step(optimizer, step, state)
+            self._report(self._last_record)
+        elif in_step.is_pending(state, step) or (is_over and state.open_until):
+            # Gradients that no reallocation is going to use.
+            reallocator.clear(optimizer)
+            in_step.close_window(state)
+        if is_over:
+            return None
+        if is_due:
+            state.last_step = step
+        to_go = period - step % period
+        in_step.open_window(state, step, step + to_go)
+        self._warn_if_late(period)
+        return to_go - 1 if in_step.looks_before() and to_go > 1 else to_go
 
-        period = self.period(self._epoch)
-        if step // period > state.last_step // period:
-            self._reallocate(state, step)
-        steps_to_go = period - step % period
-        self._reallocator.open_window(state, step, step + steps_to_go)
-        steps_per_call = self.model.steps_per_execution
-        self._warn_if_late(period, steps_per_call)
-        if self._reallocator.looks_before() and steps_to_go > 1:
-            steps_to_go -= 1
-        self._calls_to_skip = -(-steps_to_go // steps_per_call) - 1
+    def _finish(self, model, optimizer, step):
+        self._num_changed += self._reallocator.end(optimizer)
+
+    def _settle(self):
+        self._reallocator.clear(self._optimizer())
+
+    def _why_nothing_changed(self, step):
+        if not self.method.moves_weights:
+            return None
+        if self._last_record is not None:
+            return (
+                "reallocations took place, and found no weight to move by "
+                f"{self.method}"
+            )
+        if self._is_over(step):
+            return (
+                f"it is over after update {step} (stop_epoch="
+                f"{self.stop_epoch}, {self.method})"
+            )
+        return (
+            f"after {step - self._first_step} updates, up to number {step}, "
+            "none was begun with a reallocation due by period="
+            f"{self.period}"
+        )
 
     def _is_over(self, step):
         stopped = self.stop_epoch is not None and self._epoch >= self.stop_epoch
         return stopped or self.method.is_over(step)
 
-    def _reallocate(self, state, step):
-        if not self._reallocator.is_ready(state, step):
-            state.last_step = step
-            return
-        record = self._reallocator.step(self.model.optimizer, step, state)
-        self._last_record = record
-        if self.listener is not None:
-            self.listener(record)
-
-    def _begin(self, state, step):
+    def _settle_start(self, state, step):
         """Settle the seed and the step that reallocation counts from."""
         if self.seed is not None:
             seed = self.seed
@@ -209,7 +215,8 @@ class Reallocation(keras.callbacks.Callback):
             state.seed, state.last_step = seed, last_step
             self._reallocator.write_state(state)
 
-    def _warn_if_late(self, period, steps_per_call):
+    def _warn_if_late(self, period):
+        steps_per_call = self._updates_per_call() or 1
         if period % steps_per_call and not self._warned:
             self._warned = True
             logging.warning(
@@ -233,6 +240,7 @@ class DynamicSparseReparameterization(Reallocation):
         stop_epoch: First epoch (from 0) without reallocation, or None.
         seed: Integer that random growth depends on, or None.
         listener: Callable that receives the `Record` of each reallocation.
+        model, optimizer: As of `Reallocation`.
 
     Raises:
         ValueError: as `Reallocation` and `dsr_tf.methods.DSR`.
@@ -247,6 +255,8 @@ class DynamicSparseReparameterization(Reallocation):
         stop_epoch=None,
         seed=None,
         listener=None,
+        model=None,
+        optimizer=None,
     ):
         super().__init__(
             DSR(num_reallocated, tolerance, initial_threshold),
@@ -254,4 +264,6 @@ class DynamicSparseReparameterization(Reallocation):
             stop_epoch=stop_epoch,
             seed=seed,
             listener=listener,
+            model=model,
+            optimizer=optimizer,
         )

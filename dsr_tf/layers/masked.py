@@ -72,7 +72,7 @@ class Masked:
     def __init__(
         self, *args, sparsity=0.9, granularity="element", seed=None, **kwargs
     ):
-        self.sparsity = distribution.check_sparsity(sparsity)
+        self._sparsity_given = distribution.check_sparsity(sparsity)
         self.granularity = granularities.get(granularity)
         self.seed = seed
         self._mask_seed = draws.check_seed(seed)
@@ -85,7 +85,7 @@ class Masked:
         shape = tuple(args[0] if args else kwargs.pop("shape"))
         self.grouping = self.granularity.grouping(shape, self._channel_axes)
         mask_shape = self.grouping.mask_shape
-        mask = _random_mask(mask_shape, self.sparsity, self._mask_seed)
+        mask = _random_mask(mask_shape, self._sparsity_given, self._mask_seed)
         initializer = keras.initializers.get(kwargs.pop("initializer"))
         regularizer = kwargs.pop("regularizer", None)
         if regularizer is not None:
@@ -119,6 +119,20 @@ class Masked:
             trainable=False,
         )
         return kernel
+
+    @property
+    def sparsity(self):
+        """Share of inactive groups: as given, or as the mask now has it
+        where that holds another number of them."""
+        if getattr(self, "mask", None) is None:
+            return self._sparsity_given
+        mask = ops.convert_to_numpy(self.mask)
+        num_active = int(np.count_nonzero(mask))
+        if num_active == distribution.num_active(
+            mask.size, self._sparsity_given
+        ):
+            return self._sparsity_given
+        return 1 - num_active / mask.size
 
     def _of_active_weights(self, regularizer):
         """The penalty on the kernel as the forward pass reads it.

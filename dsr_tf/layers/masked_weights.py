@@ -13,16 +13,21 @@ class MaskedWeight:
     """One masked kernel of a model.
 
     Attributes:
-        path: Its name in the model, such as `"sparse_dense/kernel"`.
+        path: Its name in the model, such as `"sparse_dense/kernel"`: names
+            of layers from the model down, then that of the variable. It is
+            the same before and after saving, and no two are alike.
         kernel: Keras variable, the stored weights, 0 where inactive.
         mask: Keras variable of booleans, True where a group is active.
         layer: The layer that holds both.
+        trainable: Whether the model trains it; False where the layer, or
+            one around it, is frozen. Frozen weights never move.
     """
 
     path: str
     kernel: object
     mask: object
     layer: Masked
+    trainable: bool = True
 
     @property
     def size(self):
@@ -77,9 +82,10 @@ def masked_weights(model):
     Raises:
         ValueError: if a masked layer has no variables yet.
     """
-    found = {}
-    for layer in model._flatten_layers():
-        if not isinstance(layer, Masked) or id(layer) in found:
+    trained = {id(variable) for variable in model.trainable_variables}
+    found, paths = [], set()
+    for layer, path in _layers_with_paths(model):
+        if not isinstance(layer, Masked):
             continue
         if not layer.built:
             raise ValueError(
@@ -87,5 +93,32 @@ def masked_weights(model):
                 "data, or `model.build(input_shape)`, first."
             )
         kernel = layer.masked_variable
-        found[id(layer)] = MaskedWeight(kernel.path, kernel, layer.mask, layer)
-    return list(found.values())
+        path = _unlike(f"{path}/{kernel.name}".lstrip("/"), paths)
+        found.append(
+            MaskedWeight(path, kernel, layer.mask, layer, id(kernel) in trained)
+        )
+    return found
+
+
+def _layers_with_paths(model):
+    """Each layer of a model once, and the names that lead to it.
+
+    (The path of a Keras variable depends on how its layer came to be built:
+    it holds the name of a Sequential model until that has been saved.)
+    """
+    paths = {id(model): ""}
+    for layer in dict.fromkeys(model._flatten_layers()):
+        path = paths[id(layer)]
+        yield layer, path
+        for child in layer._layers:
+            paths.setdefault(id(child), f"{path}/{child.name}".lstrip("/"))
+
+
+def _unlike(path, others):
+    """`path`, or a variation of it that is not among others yet."""
+    number, name = 1, path
+    while name in others:
+        number += 1
+        name = f"{path}:{number}"
+    others.add(name)
+    return name

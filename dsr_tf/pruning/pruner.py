@@ -9,7 +9,7 @@ from dsr_tf.pruning import magnitude
 from dsr_tf.reallocation import optimizer_slots
 from dsr_tf.reallocation.agreement import Agreement
 from dsr_tf.reallocation.reallocator import Record
-from dsr_tf.reallocation.state import LAYER_COUNT
+from dsr_tf.reallocation.state import LayerCount
 from dsr_tf.reallocation.state import ReallocationState
 
 
@@ -21,8 +21,9 @@ class Pruner:
         hyperparameters: `PruningHyperparameters`.
 
     Raises:
-        ValueError: if the model has no masked layers, or blocks do not
-            divide a kernel or meet masks that are coarser than weights.
+        ValueError: if the model has no masked layers, or all are frozen, or
+            blocks do not divide a kernel or meet masks that are coarser than
+            weights.
     """
 
     def __init__(self, model, hyperparameters):
@@ -32,11 +33,23 @@ class Pruner:
                 f"Model '{model.name}' has no masked layers. Use "
                 "`dsr_tf.sparsify(model, 0.0)` to prune a dense model from."
             )
+        self.trained = [weight for weight in self.masked if weight.trainable]
+        if not self.trained:
+            raise ValueError(
+                f"All {len(self.masked)} masked kernels of model "
+                f"'{model.name}' are frozen (trainable=False): there is none "
+                "to prune."
+            )
         self.hyperparameters = hyperparameters
         self._agreement = Agreement(model, self.masked)
-        self._groupings = [self._grouping(weight) for weight in self.masked]
-        for weight in self.masked:
+        self._groupings = [self._grouping(weight) for weight in self.trained]
+        for weight in self.trained:
             hyperparameters.sparsity_of(weight.path, 0)
+
+    @property
+    def num_active(self):
+        """Active weights of the kernels that are pruned."""
+        return sum(weight.num_active for weight in self.trained)
 
     def check(self, optimizer):
         """Refuse an optimizer that does not leave inactive weights at 0.
@@ -45,7 +58,7 @@ class Pruner:
             ValueError: if `optimizer` is such a one.
         """
         optimizer_slots.check_optimizer(
-            optimizer, [weight.kernel for weight in self.masked]
+            optimizer, [weight.kernel for weight in self.trained]
         )
 
     def read_state(self):
@@ -61,7 +74,7 @@ class Pruner:
         self._agreement.check()
         pruned = {
             weight.path: self._prune(weight, grouping, optimizer, step)
-            for weight, grouping in zip(self.masked, self._groupings)
+            for weight, grouping in zip(self.trained, self._groupings)
         }
         state = self.read_state()
         state.num_reallocations += 1
@@ -71,8 +84,8 @@ class Pruner:
             step=step,
             threshold=None,
             pruned=pruned,
-            grown={weight.path: 0 for weight in self.masked},
-            active={weight.path: weight.num_active for weight in self.masked},
+            grown={weight.path: 0 for weight in self.trained},
+            active={weight.path: weight.num_active for weight in self.trained},
             carry=0,
         )
 
@@ -107,10 +120,10 @@ class Pruner:
                 scores,
                 active,
                 sparsity,
-                _read_threshold(weight),
+                LayerCount(weight).read_threshold(),
                 settings.threshold_decay,
             )
-            _write_threshold(weight, threshold)
+            LayerCount(weight).write_threshold(threshold)
         else:
             kept = magnitude.largest(scores, active, sparsity)
 
@@ -127,16 +140,3 @@ class Pruner:
             values[~kept] = fresh
             slot.assign(grouping.ungroup(values))
         return before - weight.num_active
-
-
-def _read_threshold(weight):
-    """The layer's threshold: a float32 kept in an integer of its state."""
-    state = ops.convert_to_numpy(weight.layer.reallocation_state)
-    return state[LAYER_COUNT].astype("int32").view("float32")
-
-
-def _write_threshold(weight, threshold):
-    variable = weight.layer.reallocation_state
-    values = ops.convert_to_numpy(variable).copy()
-    values[LAYER_COUNT] = int(np.float32(threshold).view("int32"))
-    variable.assign(values)

@@ -6,8 +6,8 @@ slots of inactive weights, where a reallocation reads it. It costs no second
 pass, whatever the training step of the model is.
 
 What the optimizer makes of inactive weights meanwhile is of no account: the
-forward pass and penalties see the masked kernel, and `Reallocator.clean`
-restores the stored zeros.
+forward pass and penalties see the masked kernel, `Reallocator.clean`
+restores the stored zeros, and `Device.clear` empties the slots at the end.
 """
 
 import keras
@@ -21,13 +21,12 @@ class DenseGradient:
     """Makes the masked layers of a model ask whether the window is open.
 
     Args:
-        masked: List of `MaskedWeight`.
+        state: The variable of the `ReallocationState`.
         optimizer: The optimizer that counts the steps.
     """
 
-    def __init__(self, masked, optimizer):
-        self.optimizer = optimizer
-        self._state = masked[0].layer.reallocation_state
+    def __init__(self, state, optimizer):
+        self.optimizer, self._state = optimizer, state
 
     def __call__(self):
         """A boolean tensor for the step that is being computed."""
@@ -45,20 +44,6 @@ def window_follows_steps():
     return keras.backend.backend() == "tensorflow"
 
 
-def install(masked, model):
-    """Let the model's gradients through while the window is open.
-
-    A training function that was made before is made anew.
-    """
-    installed = masked[0].layer.dense_gradient
-    if installed is not None and installed.optimizer is model.optimizer:
-        return
-    gate = DenseGradient(masked, model.optimizer)
-    for weight in masked:
-        weight.layer.dense_gradient = gate
-    model.make_train_function(force=True)
-
-
 def check(method, masked, model, optimizer):
     """Refuse what cannot provide such gradients.
 
@@ -71,7 +56,7 @@ def check(method, masked, model, optimizer):
     if (
         method.dense_gradient == "last"
         and not window_follows_steps()
-        and model.steps_per_execution != 1
+        and getattr(model, "steps_per_execution", 1) != 1
     ):
         raise ValueError(
             f"{name} needs `steps_per_execution=1` in `compile` on Keras' "

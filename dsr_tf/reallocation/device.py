@@ -15,6 +15,10 @@ from dsr_tf.reallocation import optimizer_slots
 from dsr_tf.reallocation.kernel import Kernel
 
 
+class NotFinite(RuntimeError):
+    """Weights or slots hold NaN or infinity; training is void."""
+
+
 class Device:
     """Reads the masked kernels of a model and moves their groups.
 
@@ -55,12 +59,16 @@ class Device:
 
     def read(self):
         """The kernels as they are, a list of `Kernel`."""
-        active, scores, gradients, free_gradients = (
+        active, *found = (
             None if values is None else ops.convert_to_numpy(values)
             for values in self._read()
         )
+        scores, gradients, free_gradients = found
         ends = np.searchsorted(active, self._ends)
         free_ends = self._ends - ends
+        self._check_finite(scores, "weights", ends)
+        self._check_finite(gradients, "slots", ends)
+        self._check_finite(free_gradients, "slots", free_ends)
         return [
             Kernel(weight, *parts)
             for weight, *parts in zip(
@@ -95,6 +103,16 @@ class Device:
         if self._one_size_fits_many:
             places = _padded(places)
         self._move(ops.convert_to_tensor(places))
+
+    def _check_finite(self, values, what, ends):
+        if values is None or np.isfinite(values).all():
+            return
+        first = np.flatnonzero(~np.isfinite(values))[0]
+        path = self._masked[np.searchsorted(ends, first, side="right")].path
+        raise NotFinite(
+            f"the {what} of {path} hold numbers that are not finite "
+            f"({values[first]:g}): nothing can be moved by them"
+        )
 
     def _read_all(self):
         mask = ops.concatenate(
@@ -131,9 +149,18 @@ class Device:
             ops.ones_like(places, "float32"),
             (int(self._ends[-1]),),
         )
-        moved = ops.split(moved > 0, self._starts[1:].tolist())
-        for weight, part in zip(self._masked, moved):
-            self._move_one(weight, ops.reshape(part, weight.mask.shape))
+        moved = moved > 0
+        for weight, start, end in zip(
+            self._masked, self._starts.tolist(), self._ends.tolist()
+        ):
+            part = ops.reshape(moved[start:end], weight.mask.shape)
+            self._move_one(weight, part)
+
+    def clear(self):
+        """Let inactive weights be 0 and their slots as if never used."""
+        for weight in self._masked:
+            inactive = ops.logical_not(ops.convert_to_tensor(weight.mask))
+            self._start_all_afresh(weight, inactive, inactive)
 
     def _move_one(self, weight, moved):
         mask = ops.logical_xor(ops.convert_to_tensor(weight.mask), moved)
@@ -144,6 +171,9 @@ class Device:
         # Or is such a gradient still to be accumulated?
         reset = moved if self._dense_gradient == "always" else stale
         weight.mask.assign(mask)
+        self._start_all_afresh(weight, stale, reset)
+
+    def _start_all_afresh(self, weight, stale, reset):
         _start_afresh(weight, weight.kernel, stale, 0)
         for slot, fresh in optimizer_slots.slots(self.optimizer, weight.kernel):
             _start_afresh(weight, slot, reset, fresh)

@@ -87,26 +87,61 @@ def _named(optimizer, variable):
     return found
 
 
+# From here on Adafactor's products of row and column factors do not vanish.
+_LEAST_EPSILON = 1e-12
+
+
 def check_optimizer(optimizer, variables):
-    """Refuse an optimizer that cannot leave inactive weights at 0.
+    """Refuse an optimizer that does not train kernels and keep zeros.
 
     Muon replaces a gradient by the nearest orthogonal matrix, which has no
-    zeros where the gradient had some.
+    zeros where the gradient had some. Adafactor divides by the product of a
+    row's and a column's mean square, which underflows to 0 where all of a
+    row is inactive: 0 / 0 is not a number.
+
+    Args:
+        optimizer: A Keras optimizer, or one that wraps others.
+        variables: The kernels, Keras variables.
 
     Raises:
-        ValueError: if `optimizer` is or holds such a one.
+        ValueError: if `optimizer` is or holds such a one, or does not train
+            one of the kernels.
     """
-    for leaf in _leaves(optimizer):
-        if not isinstance(leaf, keras.optimizers.Muon):
-            continue
-        for variable in variables:
-            if not leaf._should_use_adamw(variable):
+    leaves = list(_leaves(optimizer))
+    for leaf in leaves:
+        if isinstance(leaf, keras.optimizers.Muon):
+            _check_muon(leaf, variables)
+        if isinstance(leaf, keras.optimizers.Adafactor):
+            if leaf.epsilon_1 < _LEAST_EPSILON:
                 raise ValueError(
-                    "Muon updates every weight of a kernel, so inactive "
-                    "weights would not stay 0. Use another optimizer, or "
-                    "list the masked layers in its `exclude_layers`. "
-                    f"Received: optimizer=Muon for {variable.path}"
+                    "Adafactor divides 0 by 0 where all weights of a row are "
+                    f"inactive, unless its `epsilon_1` is at least "
+                    f"{_LEAST_EPSILON:g}. Received: epsilon_1="
+                    f"{leaf.epsilon_1:g}"
                 )
+    if not all(leaf.built for leaf in leaves):
+        return
+    known = {
+        key for leaf in leaves for key in leaf._trainable_variables_indices
+    }
+    for variable in variables:
+        if leaves[0]._var_key(variable) not in known:
+            raise ValueError(
+                f"The optimizer does not train {variable.path}. Give "
+                "`optimizer=`, the one that does. Received: optimizer="
+                f"{type(optimizer).__name__}"
+            )
+
+
+def _check_muon(muon, variables):
+    for variable in variables:
+        if not muon._should_use_adamw(variable):
+            raise ValueError(
+                "Muon updates every weight of a kernel, so inactive "
+                "weights would not stay 0. Use another optimizer, or "
+                "list the masked layers in its `exclude_layers`. "
+                f"Received: optimizer=Muon for {variable.path}"
+            )
 
 
 def _leaves(optimizer):

@@ -14,15 +14,12 @@ from keras import ops
 
 from dsr_tf import draws
 from dsr_tf.layers import masked_weights
-from dsr_tf.reallocation import dense_gradient
 from dsr_tf.reallocation import optimizer_slots
 from dsr_tf.reallocation import prune
-from dsr_tf.reallocation import sign_flips
 from dsr_tf.reallocation.agreement import Agreement
 from dsr_tf.reallocation.device import Device
+from dsr_tf.reallocation.in_step import InStep
 from dsr_tf.reallocation.state import ReallocationState
-
-_FOREVER = 2**31 - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,32 +63,51 @@ class Reallocator:
     """Moves the active weights of a model by a method.
 
     Args:
-        model: A built Keras model with masked layers.
+        model: A built Keras model with masked layers. Those that are frozen
+            keep their weights, and their part of the budget.
         method: A `dsr_tf.reallocation.methods.Method`.
+        trained: The Keras model whose training function runs the steps,
+            where that is another one, of which `model` is a part.
 
     Raises:
-        ValueError: if the model has no masked layers.
+        ValueError: if the model has no masked layers, or all are frozen.
     """
 
-    def __init__(self, model, method):
+    def __init__(self, model, method, trained=None):
         self.masked = masked_weights(model)
+        self.moving = [weight for weight in self.masked if weight.trainable]
         if not self.masked:
             raise ValueError(
                 f"Model '{model.name}' has no masked layers. Build it with "
                 "layers of `dsr_tf.layers`, or use `dsr_tf.sparsify(model, "
                 "sparsity)`."
             )
-        self.model, self.method = model, method
+        if not self.moving and method.moves_weights:
+            raise ValueError(
+                f"All {len(self.masked)} masked kernels of model "
+                f"'{model.name}' are frozen (trainable=False): there is none "
+                "to move weights in."
+            )
+        self.model, self.method, self._trained = model, method, trained
+        self.in_step = InStep(
+            method,
+            self.moving,
+            self.masked[0].layer.reallocation_state,
+            trained or model,
+            self.write_state,
+        )
         self._agreement = Agreement(model, self.masked)
-        self._sign_flips = self._device = self._budget = None
+        self._device = self._budget = None
 
-    def serves(self, model):
+    def serves(self, model, trained=None):
         """Whether this is for a model as it is now."""
-        if model is not self.model:
+        if model is not self.model or trained is not self._trained:
             return False
         now = masked_weights(model)
         return len(now) == len(self.masked) and all(
-            a.kernel is b.kernel and a.mask is b.mask
+            a.kernel is b.kernel
+            and a.mask is b.mask
+            and a.trainable == b.trainable
             for a, b in zip(now, self.masked)
         )
 
@@ -102,83 +118,40 @@ class Reallocator:
             ValueError: if there are too few active weights for the method,
                 or the optimizer would not leave inactive weights at 0.
         """
-        self.method.validate(sum(weight.num_active for weight in self.masked))
+        self.method.validate(sum(weight.num_active for weight in self.moving))
         optimizer_slots.check_optimizer(
-            optimizer, [weight.kernel for weight in self.masked]
+            optimizer, [weight.kernel for weight in self.moving]
         )
-        if self.method.dense_gradient != "never":
-            dense_gradient.check(
-                self.method, self.masked, self.model, optimizer
-            )
-        if self.method.moves_every_step:
-            sign_flips.check(self.masked)
+        self.in_step.check(optimizer)
 
-    def install(self):
-        """Put into the training step what the method does there, if it
-        does anything; training must not have begun to use it. From here on
-        the budget must stay what it is."""
+    def begin(self, optimizer, epoch):
+        """Begin to train: from here on the budget must stay what it is."""
         self._budget = None
-        if self.method.dense_gradient != "never":
-            dense_gradient.install(self.masked, self.model)
-        if self.method.moves_every_step and self._sign_flips is None:
-            self._sign_flips = sign_flips.install(
-                self.method, self.masked, self.model
-            )
+        self.in_step.install(optimizer, epoch)
 
-    def begin_epoch(self, epoch):
-        """Settle what depends on the epoch."""
-        if self._sign_flips is not None:
-            self._sign_flips.begin_epoch(epoch)
+    def end(self, optimizer):
+        """End: the model trains on as one that never met a method.
 
-    def is_ready(self, state, step):
-        """Whether a reallocation that is due has what it needs.
-
-        Where the period changes, it may have become due without the step
-        of `dense_gradient` before it.
+        Returns:
+            Number of weights that moved since the last reallocation, inside
+            of the training step.
         """
-        if self.method.dense_gradient != "last":
-            return True
-        return state.last_step < state.open_until <= step
+        self.in_step.remove()
+        flips = self.in_step.sign_flips
+        moved = sum(flips.collect().values()) if flips else 0
+        self.in_step.close_window(self.read_state())
+        self.clear(optimizer)
+        return moved
 
-    def looks_before(self):
-        """Whether the window must be opened in the step before it is due."""
-        is_last = self.method.dense_gradient == "last"
-        return is_last and not dense_gradient.window_follows_steps()
-
-    def open_window(self, state, step, due):
-        """Set the steps in which the method acts inside of the step.
-
-        Args:
-            state: The `ReallocationState`; written if it changes.
-            step: Number of updates so far.
-            due: Step of the next reallocation.
-        """
-        if self.looks_before() and step < due - 1:
-            window = (0, 0)
-        elif self.method.dense_gradient == "last":
-            window = (due - 1, due)
-        elif self.method.dense_gradient == "always" or (
-            self.method.moves_every_step
-        ):
-            window = (0, _FOREVER)
-        else:
-            return
-        if window != (state.open_from, state.open_until):
-            state.open_from, state.open_until = window
-            self.write_state(state)
-
-    def close_window(self, step):
-        """Let training after `step` be as if there were no method."""
-        state = self.read_state()
-        if state.open_until > step:
-            state.open_from = state.open_until = 0
-            self.write_state(state)
+    def clear(self, optimizer):
+        """Set inactive weights to 0 and empty their slots."""
+        self._device_of(optimizer).clear()
 
     def clean(self):
         """Store inactive weights as 0 where the optimizer has moved them."""
         if self.method.dense_gradient == "never":
             return
-        for weight in self.masked:
+        for weight in self.moving:
             weight.set_mask(ops.convert_to_numpy(weight.mask))
 
     def read_state(self):
@@ -201,11 +174,12 @@ class Reallocator:
         Raises:
             ReplicasDiffer: if replicas have different masks.
             BudgetBroken: if the number of active weights has changed.
+            NotFinite: if weights or slots hold NaN or infinity.
         """
         # Before masks are written, which makes them equal again.
         self._agreement.check()
         state = state or self.read_state()
-        if self._sign_flips is not None:
+        if self.in_step.sign_flips is not None:
             return self._count_moves(step, state)
         threshold = self.method.threshold(state)
         device = self._device_of(optimizer)
@@ -237,7 +211,7 @@ class Reallocator:
     def _device_of(self, optimizer):
         if self._device is None or not self._device.serves(optimizer):
             self._device = Device(
-                self.masked,
+                self.moving,
                 optimizer,
                 self.method.dense_gradient,
                 jit_compile=_is_on_one_gpu(self.model),
@@ -246,8 +220,8 @@ class Reallocator:
 
     def _count_moves(self, step, state):
         """The record of what has moved inside of the steps since the last."""
-        moved = self._sign_flips.collect()
-        active = {weight.path: weight.num_active for weight in self.masked}
+        moved = self.in_step.sign_flips.collect()
+        active = {weight.path: weight.num_active for weight in self.moving}
         self._check_budget(state.carry + sum(active.values()))
         state.num_reallocations += 1
         state.last_step = step

@@ -15,7 +15,7 @@ from keras import ops
 
 from dsr_tf.reallocation import optimizer_slots
 from dsr_tf.reallocation.signed_vector import SignedVector
-from dsr_tf.reallocation.state import LAYER_COUNT
+from dsr_tf.reallocation.state import LayerCount
 
 
 def check(masked):
@@ -40,73 +40,51 @@ def check(masked):
         )
 
 
-def install(method, masked, model):
-    """Constrain the kernels of a model; returns a `SignFlips`.
-
-    A training function that was made before is made anew, unless it has
-    these constraints already.
-    """
-    flips = getattr(masked[0].kernel.constraint, "flips", None)
-    if flips is None or not flips.serves(method, model.optimizer):
-        flips = SignFlips(method, masked, model)
-        model.make_train_function(force=True)
-    flips.begin(method)
-    return flips
-
-
 class SignFlips:
     """The constraints of all masked kernels of a model.
 
     Args:
         method: A `DeepR`.
-        masked: List of `MaskedWeight`.
-        model: The compiled model.
+        masked: List of the `MaskedWeight` that may move.
+        state: The variable of the `ReallocationState`.
+        model: The Keras model that is trained.
+        optimizer: The optimizer that trains the kernels.
     """
 
-    def __init__(self, method, masked, model):
+    def __init__(self, method, masked, state, model, optimizer):
         import tensorflow as tf
 
         self._method, self._masked = method, masked
-        self._optimizer = optimizer = model.optimizer
+        self.optimizer = optimizer
         if not optimizer.built:
             optimizer.build(model.trainable_variables)
         # An optimizer that wraps several applies them one after another.
         groups = {}
         for weight in masked:
-            if weight.kernel.trainable:
-                leaf = optimizer_slots.leaf_of(optimizer, weight.kernel)
-                groups.setdefault(id(leaf), []).append(weight)
+            leaf = optimizer_slots.leaf_of(optimizer, weight.kernel)
+            groups.setdefault(id(leaf), []).append(weight)
         with model.distribute_strategy.scope():
             self._temperature = tf.Variable(0.0, trainable=False)
             self._vectors = [
                 SignedVector(
-                    group,
-                    optimizer,
-                    masked[0].layer.reallocation_state,
-                    self._temperature,
-                    method.l1,
+                    group, optimizer, state, self._temperature, method.l1
                 )
                 for group in groups.values()
             ]
-        for vector in self._vectors:
-            for weight in vector.weights:
-                before = weight.kernel.constraint
-                if isinstance(before, _KeepSigns):
-                    before = before.before
-                is_last = weight is vector.weights[-1]
-                weight.kernel.constraint = _KeepSigns(
-                    self, before, vector if is_last else None
-                )
 
-    def serves(self, method, optimizer):
-        """Whether the constraints are those of `method` as well."""
-        return self._optimizer is optimizer and self._method.l1 == method.l1
-
-    def begin(self, method):
-        """Read the signs off the weights as they are."""
-        self._method = method
+    def install(self):
+        """Constrain the kernels, to the signs that they have now."""
+        for weight in self._masked:
+            # Another feature may have left its own number there.
+            count = LayerCount(weight)
+            count.write(max(0, count.read()))
         for vector in self._vectors:
             vector.read_signs()
+            for weight in vector.weights:
+                is_last = weight is vector.weights[-1]
+                weight.kernel.constraint = KeepSigns(
+                    weight.kernel.constraint, vector if is_last else None
+                )
 
     def begin_epoch(self, epoch):
         """Set the temperature of the epoch."""
@@ -116,19 +94,22 @@ class SignFlips:
         """Weights moved since the last call, by path of the kernel."""
         moved = {}
         for weight in self._masked:
-            variable = weight.layer.reallocation_state
-            values = ops.convert_to_numpy(variable).copy()
-            moved[weight.path] = int(values[LAYER_COUNT])
-            values[LAYER_COUNT] = 0
-            variable.assign(values)
+            count = LayerCount(weight)
+            moved[weight.path] = count.read()
+            count.write(0)
         return moved
 
 
-class _KeepSigns:
-    """The constraint of one kernel: a function from weights to weights."""
+class KeepSigns:
+    """The constraint of one kernel: a function from weights to weights.
 
-    def __init__(self, flips, before, vector):
-        self.flips, self.before, self._vector = flips, before, vector
+    Args:
+        before: The constraint that the kernel has of its own, or None.
+        vector: The `SignedVector`, of its last kernel; None for others.
+    """
+
+    def __init__(self, before, vector):
+        self.before, self._vector = before, vector
 
     def __call__(self, kernel):
         if self.before is not None:

@@ -7,6 +7,7 @@ last number of the variable belongs to each layer itself.
 
 import dataclasses
 
+import numpy as np
 from keras import ops
 
 from dsr_tf.layers.masked import STATE_SIZE
@@ -57,6 +58,48 @@ class ReallocationState:
 _FIELDS = dataclasses.fields(ReallocationState)
 _INDEX = {field.name: i for i, field in enumerate(_FIELDS)}
 LAYER_COUNT = STATE_SIZE - 1
+
+
+class LayerCount:
+    """The number of the state variable that belongs to each layer itself.
+
+    DeepR counts moves there, from 0 up, in the graph; gradual pruning with
+    a decaying threshold keeps that there, as a negative number (`-1` less
+    the bits of a float32), so that neither takes the other's for its own.
+
+    Args:
+        weight: A `MaskedWeight`.
+    """
+
+    def __init__(self, weight):
+        self._variable = weight.layer.reallocation_state
+
+    def read(self):
+        """The number, an int."""
+        return int(ops.convert_to_numpy(self._variable)[LAYER_COUNT])
+
+    def write(self, number):
+        """Store an int."""
+        values = ops.convert_to_numpy(self._variable).copy()
+        values[LAYER_COUNT] = number
+        self._variable.assign(values)
+
+    def read_threshold(self):
+        """The threshold, a float32; 0 where none has been stored."""
+        number = self.read()
+        # Files of before hold the bits as they are.
+        bits = -1 - number if number < 0 else number
+        if 0 < number < _SMALLEST_NORMAL:
+            return np.float32(0)  # A count of moves.
+        return np.int32(bits).view("float32")
+
+    def write_threshold(self, threshold):
+        """Store a float32 of at least 0."""
+        self.write(-1 - int(np.float32(threshold).view("int32")))
+
+
+# The bits of the smallest float32 that is a normal number, 1.2e-38.
+_SMALLEST_NORMAL = 2**23
 
 
 def window_is_open(variable, step):

@@ -145,7 +145,9 @@ def steps_per_execution(experiment, steps_per_epoch):
 def build_callback(experiment, model, steps_per_epoch, listener=None):
     """The callback that moves or prunes weights, None if none does."""
     if experiment.method == "gradual":
-        return callbacks.GradualPruning(experiment.pruning(), listener)
+        return callbacks.GradualPruning(
+            experiment.pruning(), listener, model=model
+        )
     method = _build_method(experiment, model, steps_per_epoch)
     if method is None:
         return None
@@ -155,6 +157,7 @@ def build_callback(experiment, model, steps_per_epoch, listener=None):
         stop_epoch=experiment.stop_epoch,
         seed=experiment.seed,
         listener=listener,
+        model=model,
     )
 
 

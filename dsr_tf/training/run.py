@@ -162,11 +162,15 @@ class Run:
         self._fitting = self._fit_on_one
         if self.cluster.is_distributed:
             self._fitting = Loop(self.model, self.cluster, self.data).fit
+        if self.reallocation is not None:
+            self.reallocation.begin()
         if steps_done:
             self._fit(epoch, epoch + 1, steps_done)
             epoch += 1
         if epoch < self.experiment.epochs:
             self._fit(epoch, self.experiment.epochs)
+        if self.reallocation is not None:
+            self.reallocation.end()
         return self._finish()
 
     def _fit(self, first_epoch, end_epoch, steps_done=0):

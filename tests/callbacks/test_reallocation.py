@@ -228,8 +228,8 @@ def test_set_moves_within_kernels_only(data):
     assert len(records) == 7
     for record in records:
         assert record.pruned == record.grown
-        assert record.grown == {"net/a/kernel": 18, "net/b/kernel": 4}
-        assert record.active == {"net/a/kernel": 72, "net/b/kernel": 18}
+        assert record.grown == {"a/kernel": 18, "b/kernel": 4}
+        assert record.active == {"a/kernel": 72, "b/kernel": 18}
     assert_zero_outside_masks(model)
 
 

@@ -91,7 +91,7 @@ def test_replicas_that_differ_stop_the_training(data, method):
     reallocation = callbacks.Reallocation(
         method, period=10, seed=0, listener=records.append
     )
-    with pytest.raises(ReplicasDiffer, match="the masks of net/b/kernel diff"):
+    with pytest.raises(ReplicasDiffer, match="the masks of b/kernel diff"):
         model.fit(
             *data,
             batch_size=8,

@@ -221,6 +221,24 @@ def test_budget_and_stopping(data, kind):
     assert_zero_outside_masks(model)
 
 
+def fresh(optimizer):
+    return make_model(
+        sgd() if optimizer == "sgd" else keras.optimizers.Adam(0.01)
+    )
+
+
+def fit_in_order(model, data, first, last, callbacks):
+    model.fit(
+        *data,
+        batch_size=8,
+        initial_epoch=first,
+        epochs=last,
+        verbose=0,
+        shuffle=False,
+        callbacks=callbacks,
+    )
+
+
 @pytest.mark.parametrize("kind", [methods.RigL, methods.SNFS])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_goes_on_after_loading(data, tmp_path, kind, optimizer):
@@ -229,29 +247,36 @@ def test_goes_on_after_loading(data, tmp_path, kind, optimizer):
     def callback():
         return Reallocation(kind(0.3, end_step=70), period=20, seed=0)
 
-    def fit(model, first, last):
-        model.fit(
-            *data,
-            batch_size=8,
-            initial_epoch=first,
-            epochs=last,
-            verbose=0,
-            shuffle=False,
-            callbacks=[callback()],
-        )
-
-    def fresh():
-        return make_model(
-            sgd() if optimizer == "sgd" else keras.optimizers.Adam(0.01)
-        )
-
-    whole, halved = fresh(), fresh()
-    fit(whole, 0, 4)
-    fit(halved, 0, 2)
-    halved.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    fit(loaded, 2, 4)
+    whole, path = fresh(optimizer), tmp_path / "model.keras"
+    saving = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: epoch == 1 and whole.save(path)
+    )
+    fit_in_order(whole, data, 0, 4, [callback(), saving])
+    loaded = keras.models.load_model(path)
+    fit_in_order(loaded, data, 2, 4, [callback()])
     assert_same(snapshot(whole)[:8], snapshot(loaded)[:8])
+
+
+@pytest.mark.parametrize("kind", [methods.RigL, methods.SNFS])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_several_fits_between_begin_and_end_are_one_training(
+    data, kind, optimizer
+):
+    """Split between a gradient and its reallocation, and anywhere."""
+
+    def train(*ends):
+        model, first = fresh(optimizer), 0
+        callback = Reallocation(
+            kind(0.3, end_step=70), period=20, seed=0, model=model
+        )
+        callback.begin()
+        for end in ends:
+            fit_in_order(model, data, first, end, [callback])
+            first = end
+        callback.end()
+        return snapshot(model)
+
+    assert_same(train(4), train(1, 2, 4))
 
 
 def test_a_shorter_period_waits_for_its_gradient(data):

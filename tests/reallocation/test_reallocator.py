@@ -67,9 +67,9 @@ def test_one_step_by_hand(data):
     method = methods.DSR(3, initial_threshold=0.25)
     record = Reallocator(model, method).step(model.optimizer, step=40)
 
-    assert record.pruned == {"net/a/kernel": 2, "net/b/kernel": 1}
-    assert record.grown == {"net/a/kernel": 1, "net/b/kernel": 2}
-    assert record.active == {"net/a/kernel": 2, "net/b/kernel": 5}
+    assert record.pruned == {"a/kernel": 2, "b/kernel": 1}
+    assert record.grown == {"a/kernel": 1, "b/kernel": 2}
+    assert record.active == {"a/kernel": 2, "b/kernel": 5}
     assert (record.step, record.threshold, record.carry) == (40, 0.25, 0)
     kernel = values(a.kernel).reshape(-1)
     np.testing.assert_allclose(kernel[:3], [0, 0, 0.3])
@@ -91,7 +91,7 @@ def test_the_last_weight_of_a_kernel_stays(data):
     record = Reallocator(model, methods.DSR(2, initial_threshold=0.5)).step(
         model.optimizer, 0
     )
-    assert record.pruned["net/a/kernel"] == 2
+    assert record.pruned["a/kernel"] == 2
     assert values(a.mask).reshape(-1)[1] and values(a.kernel).reshape(-1)[1]
 
 

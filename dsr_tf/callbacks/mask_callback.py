@@ -1,0 +1,277 @@
+"""What callbacks that change masks share: when they begin, look and end."""
+
+import keras
+from absl import logging
+from keras import ops
+
+from dsr_tf.callbacks.replicas import check_replicas
+from dsr_tf.layers import masked_weights
+
+
+class MaskCallback(keras.callbacks.Callback):
+    """Base of the callbacks that change masks between training steps.
+
+    In `fit` it begins and ends with the training. A loop without `fit`, or
+    a training of several calls of it, says `begin()` and `end()`, and
+    `before_step(epoch)` before each step of its own.
+
+    Args:
+        model: The Keras model whose masks change; None for the one that
+            `fit` trains. To give for a part of that, or for a loop of your
+            own.
+        optimizer: The optimizer that trains the masked weights and counts
+            the updates; None for the model's own.
+        listener: Callable that receives the `Record` of each change.
+
+    Raises:
+        TypeError: if an argument is none of these.
+    """
+
+    def __init__(self, model=None, optimizer=None, listener=None):
+        super().__init__()
+        if model is not None and not isinstance(model, keras.Model):
+            raise TypeError(
+                "`model` must be None or a Keras model. "
+                f"Received: model={model!r}"
+            )
+        if optimizer is not None and not hasattr(optimizer, "iterations"):
+            raise TypeError(
+                "`optimizer` must be None or a Keras optimizer. "
+                f"Received: optimizer={optimizer!r}"
+            )
+        if listener is not None and not callable(listener):
+            raise TypeError(
+                "`listener` must be None or callable. "
+                f"Received: listener={listener!r}"
+            )
+        self.listener = listener
+        self._model_given, self._optimizer_given = model, optimizer
+        # Training goes on over several calls of `fit`, or without it.
+        self._is_held_open = False
+        self._has_started = False
+        self._first_step = self._num_changed = 0
+        self._epoch, self._calls_to_skip = 0, 0
+
+    # For subclasses.
+
+    def check(self, model):
+        """Refuse a compiled model that this callback cannot train.
+
+        Raises:
+            ValueError: as described for the class.
+        """
+        raise NotImplementedError
+
+    def _start(self, model, optimizer):
+        """Begin with a model that `check` has accepted."""
+
+    def _look(self, model, optimizer, step):
+        """Change masks where that is due.
+
+        Returns:
+            Number of updates until something may be due again; None for
+            never in this epoch.
+        """
+        raise NotImplementedError
+
+    def _finish(self, model, optimizer, step):
+        """End; the model may be used for anything afterwards."""
+
+    def _why_nothing_changed(self, step):
+        """The reason, where a training has changed no mask; None where
+        none was to be expected."""
+        return None
+
+    # A training without `fit`, or of several calls of it.
+
+    def begin(self):
+        """Begin a training that is not one call of `fit`.
+
+        It must come before the first training step, since what a method
+        does inside of the step is compiled with it. Then give
+        `before_step` or call `fit`, as often as you like, and `end`.
+
+        Raises:
+            ValueError: as described for the class; or if `model` was not
+                given, or has not been built.
+        """
+        if self._model_given is None and self._model is None:
+            raise ValueError(
+                f"`{type(self).__name__}.begin()` needs to know the model: "
+                "give `model=` to the constructor."
+            )
+        if not self._is_built():
+            raise ValueError(
+                f"Model '{self._masked_model().name}' is not built yet: call "
+                "it on data, or `model.build(input_shape)`, first."
+            )
+        self._is_held_open = True
+        self._start_training()
+
+    def before_step(self, epoch=0):
+        """Change masks where that is due; call it before each step.
+
+        Args:
+            epoch: The current epoch, from 0, which schedules depend on.
+
+        Raises:
+            RuntimeError: before `begin`.
+        """
+        if not self._is_held_open:
+            raise RuntimeError(
+                f"Call `{type(self).__name__}.begin()` before `before_step()`."
+            )
+        if epoch != self._epoch:
+            self._set_epoch(epoch)
+        self._look_now()
+
+    def end(self):
+        """End a training that `begin` began, or that was broken off."""
+        self._is_held_open = False
+        if self._has_started:
+            self._end_training()
+
+    # Keras' own.
+
+    def on_train_begin(self, logs=None):
+        check_replicas(self.model, self.params)
+        if self._is_held_open:
+            return
+        self._has_started = False
+        # A subclassed model may be built by its first batch only.
+        if self._is_built():
+            self._start_training()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._set_epoch(epoch)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self._calls_to_skip > 0:
+            self._calls_to_skip -= 1
+            return
+        if not self._has_started:
+            if not self._is_built():
+                return
+            self._start_training()
+        to_go = self._look_now()
+        per_call = self._updates_per_call()
+        if to_go is None:
+            self._calls_to_skip = float("inf")
+        elif per_call is not None:
+            # Reading the number of updates waits for the device, so it is
+            # read only where what is due can have been reached.
+            self._calls_to_skip = -(-to_go // per_call) - 1
+
+    def on_train_end(self, logs=None):
+        if self._is_held_open:
+            return
+        if self._has_started:
+            self._end_training()
+            self._settle()
+            _when_all_have_ended(self.model, self._settle)
+        else:
+            self._warn("it found no masked layers that have been built")
+
+    # The rest.
+
+    def _start_training(self):
+        model, optimizer = self._masked_model(), self._optimizer()
+        self.check(model)
+        self._start(model, optimizer)
+        self._has_started = True
+        self._first_step, self._num_changed = self._step(), 0
+
+    def _end_training(self):
+        step = self._step()
+        self._finish(self._masked_model(), self._optimizer(), step)
+        self._has_started = False
+        if self._num_changed:
+            return
+        reason = self._why_nothing_changed(step)
+        if reason and step == self._first_step:
+            path = masked_weights(self._masked_model())[0].path
+            reason = (
+                "the optimizer of the model made no update; give "
+                f"`optimizer=`, the one that trains {path}"
+            )
+        if reason:
+            self._warn(reason)
+
+    def _settle(self):
+        """See to what other callbacks may have done as they ended, such as
+        restoring earlier weights; called more than once."""
+
+    def _warn(self, reason):
+        logging.warning(
+            "%s changed no mask in this training: %s.",
+            type(self).__name__,
+            reason,
+        )
+
+    def _look_now(self):
+        return self._look(self._masked_model(), self._optimizer(), self._step())
+
+    def _report(self, record):
+        """Pass the `Record` of a change on."""
+        self._num_changed += record.num_pruned + record.num_grown
+        if self.listener is not None:
+            self.listener(record)
+
+    def _set_epoch(self, epoch):
+        self._epoch, self._calls_to_skip = epoch, 0
+
+    def _masked_model(self):
+        # Asking Keras for the model brings its variables up to date on JAX.
+        trained = self.model if self._model is not None else None
+        return self._model_given or trained
+
+    def _trained_model(self):
+        """The model whose `fit` or training function runs the steps."""
+        return self.model if self._model is not None else self._model_given
+
+    def _is_built(self):
+        model = self._masked_model()
+        if model.built:
+            return True
+        # One that is trained in parts need not be built as a whole.
+        try:
+            return bool(masked_weights(model))
+        except ValueError:
+            return False
+
+    def _optimizer(self):
+        if self._optimizer_given is not None:
+            return self._optimizer_given
+        optimizer = getattr(self._trained_model(), "optimizer", None)
+        if optimizer is None:
+            raise ValueError(
+                f"{type(self).__name__} needs the optimizer that trains the "
+                "masked weights: compile the model with one, or give "
+                "`optimizer=`. Received: a model without optimizer, "
+                f"'{self._trained_model().name}'"
+            )
+        return optimizer
+
+    def _step(self):
+        return int(ops.convert_to_numpy(self._optimizer().iterations))
+
+    def _updates_per_call(self):
+        """Updates in one call of the training function; None if unknown.
+
+        A training step of the user's own may make several, or none.
+        """
+        model = self._trained_model()
+        is_keras_own = type(model).train_step is keras.Model.train_step
+        if not is_keras_own or self._optimizer_given is not None:
+            return None
+        return model.steps_per_execution
+
+
+def _when_all_have_ended(model, function):
+    """Call a function after the last callback of `fit` has ended.
+
+    The last is the history, which Keras puts behind those of the user.
+    """
+    history = getattr(model, "history", None)
+    if isinstance(history, keras.callbacks.History):
+        history.on_train_end = lambda logs=None: function()
