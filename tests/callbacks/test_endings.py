@@ -1,0 +1,312 @@
+"""What is left of a method once training has ended, and what is said then."""
+
+import keras
+import numpy as np
+import pytest
+
+from dsr_tf import layers
+from dsr_tf import methods
+from dsr_tf.callbacks import GradualPruning
+from dsr_tf.callbacks import Reallocation
+from tests.conftest import assert_same
+from tests.conftest import assert_zero_outside_masks
+from tests.conftest import make_model
+from tests.conftest import needs_tensorflow
+from tests.conftest import values
+
+METHODS = {
+    "dsr": methods.DSR(15, initial_threshold=0.05),
+    "set": methods.SET(0.2),
+    "rigl": methods.RigL(0.2),
+    "snfs": methods.SNFS(0.2),
+    "deep_r": methods.DeepR(1e-3),
+}
+# Where the one leaves something that the other could stumble over.
+PAIRS = [
+    ("deep_r", "snfs"),
+    ("deep_r", "rigl"),
+    ("deep_r", "dsr"),
+    ("rigl", "deep_r"),
+    ("snfs", "deep_r"),
+    ("snfs", "set"),
+]
+
+
+def momentum():
+    return keras.optimizers.SGD(0.1, momentum=0.9)
+
+
+def fit(model, data, *callbacks, epochs=2, **arguments):
+    """Batches of 8: 20 steps an epoch."""
+    return model.fit(
+        *data,
+        batch_size=8,
+        epochs=epochs,
+        shuffle=False,
+        verbose=0,
+        callbacks=[*callbacks],
+        **arguments,
+    )
+
+
+def masks(model):
+    return [values(w.mask) for w in layers.masked_weights(model)]
+
+
+class MasksByStep(keras.callbacks.Callback):
+    """The steps before which the masks were found changed; put it first."""
+
+    def on_train_begin(self, logs=None):
+        self.last, self.steps = masks(self.model), []
+
+    def on_train_batch_end(self, batch, logs=None):
+        now = masks(self.model)
+        if any((a != b).any() for a, b in zip(now, self.last)):
+            self.steps.append(batch)
+        self.last = now
+
+
+@needs_tensorflow
+@pytest.mark.parametrize("first, second", PAIRS)
+def test_a_method_after_another_moves_weights_when_it_says(first, second, data):
+    model, records, watch = make_model(momentum()), [], MasksByStep()
+    fit(model, data, Reallocation(METHODS[first], 10, seed=0))
+    callback = Reallocation(
+        METHODS[second], 10, seed=0, listener=records.append
+    )
+    fit(model, data, watch, callback, epochs=1)
+    assert {r.num_active for r in records} == {90}
+    assert sum(r.num_grown for r in records) > 0
+    if second != "deep_r":
+        # Before the first batch, since the first training ended at a
+        # multiple of the period, and before the eleventh.
+        assert set(watch.steps) <= {0, 10}
+    assert_zero_outside_masks(model)
+
+
+@needs_tensorflow
+def test_what_was_broken_off_ends_with_the_next_training(data):
+    class Interrupt(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 12:
+                raise KeyboardInterrupt
+
+    model, watch = make_model(momentum()), MasksByStep()
+    deep_r = Reallocation(METHODS["deep_r"], 10, seed=0)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, data, deep_r, Interrupt())
+    static = Reallocation(methods.Static(), 10)
+    fit(model, data, watch, static)
+    assert watch.steps == []
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, data, deep_r, Interrupt())
+    deep_r.end()
+    fit(model, data, watch)
+    assert watch.steps == []
+    assert_zero_outside_masks(model)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(
+            name, marks=needs_tensorflow if name == "deep_r" else ()
+        )
+        for name in METHODS
+    ],
+)
+@pytest.mark.parametrize("optimizer", ["momentum", "adam"])
+def test_zeros_hold_in_plain_training_afterwards(method, optimizer, data):
+    """The slots of inactive weights must have lost what they gathered."""
+    model = make_model(
+        momentum() if optimizer == "momentum" else keras.optimizers.Adam(0.01)
+    )
+    fit(model, data, Reallocation(METHODS[method], 10, seed=0))
+    fit(model, data, epochs=1)
+    assert_zero_outside_masks(model)
+
+
+@needs_tensorflow
+def test_after_a_method_a_model_trains_as_one_that_never_met_it(data):
+    for method in METHODS.values():
+        met, twin = make_model(momentum()), make_model(momentum())
+        fit(met, data, Reallocation(method, 10, seed=0))
+        twin.optimizer.build(twin.trainable_variables)
+        for ours, theirs in zip(
+            [*twin.variables, *twin.optimizer.variables],
+            [*met.variables, *met.optimizer.variables],
+        ):
+            ours.assign(values(theirs))
+        fit(met, data, epochs=1)
+        fit(twin, data, epochs=1)
+        assert_same(
+            [values(w.kernel) for w in layers.masked_weights(met)],
+            [values(w.kernel) for w in layers.masked_weights(twin)],
+        )
+
+
+@needs_tensorflow
+def test_deep_r_after_a_decaying_threshold_counts_its_own_moves(data):
+    model, records = make_model(momentum(), sparsity=0.0), []
+    fit(
+        model,
+        data,
+        GradualPruning(
+            target_sparsity=0.7,
+            threshold_decay=0.5,
+            pruning_frequency=5,
+            sparsity_function_end_step=20,
+        ),
+    )
+    fit(
+        model,
+        data,
+        Reallocation(METHODS["deep_r"], 10, seed=0, listener=records.append),
+    )
+    # At most every weight in every step.
+    assert 0 < sum(r.num_pruned for r in records) < 300 * 40
+
+
+def best_first():
+    """Keras' callback that finds the first epoch to be the best."""
+    return keras.callbacks.EarlyStopping(
+        "mask_density",
+        mode="max",
+        patience=1,
+        restore_best_weights=True,
+    )
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_pruning_that_is_undone_is_told(data, caplog, is_first):
+    model = make_model(momentum(), sparsity=0.0)
+    pruning = GradualPruning(
+        target_sparsity=0.8,
+        pruning_frequency=10,
+        sparsity_function_end_step=60,
+    )
+    callbacks = [pruning, best_first()]
+    with caplog.at_level("WARNING", logger="absl"):
+        # In the order in which the density is there, and a checkpoint of the
+        # user's own that restores before.
+        if not is_first:
+            restore = keras.callbacks.LambdaCallback(
+                on_epoch_end=lambda epoch, logs: saved.append(
+                    model.get_weights()
+                ),
+                on_train_end=lambda logs: model.set_weights(saved[0]),
+            )
+            saved, callbacks = [], [restore, pruning]
+        fit(model, data, *callbacks, epochs=4)
+    told = [r.message for r in caplog.records if "denser state" in r.message]
+    assert len(told) == 1
+    now = sum(w.num_active for w in layers.masked_weights(model))
+    assert f"({now} active weights, where pruning had reached" in told[0]
+
+
+def test_zeros_hold_where_earlier_masks_were_restored(data):
+    model = make_model(momentum())
+    stop = keras.callbacks.EarlyStopping(
+        "loss", mode="max", patience=1, restore_best_weights=True
+    )
+    before = masks(model)
+    reallocation = Reallocation(methods.SET(0.4), 5, seed=0)
+    fit(model, data, reallocation, stop, epochs=5)
+    assert not np.array_equal(before[0], masks(model)[0])
+    fit(model, data, epochs=1)
+    assert_zero_outside_masks(model)
+
+
+def warnings_of(caplog):
+    return [r.message for r in caplog.records if "changed no mask" in r.message]
+
+
+@pytest.mark.parametrize(
+    "callback, reason",
+    [
+        (lambda: Reallocation(methods.SET(), 100), "due by period=0:100"),
+        (
+            lambda: Reallocation(methods.SET(), 5, stop_epoch=0),
+            "over after update 20",
+        ),
+        (
+            lambda: Reallocation(methods.RigL(0.3, end_step=3), 5),
+            "over after update 20",
+        ),
+        (
+            lambda: Reallocation(methods.DSR(5, initial_threshold=1e-30), 5),
+            "found no weight to move by DSR",
+        ),
+        (
+            lambda: GradualPruning(
+                target_sparsity=0.9, begin_pruning_step=500
+            ),
+            "due from update 500 on",
+        ),
+    ],
+    ids=["period", "stop_epoch", "end_step", "threshold", "pruning"],
+)
+def test_a_callback_that_changed_nothing_says_why(
+    callback, reason, data, caplog
+):
+    model = make_model(momentum(), sparsity=0.2)
+    with caplog.at_level("WARNING", logger="absl"):
+        fit(model, data, callback(), epochs=1)
+    (message,) = warnings_of(caplog)
+    assert reason in message
+
+
+def test_static_masks_need_no_excuse(data, caplog):
+    with caplog.at_level("WARNING", logger="absl"):
+        fit(make_model(), data, Reallocation(methods.Static(), 5), epochs=1)
+    assert warnings_of(caplog) == []
+
+
+@needs_tensorflow
+def test_an_optimizer_that_never_updates_is_told(data, caplog):
+    """`compile` gives a model an optimizer that its own step may not use."""
+
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.part, self.own = make_model(), momentum()
+
+        def train_step(self, batch):
+            import tensorflow as tf
+
+            with tf.GradientTape() as tape:
+                loss = keras.ops.mean(self.part(batch[0]) ** 2)
+            weights = self.part.trainable_variables
+            self.own.apply(tape.gradient(loss, weights), weights)
+            return {"loss": loss}
+
+    model = Own()
+    model.compile()
+    with caplog.at_level("WARNING", logger="absl"):
+        fit(model, data, Reallocation(methods.SET(), 5))
+    (message,) = warnings_of(caplog)
+    assert "made no update; give `optimizer=`" in message
+
+
+@pytest.mark.parametrize("name", ["rigl", "snfs"])
+def test_slots_that_are_not_finite_end_training_in_a_sentence(name, data):
+    class Poison(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 9:
+                slot = self.model.optimizer.momentums[0]
+                slot.assign(np.full(slot.shape, np.nan))
+
+    model = make_model(momentum())
+    reallocation = Reallocation(METHODS[name], 10, seed=0)
+    with pytest.raises(RuntimeError, match="of a/kernel hold .* not finite"):
+        fit(model, data, reallocation, Poison())
+
+
+def test_adafactor_is_refused_unless_its_products_do_not_vanish(data):
+    model = make_model(keras.optimizers.Adafactor(0.01))
+    with pytest.raises(ValueError, match="Adafactor divides 0 by 0.*epsilon_1"):
+        fit(model, data, Reallocation(methods.SET(), 5))
+    model = make_model(keras.optimizers.Adafactor(0.01, epsilon_1=1e-12))
+    losses = fit(model, data, Reallocation(methods.SET(), 5)).history["loss"]
+    assert np.isfinite(losses).all()
+    assert_zero_outside_masks(model)
