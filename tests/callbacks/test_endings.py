@@ -109,9 +109,7 @@ def test_what_was_broken_off_ends_with_the_next_training(data):
 @pytest.mark.parametrize(
     "method",
     [
-        pytest.param(
-            name, marks=needs_tensorflow if name == "deep_r" else ()
-        )
+        pytest.param(name, marks=needs_tensorflow if name == "deep_r" else ())
         for name in METHODS
     ],
 )
@@ -238,9 +236,7 @@ def warnings_of(caplog):
             "found no weight to move by DSR",
         ),
         (
-            lambda: GradualPruning(
-                target_sparsity=0.9, begin_pruning_step=500
-            ),
+            lambda: GradualPruning(target_sparsity=0.9, begin_pruning_step=500),
             "due from update 500 on",
         ),
     ],
