@@ -10,6 +10,7 @@ from absl import flags
 import dsr_tf
 from dsr_tf import command_line
 from dsr_tf.training import experiment as experiments
+from tests.conftest import assert_zero_outside_masks
 from tests.conftest import make_model
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -97,11 +98,30 @@ def test_flags_that_the_readme_names_exist():
             assert {name, f"no{name}"} & (known | own), (command, line)
 
 
-def test_the_method_of_the_readme_works(data):
+def run_example(name, **names):
+    """Run a piece of code of the README; returns what it has defined."""
     readme = (ROOT / "README.md").read_text()
-    code = readme.split("<!-- example: method -->\n```python\n")[1]
-    names = {"__name__": "example"}
+    code = readme.split(f"<!-- example: {name} -->\n```python\n")[1]
+    names = {"__name__": "example", **names}
     exec(code.split("```")[0], names)
+    return names
+
+
+def test_the_loop_of_the_readme_works(data):
+    import tensorflow as tf
+
+    model = make_model()
+    before = [w.mask.numpy() for w in dsr_tf.masked_weights(model)]
+    batches = tf.data.Dataset.from_tensor_slices(data).batch(8)
+    run_example("loop", model=model, batches=batches)
+    weights = dsr_tf.masked_weights(model)
+    assert sum(w.num_active for w in weights) == 90
+    assert any((w.mask.numpy() != m).any() for w, m in zip(weights, before))
+    assert_zero_outside_masks(model)
+
+
+def test_the_method_of_the_readme_works(data):
+    names = run_example("method")
     records = []
     callback = dsr_tf.callbacks.Reallocation(
         names["Drift"](0.1), period=5, seed=0, listener=records.append
