@@ -306,3 +306,17 @@ def test_adafactor_is_refused_unless_its_products_do_not_vanish(data):
     losses = fit(model, data, Reallocation(methods.SET(), 5)).history["loss"]
     assert np.isfinite(losses).all()
     assert_zero_outside_masks(model)
+
+
+def test_callbacks_after_ours_find_what_it_adds(data, tmp_path):
+    model, path = make_model(), tmp_path / "log.csv"
+    fit(
+        model,
+        data,
+        Reallocation(METHODS["dsr"], 10, seed=0),
+        keras.callbacks.CSVLogger(path),
+    )
+    header, first, _ = path.read_text().splitlines()
+    found = dict(zip(header.split(","), first.split(",")))
+    assert float(found["mask_density"]) == 0.3
+    assert {"num_reallocated", "threshold"} <= set(found)
