@@ -84,7 +84,7 @@ class GradualPruning(MaskCallback):
             ValueError: as described for the class.
         """
         self._pruner = Pruner(self._model_given or model, self.hyperparameters)
-        self._pruner.check(self._optimizer_given or model.optimizer)
+        self._pruner.check(self._optimizer(model))
 
     def on_epoch_end(self, epoch, logs=None):
         if logs is None or not self._has_started:

@@ -239,16 +239,22 @@ class MaskCallback(keras.callbacks.Callback):
         except ValueError:
             return False
 
-    def _optimizer(self):
+    def _optimizer(self, model=None):
+        """The optimizer that trains the masked weights.
+
+        Args:
+            model: The model to ask where none is being trained yet.
+        """
         if self._optimizer_given is not None:
             return self._optimizer_given
-        optimizer = getattr(self._trained_model(), "optimizer", None)
+        trained = self._trained_model() or model
+        optimizer = getattr(trained, "optimizer", None)
         if optimizer is None:
             raise ValueError(
                 f"{type(self).__name__} needs the optimizer that trains the "
                 "masked weights: compile the model with one, or give "
-                "`optimizer=`. Received: a model without optimizer, "
-                f"'{self._trained_model().name}'"
+                f"`optimizer=`. Received: model '{trained.name}', which has "
+                "none"
             )
         return optimizer
 

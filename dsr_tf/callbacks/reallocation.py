@@ -117,7 +117,7 @@ class Reallocation(MaskCallback):
             masked, trained
         ):
             self._reallocator = Reallocator(masked, self.method, trained)
-        self._reallocator.check(self._optimizer_given or model.optimizer)
+        self._reallocator.check(self._optimizer(model))
 
     def on_epoch_begin(self, epoch, logs=None):
         super().on_epoch_begin(epoch, logs)

@@ -63,9 +63,11 @@ def check(method, masked, model, optimizer):
             f"{keras.backend.backend()} backend. Received: "
             f"steps_per_execution={model.steps_per_execution}"
         )
-    if not optimizer.built:
-        optimizer.build(model.trainable_variables)
-    if method.dense_gradient == "always" and not all(
+    if method.dense_gradient != "always":
+        return
+    # If not now, this is seen at the first reallocation.
+    is_built = optimizer_slots.build(optimizer, model)
+    if is_built and not all(
         optimizer_slots.has_momentum(optimizer, weight.kernel)
         for weight in masked
     ):

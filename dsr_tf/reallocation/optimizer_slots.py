@@ -19,6 +19,21 @@ _ACCUMULATORS = (
 )
 
 
+def build(optimizer, model):
+    """Build a compiled model's own optimizer, where that is safe.
+
+    Keras builds it for the variables that there are when it is first used;
+    built too early, or for a part of the model, it refuses the others.
+
+    Returns:
+        Whether the optimizer is built now, and so has slots.
+    """
+    if not optimizer.built and getattr(model, "optimizer", None) is optimizer:
+        if all(layer.built for layer in model._flatten_layers()):
+            optimizer.build(model.trainable_variables)
+    return optimizer.built
+
+
 def slots(optimizer, variable):
     """The slots of `variable` that have one entry for each weight.
 

@@ -210,6 +210,7 @@ class Reallocator:
 
     def _device_of(self, optimizer):
         if self._device is None or not self._device.serves(optimizer):
+            self.in_step.check(optimizer)
             self._device = Device(
                 self.moving,
                 optimizer,

@@ -56,8 +56,13 @@ class SignFlips:
 
         self._method, self._masked = method, masked
         self.optimizer = optimizer
-        if not optimizer.built:
-            optimizer.build(model.trainable_variables)
+        if not optimizer_slots.build(optimizer, model):
+            raise ValueError(
+                "DeepR needs an optimizer that knows its variables: call "
+                "`optimizer.build(variables)`, with all that it trains, "
+                "before training. Received: "
+                f"optimizer={type(optimizer).__name__}, not built"
+            )
         # An optimizer that wraps several applies them one after another.
         groups = {}
         for weight in masked:

@@ -178,6 +178,9 @@ class Adversary(keras.Model):
 def test_parts_with_optimizers_of_their_own(method, data):
     model, records = Adversary(), {"generator": [], "critic": []}
     optimizers = {"generator": sgd(), "critic": sgd()}
+    for name, optimizer in optimizers.items():
+        if isinstance(method, methods.DeepR):
+            optimizer.build(getattr(model, name).trainable_variables)
     model.compile(*optimizers.values())
     callbacks = [
         Reallocation(
@@ -231,6 +234,36 @@ def test_a_training_step_of_ones_own(data):
     assert_zero_outside_masks(model)
 
 
+@needs_tensorflow
+def test_a_part_of_a_model_with_one_optimizer(data):
+    model, records = Autoencoder(), []
+    model.compile(sgd())
+    for callback in (
+        Reallocation(
+            methods.RigL(0.2), 10, listener=records.append, model=model.encoder
+        ),
+        GradualPruning(
+            target_sparsity=0.9,
+            pruning_frequency=10,
+            sparsity_function_end_step=60,
+            listener=records.append,
+            model=model.encoder,
+        ),
+    ):
+        fit(model, data, callback)
+    assert [r.step for r in records] == [10, 20, 30, 40, 50, 60, 70]
+    assert_zero_outside_masks(model)
+
+
+@needs_tensorflow
+def test_a_missing_momentum_shows_at_the_first_reallocation(data):
+    """Before, the optimizer of such a model knows no variables."""
+    model = Autoencoder()
+    model.compile(keras.optimizers.SGD(0.1))
+    with pytest.raises(ValueError, match="SNFS needs.*momentum.*SGD"):
+        fit(model, data, Reallocation(methods.SNFS(0.2), 10))
+
+
 def train_by_hand(callback, model, optimizer, data, epochs):
     """A loop without `fit`, as README shows it."""
     import tensorflow as tf
@@ -267,6 +300,8 @@ def test_a_loop_without_fit_does_what_fit_does(method, data):
         callbacks=[Reallocation(method, period, seed=0)],
     )
     optimizer = sgd()
+    if isinstance(method, methods.DeepR):
+        optimizer.build(by_hand.trainable_variables)
     callback = Reallocation(
         method,
         period,
@@ -304,6 +339,12 @@ def test_a_loop_must_begin(data):
         callback.before_step()
     with pytest.raises(ValueError, match="give `model=`"):
         Reallocation(methods.SET(), 10).begin()
+    if keras.backend.backend() == "tensorflow":
+        callback = Reallocation(
+            methods.DeepR(), 10, model=model, optimizer=sgd()
+        )
+        with pytest.raises(ValueError, match="DeepR needs.*build"):
+            callback.begin()
     bare = keras.Sequential([keras.Input((4,)), layers.SparseDense(2)])
     with pytest.raises(ValueError, match="needs the optimizer"):
         Reallocation(methods.SET(), 10, model=bare).begin()
