@@ -6,7 +6,8 @@ from keras import ops
 from dsr_tf import distribution as distributions
 from dsr_tf import draws
 from dsr_tf import granularity as granularities
-from dsr_tf.conversion.copying import rebuild
+from dsr_tf.conversion.graph import config_of
+from dsr_tf.conversion.graph import rebuild
 from dsr_tf.conversion.selection import as_predicate
 from dsr_tf.conversion.selection import check_model
 from dsr_tf.conversion.selection import reason_to_skip
@@ -79,7 +80,7 @@ def sparsify(
         reason = reason_to_skip(layer, wanted, MASKED_KINDS, granularity)
         if reason:
             return skip(layer, reason, skipped)
-        config = layer.get_config()
+        config = config_of(layer)
         config.update(sparsity=sparsity, granularity=granularity.name)
         masked = MASKED_KINDS[type(layer)].from_config(config)
         converted.add(masked)

@@ -1,0 +1,446 @@
+"""A copy is the model: states, graphs and layers of every kind."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import dsr_tf
+from tests.conftest import needs_tensorflow
+from tests.conftest import values
+
+NUMBERS = np.random.default_rng(0).normal(2, 3, (6, 5)).astype("float32")
+WORDS = np.array([["red fox"], ["old dog"], ["red dog"], ["a cat"]])
+COUNTS = np.array([[7], [5], [7], [2]])
+
+
+def with_head(inputs, x):
+    return keras.Model(inputs, layers.Dense(3, name="head")(x))
+
+
+def adapted(layer, data, shape, dtype, *then):
+    layer.adapt(data)
+    inputs = x = keras.Input(shape, dtype=dtype)
+    for each in (layer, *then):
+        x = each(x)
+    return with_head(inputs, x), data
+
+
+def normalization():
+    return adapted(layers.Normalization(), NUMBERS, (5,), "float32")
+
+
+def discretization():
+    embedding = layers.Embedding(5, 2)
+    return adapted(
+        layers.Discretization(num_bins=4),
+        NUMBERS,
+        (5,),
+        "float32",
+        embedding,
+        layers.Flatten(),
+    )
+
+
+def strings(layer, *then):
+    return lambda: adapted(layer(), WORDS, (1,), "string", *then)
+
+
+def integers():
+    layer = layers.IntegerLookup(output_mode="multi_hot")
+    return adapted(layer, COUNTS, (1,), "int64")
+
+
+def hashing():
+    inputs = keras.Input((1,), dtype="string")
+    x = layers.Hashing(9, salt=3, output_mode="multi_hot")(inputs)
+    return with_head(inputs, x), WORDS
+
+
+def statistics():
+    model = with_head(
+        x := keras.Input((5,)), layers.BatchNormalization(name="norm")(x)
+    )
+    model.get_layer("norm").moving_mean.assign([1, 2, 3, 4, 5])
+    return model, NUMBERS
+
+
+def recurrent():
+    """Of Keras: layers in layers, masks through the graph."""
+    inputs = keras.Input((4,), dtype="int32")
+    x = layers.Embedding(9, 6, mask_zero=True)(inputs)
+    x = layers.Bidirectional(layers.LSTM(3, return_sequences=True))(x)
+    x = layers.MultiHeadAttention(2, 3)(x, x)
+    x = layers.TimeDistributed(layers.Dense(4))(x)
+    x = layers.GlobalAveragePooling1D()(layers.RNN(cells(), True)(x))
+    return with_head(inputs, x), np.arange(8).reshape(2, 4)
+
+
+def cells():
+    return layers.StackedRNNCells([layers.GRUCell(3), layers.LSTMCell(2)])
+
+
+def lora():
+    inputs = keras.Input((5,))
+    x = layers.SpectralNormalization(layers.Dense(4))(inputs)
+    model = with_head(inputs, layers.Dense(4, name="tuned")(x))
+    tuned = model.get_layer("tuned")
+    tuned.enable_lora(2)
+    tuned.lora_kernel_b.assign(np.ones((2, 4)))
+    return model, NUMBERS
+
+
+class Scale(layers.Layer):
+    """Not registered; states in lists and dicts; counts its calls."""
+
+    def __init__(self, factor=2.0, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = factor
+        self.parts = [layers.Dense(5), {"norm": layers.BatchNormalization()}]
+
+    def build(self, shape):
+        self.offset = self.add_weight(shape=(5,), name="offset")
+        self.parts[0].build(shape)
+        self.parts[1]["norm"].build(shape)
+
+    def compute_output_shape(self, shape):
+        return shape
+
+    def call(self, x):
+        x = self.parts[1]["norm"](self.parts[0](x))
+        return self.factor * x + self.offset
+
+
+def own_layers():
+    inputs = keras.Input((5,))
+    x = Scale(factor=3.0, name="scale")(inputs)
+    x = layers.TimeDistributed(Scale())(x[:, None])
+    x = layers.Dense(2, activation=lambda x: 2 * x)(x[:, 0])
+    model = with_head(inputs, x)
+    model.set_weights([w + 1 for w in model.get_weights()])
+    return model, NUMBERS
+
+
+class Block(keras.Model):
+    """Inside of another model, a layer like any."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = layers.Dense(5)
+
+    def call(self, x):
+        return self.dense(x) + x
+
+
+def models_in_models():
+    shared = layers.Dense(5)
+    outer = keras.Input((5,))
+    inner = keras.Sequential([keras.Input((5,)), shared, Block()])
+    x = layers.TimeDistributed(inner)(layers.RepeatVector(2)(inner(outer)))
+    return with_head(outer, shared(x[:, 0])), NUMBERS
+
+
+def operations():
+    """What Keras makes of expressions with tensors."""
+    inputs = keras.Input((5,))
+    x = keras.ops.relu(inputs + layers.Dense(5)(inputs))
+    x = keras.ops.concatenate([x[..., :3], 1 - x, -x * 2.5], axis=-1)
+    x = keras.ops.vectorized_map(lambda row: row / 2, x)
+    scale = np.float32(3)
+    x = layers.Lambda(lambda x: keras.ops.tanh(x) * scale)(x)
+    x = layers.Activation(lambda x: x**2)(x)
+    x = keras.ops.where(x > 0.5, x, keras.ops.zeros_like(x))
+    return with_head(inputs, x), NUMBERS
+
+
+class Wide(keras.Model):
+    """A functional model in a class, several inputs by name, outputs."""
+
+    def __init__(self):
+        inputs = {
+            "a": keras.Input((5,), name="a"),
+            "b": keras.Input((5,), name="b", dtype="int32"),
+        }
+        x = layers.Dense(4)(inputs["a"])
+        y = layers.Embedding(9, 2)(inputs["b"])
+        y = layers.Flatten()(y)
+        outputs = {"sum": layers.Dense(4)(y) + x, "x": layers.Dense(1)(x)}
+        super().__init__(inputs, outputs)
+
+
+def by_name():
+    return Wide(), {"a": NUMBERS, "b": np.arange(30).reshape(6, 5) % 9}
+
+
+def compiled():
+    model, data = statistics()
+    model.compile("adam", lambda y, z: keras.ops.mean(y - z))
+    return model, data
+
+
+PLAIN = [
+    normalization,
+    statistics,
+    recurrent,
+    lora,
+    own_layers,
+    models_in_models,
+    operations,
+    by_name,
+    compiled,
+]
+WITH_TABLES = [
+    discretization,
+    hashing,
+    integers,
+    strings(
+        lambda: layers.TextVectorization(output_sequence_length=3),
+        layers.Embedding(9, 2),
+        layers.Flatten(),
+    ),
+    strings(lambda: layers.TextVectorization(output_mode="tf_idf")),
+    strings(lambda: layers.StringLookup(output_mode="one_hot")),
+]
+
+
+def names(cases):
+    return {"argvalues": cases, "ids": [c.__qualname__ for c in cases]}
+
+
+def equal(first, second, data, **kwargs):
+    for a, b in zip(
+        keras.tree.flatten(first(data, **kwargs)),
+        keras.tree.flatten(second(data, **kwargs)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(values(a), values(b))
+
+
+def copies(make):
+    model, data = make()
+    before = [values(v) for v in model.variables]
+    data = keras.tree.map_structure(keras.ops.convert_to_tensor, data)
+    twin = dsr_tf.sparsify(model, 0.0)
+    equal(model, twin, data)
+    assert [o.name for o in twin.layers] == [o.name for o in model.layers]
+    sparse = dsr_tf.sparsify(model, 0.5, seed=0)
+    dense = dsr_tf.strip(sparse)
+    equal(sparse, dense, data)
+    assert not any(
+        isinstance(layer, dsr_tf.layers.Masked)
+        for layer in dense._flatten_layers()
+    )
+    tied = dsr_tf.tie(model, 0.5, seed=0)
+    equal(tied, dsr_tf.strip(tied), data)
+    for a, b in zip(before, model.variables, strict=True):
+        np.testing.assert_array_equal(a, values(b))
+
+
+@pytest.mark.parametrize("make", **names(PLAIN))
+def test_copies_compute_what_the_model_does(make):
+    copies(make)
+
+
+@needs_tensorflow
+@pytest.mark.parametrize("make", **names(WITH_TABLES))
+def test_copies_know_the_words_of_the_model(make):
+    copies(make)
+
+
+def test_the_same_units_drop_out():
+    model = keras.Sequential(
+        [
+            keras.Input((5,)),
+            layers.GaussianNoise(1.0),
+            layers.Dense(20),
+            layers.Dropout(0.5),
+        ]
+    )
+    model(NUMBERS, training=True)
+    twin = dsr_tf.sparsify(model, 0.0)
+    sparse = dsr_tf.sparsify(model, 0.5)
+    equal(model, twin, NUMBERS, training=True)
+    dense = dsr_tf.strip(sparse)
+    for _ in range(2):
+        equal(sparse, dense, NUMBERS, training=True)
+    with pytest.raises(AssertionError):
+        equal(model, model, NUMBERS, training=True)
+
+
+class Forgetful(layers.Layer):
+    """A layer that does not tell all about itself."""
+
+    def __init__(self, forgets, size=5, factor=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.forgets, self.size, self.factor = forgets, size, factor
+
+    def build(self, shape):
+        self.table = self.add_weight(shape=(self.size,), name="table")
+
+    def call(self, x):
+        return self.factor * x + self.table[0]
+
+    def get_config(self):
+        if self.forgets == "configuration":
+            raise RuntimeError("I have none")
+        config = {"forgets": self.forgets, "size": 5, "name": self.name}
+        return {**super().get_config(), **config}
+
+    def load_own_variables(self, store):
+        if self.forgets == "loading":
+            raise KeyError("what?")
+        super().load_own_variables(store)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"forgets": "configuration"}, r"'odd' \(Forgetful\).*\(I have none"),
+        ({"forgets": "loading"}, r"what it saves \('what\?'\) did not come"),
+        ({"forgets": "size", "size": 7}, r"'odd'.*did not come along"),
+        ({"forgets": "factor", "factor": 2.0}, "its argument factor=2.0 did"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["sparsify", "tie", "strip"])
+def test_a_layer_that_cannot_be_copied_is_named(verb, arguments, message):
+    inputs = keras.Input((5,))
+    x = Forgetful(name="odd", **arguments)(inputs)
+    model = keras.Model(inputs, dsr_tf.layers.SparseDense(3)(x))
+    if verb != "strip":
+        model = with_head(inputs, x)
+    more = () if verb == "strip" else (0.5,)
+    with pytest.raises(ValueError, match=message):
+        getattr(dsr_tf, verb)(model, *more)
+
+
+class Borrower(layers.Layer):
+    """Multiplies by another layer's kernel, transposed."""
+
+    def __init__(self, lender, **kwargs):
+        super().__init__(**kwargs)
+        self.lender = lender
+
+    def call(self, x):
+        return keras.ops.matmul(x, keras.ops.transpose(self.lender.kernel))
+
+    def get_config(self):
+        lender = keras.saving.serialize_keras_object(self.lender)
+        return {**super().get_config(), "lender": lender}
+
+    @classmethod
+    def from_config(cls, config):
+        config["lender"] = keras.saving.deserialize_keras_object(
+            config["lender"]
+        )
+        return cls(**config)
+
+
+def borrowing(inputs, lender):
+    return Borrower(lender, name="odd")(lender(inputs))
+
+
+def kernel_in_an_expression(inputs, lender):
+    return keras.ops.matmul(lender(inputs), lender.kernel)
+
+
+@pytest.mark.parametrize(
+    "connect, message",
+    [
+        (borrowing, "'lender.*' is part of several layers"),
+        (kernel_in_an_expression, "the variable lender/kernel, which a copy"),
+    ],
+)
+def test_what_would_be_shared_no_more_is_refused(connect, message):
+    inputs = keras.Input((5,))
+    x = connect(inputs, layers.Dense(5, name="lender"))
+    with pytest.raises(ValueError, match=message):
+        dsr_tf.sparsify(with_head(inputs, x), 0.5)
+
+
+def test_layers_beside_the_graph_are_refused():
+    model, _ = statistics()
+    model.aside = layers.Dense(2, name="aside")
+    model.aside.build((None, 4))
+    with pytest.raises(ValueError, match="aside/kernel.*no layer of the graph"):
+        dsr_tf.sparsify(model, 0.5)
+
+
+class Doubled(keras.Sequential):
+    def call(self, x, training=None):
+        return 2 * super().call(x, training=training)
+
+
+def test_a_subclass_that_does_more_than_its_layers_is_refused():
+    model = Doubled([keras.Input((5,)), layers.Dense(3)])
+    with pytest.raises(ValueError, match="what a subclassed model does"):
+        dsr_tf.sparsify(model, 0.5)
+
+
+def test_wrapped_layers_are_converted_or_listed():
+    inputs = keras.Input((4, 5))
+    x = layers.TimeDistributed(layers.Dense(6, name="each"), name="t")(inputs)
+    x = layers.TimeDistributed(layers.Dense(6, name="not"), name="u")(x)
+    x = layers.SpectralNormalization(layers.Dense(3), name="spectral")(x)
+    model = keras.Model(inputs, x)
+    for verb, kind in (("tie", "tied"), ("sparsify", "masked")):
+        copy = getattr(dsr_tf, verb)(model, 0.5, filters="each")
+        assert copy.skipped_layers == {
+            "not": "the filters leave it out",
+            "spectral": f"there is no {kind} kind of SpectralNormalization",
+        }
+        assert type(copy.get_layer("t").layer) in (
+            dsr_tf.layers.SparseDense,
+            dsr_tf.layers.HashedDense,
+        )
+    (weight,) = dsr_tf.masked_weights(copy)
+    assert weight.num_active == 15
+
+
+class Own(layers.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = dsr_tf.layers.SparseDense(3, name="deep")
+
+    def build(self, shape):
+        self.dense.build(shape)
+
+    def call(self, x):
+        return self.dense(x)
+
+
+class Special(dsr_tf.layers.SparseDense):
+    pass
+
+
+@pytest.mark.parametrize(
+    "layer, message",
+    [
+        (lambda: Own(name="own"), r"'own' \(Own\), with 'deep' \(SparseDense"),
+        (
+            lambda: Special(3, name="own"),
+            "the kind Special, which has no dense",
+        ),
+    ],
+)
+def test_sparse_layers_that_strip_cannot_replace_are_named(layer, message):
+    model = keras.Sequential([keras.Input((5,)), layer()])
+    with pytest.raises(ValueError, match=message):
+        dsr_tf.strip(model)
+
+
+APPLICATIONS = ["MobileNetV3Small", "ConvNeXtTiny", "EfficientNetB0"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_networks_of_keras_applications(name):
+    model = getattr(keras.applications, name)((64, 64, 3), weights=None)
+    data = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3))
+    for training in (False, True):
+        twin = dsr_tf.sparsify(model, 0.0)
+        equal(model, twin, data.astype("float32"), training=training)
+    sparse = dsr_tf.sparsify(model, 0.9, seed=0)
+    dense = dsr_tf.strip(sparse)
+    equal(sparse, dense, data.astype("float32"))
+    assert [type(x) for x in dense.layers] == [type(x) for x in model.layers]
+    dsr_tf.tie(model, 0.9, seed=0)
