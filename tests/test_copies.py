@@ -434,7 +434,9 @@ APPLICATIONS = ["MobileNetV3Small", "ConvNeXtTiny", "EfficientNetB0"]
 @pytest.mark.slow
 @pytest.mark.parametrize("name", APPLICATIONS)
 def test_networks_of_keras_applications(name):
-    model = getattr(keras.applications, name)((64, 64, 3), weights=None)
+    model = getattr(keras.applications, name)(
+        input_shape=(64, 64, 3), weights=None
+    )
     data = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3))
     for training in (False, True):
         twin = dsr_tf.sparsify(model, 0.0)
