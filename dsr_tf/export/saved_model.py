@@ -13,6 +13,7 @@ from keras import ops
 
 from dsr_tf.conversion.strip import strip
 from dsr_tf.export import packing
+from dsr_tf.export import sizes
 from dsr_tf.export import sparse_matmul as sparse_matmuls
 from dsr_tf.export import target
 from dsr_tf.export.classifier import classifier
@@ -111,10 +112,9 @@ def _store(root, model, values, sparse_matmul):
         weight: sparse_matmuls.SparseKernel(weight, _active(weight), values)
         for weight in sparse
     }
-    # Neither masks nor what callbacks keep is read when a model serves.
     unread = {id(variable) for variable in model.metrics_variables}
     for weight in masked:
-        unread |= {id(weight.mask), id(weight.layer.reallocation_state)}
+        unread |= {id(variable) for variable in sizes.unread_of(weight)}
     unread |= {id(weight.kernel) for weight in sparse}
     variables = [v for v in model.variables if id(v) not in unread]
     active = {id(weight.kernel): weight for weight in masked}
@@ -147,12 +147,16 @@ def _store(root, model, values, sparse_matmul):
 
 
 def _active(weight):
-    """The kernel as an array, with zeros where the mask says so.
+    """The kernel as the forward pass reads it, an array.
 
-    In the middle of training by some methods, optimizers move inactive
-    weights.
+    With what LoRA adds to it, and zeros where the mask says so: in the
+    middle of training by some methods, optimizers move inactive weights.
     """
+    layer = weight.layer
     kernel = ops.convert_to_numpy(weight.kernel)
+    if getattr(layer, "lora_enabled", False):
+        merged = ops.convert_to_numpy(getattr(layer, layer._weight_name))
+        kernel = merged.astype(kernel.dtype)
     mask = weight.grouping.spread(ops.convert_to_tensor(weight.mask))
     return np.where(ops.convert_to_numpy(mask), kernel, kernel.dtype.type(0))
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 import dsr_tf
 from dsr_tf import layers
+from dsr_tf import served as from_disk
 from tests.conftest import outputs_of
 
 NUMBERS = np.random.default_rng(0).normal(size=(5, 6)).astype("float32")
@@ -62,3 +63,73 @@ def test_the_whole_of_efficientnet(tmp_path):
     np.testing.assert_array_equal(
         first_output(serve, images), outputs_of(model, images)
     )
+
+
+@pytest.fixture(scope="module")
+def tuned():
+    """LoRA on masked layers of every kind that has it."""
+    inputs = keras.Input((8, 6))
+    x = layers.SparseConv1D(6, 3, 0.5, seed=0)(inputs)
+    x = layers.SparseEinsumDense("abc,cd->abd", (6, 6), 0.5, seed=1)(x)
+    x = layers.SparseDense(5, 0.5, seed=2)(keras.layers.Flatten()(x))
+    model = keras.Model(inputs, keras.layers.Dense(3, name="dense")(x))
+    generator = np.random.default_rng(0)
+    for layer in model.layers:
+        if hasattr(layer, "enable_lora"):
+            layer.enable_lora(2)
+            shape = layer.lora_kernel_b.shape
+            layer.lora_kernel_b.assign(generator.normal(size=shape))
+    return model
+
+
+SEQUENCES = np.random.default_rng(0).normal(size=(5, 8, 6)).astype("float32")
+
+
+@pytest.mark.parametrize("format", ["saved_model", "litert", "onnx"])
+@pytest.mark.parametrize("sparse_matmul", ["never", "always"])
+def test_lora(format, sparse_matmul, tuned, tmp_path):
+    endings = {"saved_model": "", "litert": ".tflite", "onnx": ".onnx"}
+    path = str(tmp_path / f"m{endings[format]}")
+    if format == "saved_model":
+        dsr_tf.export.saved_model(tuned, path, sparse_matmul=sparse_matmul)
+    elif sparse_matmul == "always":
+        pytest.skip("for SavedModels only")
+    else:
+        getattr(dsr_tf.export, format)(tuned, path)
+    found = from_disk.load("model", path).predict(SEQUENCES)
+    expected = outputs_of(tuned, SEQUENCES)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    plain = keras.models.clone_model(tuned)
+    assert np.abs(expected - outputs_of(plain, SEQUENCES)).max() > 0.1
+
+
+def test_lora_of_a_subclassed_model_with_an_embedding(tmp_path):
+    class Tuned(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.words = layers.SparseEmbedding(9, 4, 0.5, seed=0)
+
+        def call(self, x):
+            return self.words(x)
+
+    model = Tuned()
+    words = np.arange(6).reshape(2, 3)
+    model(words)
+    model.words.enable_lora(1)
+    model.words.lora_embeddings_b.assign(np.ones((1, 4)))
+    signature = tf.TensorSpec((None, 3), "int64", name="words")
+    dsr_tf.export.saved_model(model, tmp_path / "m", signature)
+    loaded = tf.saved_model.load(str(tmp_path / "m"))
+    (found,) = loaded.serve(tf.constant(words)).values()
+    np.testing.assert_array_equal(found, outputs_of(model, words))
+    inactive = ~model.words.mask.numpy()
+    assert inactive[words].any() and not found.numpy()[inactive[words]].any()
+
+
+def test_strip_of_lora(tuned):
+    dense = dsr_tf.strip(tuned)
+    np.testing.assert_array_equal(
+        outputs_of(dense, SEQUENCES), outputs_of(tuned, SEQUENCES)
+    )
+    enabled = [x.name for x in dense.layers if getattr(x, "lora_enabled", 0)]
+    assert enabled == ["dense"]
