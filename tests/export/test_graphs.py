@@ -8,6 +8,7 @@ import tensorflow as tf
 import dsr_tf
 from dsr_tf import layers
 from dsr_tf import served as from_disk
+from tests import test_copies
 from tests.conftest import outputs_of
 
 NUMBERS = np.random.default_rng(0).normal(size=(5, 6)).astype("float32")
@@ -31,9 +32,12 @@ def first_output(serve, inputs):
 ACTIVATIONS = ["silu", "gelu", "mish", "softmax", "hard_silu", "selu"]
 
 
-@pytest.mark.parametrize(
+writes = pytest.mark.parametrize(
     "write", [dsr_tf.export.saved_model, dsr_tf.export.dense_saved_model]
 )
+
+
+@writes
 def test_activations(write, tmp_path):
     model = keras.Sequential([keras.Input((6,))])
     for seed, name in enumerate(ACTIVATIONS):
@@ -51,6 +55,68 @@ def test_activations(write, tmp_path):
             total = tf.reduce_sum(function(inputs) ** 2)
         gradients.append(tape.gradient(total, inputs))
     np.testing.assert_allclose(*gradients, rtol=1e-4, atol=1e-6)
+
+
+TABLES = [
+    test_copies.integers,
+    test_copies.strings(
+        lambda: keras.layers.TextVectorization(output_mode="tf_idf")
+    ),
+    test_copies.strings(
+        lambda: keras.layers.StringLookup(output_mode="one_hot")
+    ),
+]
+
+
+@writes
+@pytest.mark.parametrize("make", TABLES)
+def test_vocabularies_in_front(make, write, tmp_path):
+    model, words = make()
+    model = dsr_tf.sparsify(model, 0.5, seed=0)
+    serve = served(model, tmp_path / "m", write)
+    np.testing.assert_array_equal(
+        first_output(serve, words), outputs_of(model, tf.constant(words))
+    )
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        meta = tf.compat.v1.saved_model.load(
+            session, ["serve"], str(tmp_path / "m")
+        )
+        signature = meta.signature_def["serving_default"]
+        ((_, given),) = signature.inputs.items()
+        found = session.run(signature.outputs["head"].name, {given.name: words})
+    np.testing.assert_array_equal(found, first_output(serve, words))
+
+
+@writes
+def test_inputs_and_outputs_by_name(write, tmp_path):
+    model, inputs = test_copies.by_name()
+    inputs = {
+        "a": tf.constant(inputs["a"]),
+        "b": tf.constant(inputs["b"], "int32"),
+    }
+    serve = served(dsr_tf.sparsify(model, 0.0), tmp_path / "m", write)
+    found, expected = serve(**inputs), model(inputs)
+    for name in zip(sorted(found), ("add", "dense")):
+        assert name[0].startswith(name[1])
+    ours, theirs = (
+        sorted(map(np.sum, outputs.values())) for outputs in (found, expected)
+    )
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (test_copies.discretization, "No Op registered for Bucketize"),
+        (test_copies.normalization, "3 inputs instead of 1"),
+    ],
+)
+def test_what_onnx_cannot_hold(make, message, tmp_path):
+    model, _ = make()
+    message = f"cannot be converted to ONNX .*{message}"
+    with pytest.raises(ValueError, match=message):
+        dsr_tf.export.onnx(model, tmp_path / "m.onnx")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
