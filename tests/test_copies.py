@@ -267,6 +267,38 @@ def test_the_same_units_drop_out():
         equal(model, model, NUMBERS, training=True)
 
 
+def test_what_is_frozen_stays_frozen():
+    dense = [layers.Dense(5, name=name) for name in "abc"]
+    model = keras.Sequential([keras.Input((5,)), *dense])
+    model.get_layer("a").trainable = False
+    model.get_layer("b")._kernel.trainable = False
+    sparse = dsr_tf.sparsify(model, 0.5)
+    for copy in (sparse, dsr_tf.strip(sparse), dsr_tf.tie(model, 0.5)):
+        kernel = "bank" if hasattr(copy.layers[0], "bank") else "kernel"
+        free = [v.path.split("/", 1)[1] for v in copy.trainable_variables]
+        assert free == ["b/bias", f"c/{kernel}", "c/bias"]
+
+
+@needs_tensorflow
+def test_a_vocabulary_may_be_learnt_later():
+    inputs = keras.Input((1,), dtype="string")
+    x = layers.StringLookup(name="words")(inputs)
+    x = layers.Flatten()(layers.Embedding(9, 2)(x))
+    sparse = dsr_tf.sparsify(with_head(inputs, x), 0.5)
+    sparse.get_layer("words").adapt(WORDS)
+    assert sparse.get_layer("words").vocabulary_size() == 5
+
+
+def test_other_networks_are_refused():
+    first, second, third = (
+        keras.Sequential([keras.Input((5, 5)), layer])
+        for layer in (layers.Dense(3), layers.Dense(2), layers.Conv1D(3, 2))
+    )
+    for other in (second, third, dsr_tf.tie(second, 0.5)):
+        with pytest.raises(ValueError, match="Layer|layer"):
+            dsr_tf.conversion.copy_weights(first, other)
+
+
 class Forgetful(layers.Layer):
     """A layer that does not tell all about itself."""
 

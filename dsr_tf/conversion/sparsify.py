@@ -32,12 +32,14 @@ def sparsify(
     """A copy of a model whose kernels are masked, ready for sparse training.
 
     Every layer of a kind in `dsr_tf.layers` becomes its masked kind and
-    keeps its name and its weights; all other layers are copied as they are.
-    The copy must be compiled before it is trained. `model` is not changed.
+    keeps its name and its weights; all other layers are copied as they are,
+    with all that they keep: statistics, vocabularies, seeds. At sparsity 0
+    the copy computes what `model` does, to the bit. It must be compiled
+    before it is trained. `model` is not changed.
 
     Args:
         model: A built Sequential or functional Keras model; models nested
-            in it are converted too.
+            in it, and what is in `TimeDistributed`, are converted too.
         sparsity: Share of inactive weights over all kernels that become
             masked, together, in [0, 1). The number of active weights is
             `round((1 - sparsity) * num_weights)`, exactly.
@@ -61,7 +63,8 @@ def sparsify(
     Raises:
         TypeError: if `model` is no Keras model.
         ValueError: if the model cannot be copied, is not built, holds no
-            layer to mask, or an argument is out of range.
+            layer to mask or one whose state does not come along, or an
+            argument is out of range.
     """
     check_model(model, "sparsify")
     sparsity = distributions.check_sparsity(sparsity)

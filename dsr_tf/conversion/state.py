@@ -92,9 +92,7 @@ class Transfer:
         # A masked layer has LoRA's matrices beside its kernel, as the dense
         # one has; for others they are added to the kernel.
         beside = isinstance(new, Masked) and special is new
-        kernel = getattr(old, name)
-        if beside:
-            kernel = getattr(old, f"_{name}", kernel)
+        kernel = _stored(old, name) if beside else getattr(old, name)
         kernel = np.array(ops.convert_to_numpy(kernel))
         shape = tuple(getattr(new, name).shape)
         if kernel.shape != shape:
@@ -102,10 +100,14 @@ class Transfer:
                 f"The kernel {kernel.shape} of layer '{old.name}' cannot be "
                 f"that of a layer with a kernel {shape}."
             )
+        stored = [_stored(layer, name) for layer in (old, new)]
         if special is new:
             new.set_kernel(kernel)
         else:
-            getattr(new, f"_{name}", getattr(new, name)).assign(kernel)
+            stored[1].assign(kernel)
+        # LoRA freezes kernels; what it is added to is as free as it was.
+        if not getattr(old, "lora_enabled", False):
+            stored[1].trainable = stored[0].trainable
         ours, theirs = (
             {variable.name: variable for variable in _own_variables(layer)}
             for layer in (old, new)
@@ -157,6 +159,11 @@ class Transfer:
         return False
 
 
+def _stored(layer, name):
+    """The variable of a kernel, not what the forward pass makes of it."""
+    return vars(layer).get(f"_{name}", vars(layer).get(name))
+
+
 def load_tables(old, new):
     """Copy the tables of a layer, and of layers inside, before it is built.
 
@@ -193,7 +200,8 @@ def _load(old, new):
     """Load into a layer what another one saves."""
     try:
         new.load_own_variables(_saved(old))
-        if hasattr(old, "save_assets"):
+        # What neither was taught, or both were made with, is no file's.
+        if _assets(old) != _assets(new):
             with tempfile.TemporaryDirectory() as folder:
                 old.save_assets(folder)
                 new.load_assets(folder)

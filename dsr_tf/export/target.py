@@ -99,11 +99,11 @@ def check_file(path, ending):
             f"`path` must be a file without a digest yet, but {beside} "
             f"exists. Received: path={str(path)!r}"
         )
-    _check_writable(beside)
+    _check_writable(path, beside)
 
 
-def _check_writable(path):
-    absolute, reason = os.path.abspath(path), None
+def _check_writable(path, longest_name=None):
+    absolute, reason = os.path.abspath(longest_name or path), None
     parent = os.path.dirname(absolute)
     try:
         while not os.path.lexists(parent):
@@ -111,7 +111,9 @@ def _check_writable(path):
         longest = os.pathconf(parent, "PC_NAME_MAX")
     except (OSError, ValueError) as error:
         parent, reason = None, str(error)
-    if reason is None:
+    if "\0" in absolute:
+        reason = "no name can hold a NUL"
+    elif reason is None:
         names = os.fsencode(absolute).split(b"/")
         if not os.path.isdir(parent):
             reason = f"{parent} is no folder"
@@ -162,7 +164,11 @@ def written_whole(path, name=None):
         else:
             digest.write(whole, os.path.basename(path))
             _move(whole, path)
-            _move(digest.beside(whole), digest.beside(path))
+            try:
+                _move(digest.beside(whole), digest.beside(path))
+            except OSError:
+                os.remove(path)
+                raise
 
 
 @contextlib.contextmanager
