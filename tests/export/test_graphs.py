@@ -8,7 +8,7 @@ import tensorflow as tf
 import dsr_tf
 from dsr_tf import layers
 from dsr_tf import served as from_disk
-from tests import test_copies
+from tests import models_to_copy
 from tests.conftest import outputs_of
 
 NUMBERS = np.random.default_rng(0).normal(size=(5, 6)).astype("float32")
@@ -58,11 +58,11 @@ def test_activations(write, tmp_path):
 
 
 TABLES = [
-    test_copies.integers,
-    test_copies.strings(
+    models_to_copy.integers,
+    models_to_copy.strings(
         lambda: keras.layers.TextVectorization(output_mode="tf_idf")
     ),
-    test_copies.strings(
+    models_to_copy.strings(
         lambda: keras.layers.StringLookup(output_mode="one_hot")
     ),
 ]
@@ -89,7 +89,7 @@ def test_vocabularies_in_front(make, write, tmp_path):
 
 @writes
 def test_inputs_and_outputs_by_name(write, tmp_path):
-    model, inputs = test_copies.by_name()
+    model, inputs = models_to_copy.by_name()
     inputs = {
         "a": tf.constant(inputs["a"]),
         "b": tf.constant(inputs["b"], "int32"),
@@ -107,8 +107,8 @@ def test_inputs_and_outputs_by_name(write, tmp_path):
 @pytest.mark.parametrize(
     "make, message",
     [
-        (test_copies.discretization, "No Op registered for Bucketize"),
-        (test_copies.normalization, "3 inputs instead of 1"),
+        (models_to_copy.discretization, "No Op registered for Bucketize"),
+        (models_to_copy.normalization, "3 inputs instead of 1"),
     ],
 )
 def test_what_onnx_cannot_hold(make, message, tmp_path):
