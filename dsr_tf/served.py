@@ -6,6 +6,7 @@ import os
 import numpy as np
 
 from dsr_tf.command_line import UsageError
+from dsr_tf.export import digest
 from dsr_tf.training.saved import load_keras
 from dsr_tf.training.saved import loading
 
@@ -68,8 +69,9 @@ def load(flag, path):
         A `Served`.
 
     Raises:
-        UsageError: if it cannot be loaded, its runtime is not installed, or
-            it has several inputs or outputs.
+        UsageError: if it cannot be loaded, is not as it was written (where
+            there are digests, see `dsr_tf.export.digest`), its runtime is
+            not installed, or it has several inputs or outputs.
     """
     loaders = {
         SAVED_MODEL: _load_saved_model,
@@ -77,6 +79,8 @@ def load(flag, path):
         LITERT: _load_litert,
         ONNX: _load_onnx,
     }
+    with loading(flag, path):
+        digest.check(path)
     return loaders[format_of(path)](flag, path)
 
 

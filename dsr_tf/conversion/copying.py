@@ -1,51 +1,34 @@
-"""Copies of models, of their weights and of their masks."""
+"""Weights and masks, from one model to another."""
 
 import keras
 from keras import ops
 
-from dsr_tf.layers import HASHED_KINDS
-from dsr_tf.layers import MASKED_KINDS
+from dsr_tf.conversion.state import Transfer
 from dsr_tf.layers import masked_weights
-
-# Masked or tied kind -> Keras' layer.
-DENSE_KINDS = {
-    special: dense
-    for kinds in (MASKED_KINDS, HASHED_KINDS)
-    for dense, special in kinds.items()
-}
-
-
-def rebuild(model, convert):
-    """Copy a model with each of its innermost layers converted."""
-    copy = keras.models.clone_model(
-        model, clone_function=convert, recursive=True
-    )
-    copy_weights(model, copy)
-    return copy
 
 
 def copy_weights(source, target):
-    """Copy all weights between models whose layers are of like shapes.
+    """Copy the states of all layers between models of equal layers.
 
     Kernels are copied as the forward pass reads them, so from one kind of
     layer to another.
+
+    Raises:
+        ValueError: if the layers of the two are not of like shapes.
     """
-    if isinstance(source, keras.Model):
+    transfer = Transfer()
+    for old, new in _pairs(source, target):
+        transfer.copy(old, new)
+
+
+def _pairs(source, target):
+    if isinstance(source, keras.Model) and isinstance(target, keras.Model):
         for old, new in zip(source.layers, target.layers, strict=True):
-            copy_weights(old, new)
-    elif type(source) is type(target):
-        target.set_weights(source.get_weights())
+            yield from _pairs(old, new)
+    elif type(source) is type(target) is keras.layers.TimeDistributed:
+        yield from _pairs(source.layer, target.layer)
     else:
-        name = getattr(source, "_weight_name", None) or getattr(
-            target, "_weight_name", "kernel"
-        )
-        kernel = ops.convert_to_numpy(getattr(source, name))
-        if type(target) in DENSE_KINDS:
-            target.set_kernel(kernel)
-        else:
-            getattr(target, f"_{name}", getattr(target, name)).assign(kernel)
-        if getattr(target, "bias", None) is not None:
-            target.bias.assign(ops.convert_to_numpy(source.bias))
+        yield source, target
 
 
 def copy_masks(source, target):

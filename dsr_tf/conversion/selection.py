@@ -5,6 +5,8 @@ import re
 import keras
 from absl import logging
 
+from dsr_tf.conversion.graph import copy_layer
+from dsr_tf.conversion.graph import is_graph
 from dsr_tf.layers import MASKED_KINDS
 from dsr_tf.layers import Hashed
 from dsr_tf.layers import Masked
@@ -16,7 +18,7 @@ def check_model(model, verb):
             f"`{verb}` takes a Keras model. Received: model={model!r} of "
             f"type {type(model).__name__}"
         )
-    if not isinstance(model, keras.Sequential) and not _is_functional(model):
+    if not is_graph(model):
         raise ValueError(
             f"`{verb}` takes a Sequential or functional model: what a "
             "subclassed model does cannot be copied. Use the layers of "
@@ -29,12 +31,6 @@ def check_model(model, verb):
             "`model.build(input_shape)`, first. Received: "
             f"model={model.name!r}, not built"
         )
-
-
-def _is_functional(model):
-    # `keras.Model` made of inputs and outputs is of the class Functional;
-    # a subclass of it that is more than that keeps no such promise.
-    return type(model).__name__ == "Functional"
 
 
 def as_predicate(filters):
@@ -77,7 +73,7 @@ def reason_to_skip(layer, wanted, kinds, granularity=None):
 def skip(layer, reason, skipped):
     if layer.weights:
         skipped[layer.name] = reason
-    return type(layer).from_config(layer.get_config())
+    return copy_layer(layer)
 
 
 def refuse_nothing_to_do(model, verb, skipped, filters):

@@ -6,7 +6,8 @@ from keras import ops
 from dsr_tf import distribution as distributions
 from dsr_tf import draws
 from dsr_tf import granularity as granularities
-from dsr_tf.conversion.copying import rebuild
+from dsr_tf.conversion.graph import config_of
+from dsr_tf.conversion.graph import rebuild
 from dsr_tf.conversion.selection import as_predicate
 from dsr_tf.conversion.selection import check_model
 from dsr_tf.conversion.selection import reason_to_skip
@@ -31,12 +32,14 @@ def sparsify(
     """A copy of a model whose kernels are masked, ready for sparse training.
 
     Every layer of a kind in `dsr_tf.layers` becomes its masked kind and
-    keeps its name and its weights; all other layers are copied as they are.
-    The copy must be compiled before it is trained. `model` is not changed.
+    keeps its name and its weights; all other layers are copied as they are,
+    with all that they keep: statistics, vocabularies, seeds. At sparsity 0
+    the copy computes what `model` does, to the bit. It must be compiled
+    before it is trained. `model` is not changed.
 
     Args:
         model: A built Sequential or functional Keras model; models nested
-            in it are converted too.
+            in it, and what is in `TimeDistributed`, are converted too.
         sparsity: Share of inactive weights over all kernels that become
             masked, together, in [0, 1). The number of active weights is
             `round((1 - sparsity) * num_weights)`, exactly.
@@ -60,7 +63,8 @@ def sparsify(
     Raises:
         TypeError: if `model` is no Keras model.
         ValueError: if the model cannot be copied, is not built, holds no
-            layer to mask, or an argument is out of range.
+            layer to mask or one whose state does not come along, or an
+            argument is out of range.
     """
     check_model(model, "sparsify")
     sparsity = distributions.check_sparsity(sparsity)
@@ -79,7 +83,7 @@ def sparsify(
         reason = reason_to_skip(layer, wanted, MASKED_KINDS, granularity)
         if reason:
             return skip(layer, reason, skipped)
-        config = layer.get_config()
+        config = config_of(layer)
         config.update(sparsity=sparsity, granularity=granularity.name)
         masked = MASKED_KINDS[type(layer)].from_config(config)
         converted.add(masked)

@@ -1,8 +1,13 @@
 """`strip`: Keras' own layers from masked or tied ones."""
 
-from dsr_tf.conversion.copying import DENSE_KINDS
-from dsr_tf.conversion.copying import rebuild
+from dsr_tf.conversion.graph import config_of
+from dsr_tf.conversion.graph import copy_layer
+from dsr_tf.conversion.graph import rebuild
+from dsr_tf.conversion.graph import without_lora
 from dsr_tf.conversion.selection import check_model
+from dsr_tf.conversion.state import DENSE_KINDS
+from dsr_tf.layers import Hashed
+from dsr_tf.layers import Masked
 
 
 def strip(model):
@@ -11,7 +16,8 @@ def strip(model):
     Kernels are dense arrays with zeros where weights were inactive, so the
     copy computes the same and needs nothing of this package, neither to
     load nor to export. It does not keep masks: trained on, it fills up.
-    Tied kernels are written out.
+    Tied kernels are written out, and what LoRA adds to a masked kernel is
+    added to it.
 
     Args:
         model: A built Sequential or functional model with masked or tied
@@ -22,7 +28,8 @@ def strip(model):
 
     Raises:
         TypeError: if `model` is no Keras model.
-        ValueError: if the model cannot be copied or has no such layers.
+        ValueError: if the model cannot be copied, has no such layers, or
+            has them where they cannot be replaced: in a layer of your own.
     """
     check_model(model, "strip")
     if not has_sparse_layers(model):
@@ -32,15 +39,34 @@ def strip(model):
         )
 
     def convert(layer):
-        config = layer.get_config()
         kind = DENSE_KINDS.get(type(layer))
         if kind is None:
-            return type(layer).from_config(config)
+            _refuse_sparse_parts(layer)
+            return copy_layer(layer)
+        config = config_of(layer)
+        without_lora(config)
         for name in ("sparsity", "granularity", "seed"):
             config.pop(name, None)
         return kind.from_config(config)
 
     return rebuild(model, convert)
+
+
+def _refuse_sparse_parts(layer):
+    for part in layer._flatten_layers():
+        if isinstance(part, (Masked, Hashed)):
+            kind = type(part).__name__
+            where = (
+                f"of the kind {kind}, which has no dense kind"
+                if part is layer
+                else f"with '{part.name}' ({kind}) inside, which `strip` "
+                "replaces in models and in TimeDistributed only"
+            )
+            raise ValueError(
+                f"`strip` cannot make a layer of Keras' own from "
+                f"'{layer.name}' ({type(layer).__name__}), {where}. "
+                "`dsr_tf.export.saved_model` takes the model as it is."
+            )
 
 
 def stripped(model):
@@ -50,4 +76,6 @@ def stripped(model):
 
 def has_sparse_layers(model):
     """Whether a model has masked or tied layers."""
-    return any(type(layer) in DENSE_KINDS for layer in model._flatten_layers())
+    return any(
+        isinstance(layer, (Masked, Hashed)) for layer in model._flatten_layers()
+    )

@@ -2,7 +2,9 @@
 
 from dsr_tf import distribution as distributions
 from dsr_tf import draws
-from dsr_tf.conversion.copying import rebuild
+from dsr_tf.conversion.graph import config_of
+from dsr_tf.conversion.graph import rebuild
+from dsr_tf.conversion.graph import without_lora
 from dsr_tf.conversion.selection import as_predicate
 from dsr_tf.conversion.selection import check_model
 from dsr_tf.conversion.selection import reason_to_skip
@@ -45,9 +47,10 @@ def tie(model, sparsity, filters=None, seed=None):
         reason = reason_to_skip(layer, wanted, HASHED_KINDS)
         if reason:
             return skip(layer, reason, skipped)
-        config = layer.get_config()
+        config = config_of(layer)
         drawn = int(seeds.integers(draws.MAX_SEED))
         config.update(sparsity=sparsity, seed=drawn)
+        without_lora(config)
         tied = HASHED_KINDS[type(layer)].from_config(config)
         converted.add(tied)
         return tied

@@ -14,10 +14,12 @@ from absl import flags
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from dsr_tf import command_line
 from dsr_tf import export
 from dsr_tf import served
+from dsr_tf.command_line import RunError
 from dsr_tf.command_line import UsageError
 from dsr_tf.export import packing
 from dsr_tf.export import sizes
@@ -52,7 +54,12 @@ def main(argv=None):
             "What to write.",
             ("saved_model", "litert", "onnx"),
         ),
-        ("output", None, "Folder of the SavedModel, .tflite or .onnx file."),
+        (
+            "output",
+            None,
+            "Folder of the SavedModel, .tflite or .onnx file, which gets its "
+            "SHA-256 beside it.",
+        ),
         (
             "values",
             "float32",
@@ -77,7 +84,7 @@ def main(argv=None):
         command_line.define(flag_values, name, default, help, *kind)
     command_line.parse(flag_values, argv, __doc__)
     values = {name: flag_values[name].value for name in flag_values}
-    with command_line.usage_errors(argv[0]):
+    with command_line.run_errors(argv[0]):
         _check(values)
         path = _find(values["model"])
         model = load_keras("model", path)
@@ -86,8 +93,9 @@ def main(argv=None):
         except (ValueError, TypeError) as error:
             raise UsageError(f"flag --model={path}: {error}") from error
         except OSError as error:
-            raise UsageError(
-                f"flag --output={values['output']}: cannot be written ({error})"
+            raise RunError(
+                f"flag --output={values['output']}: cannot be written "
+                f"({error}); nothing is left of it"
             ) from error
         _print(values, model)
 
@@ -110,31 +118,41 @@ def _check(values):
             target.check_file(output, endings[format])
     except ValueError as error:
         raise UsageError(f"flag --output={output}: {error}") from error
-    allowed = {
-        "saved_model": tuple(packing.DTYPES),
-        "litert": LITERT_VALUES,
-        "onnx": ("float32",),
-    }[format]
-    if values["dense"]:
-        allowed = ("float32",)
-    if values["values"] not in allowed:
-        raise UsageError(
-            f"flag --values={values['values']}: must be one of "
-            f"{', '.join(allowed)} for this format"
-        )
+    _check_values(values)
     for name, plain in (
         ("sparse_matmul", "auto"),
         ("preprocessing", False),
         ("dense", False),
     ):
-        is_sparse = format == "saved_model" and not values["dense"]
-        if values[name] != plain and not (
-            is_sparse or name == "dense" and format == "saved_model"
-        ):
+        if values[name] == plain:
+            continue
+        given = f"flag --{name}={values[name]}"
+        if format != "saved_model":
             raise UsageError(
-                f"flag --{name}={values[name]}: is for --format=saved_model "
-                "only, and not with --dense"
+                f"{given}: is for --format=saved_model only, not for "
+                f"--format={format}"
             )
+        if values["dense"] and name != "dense":
+            raise UsageError(
+                f"{given}: is for sparse SavedModels; with --dense it must be "
+                f"{plain}"
+            )
+
+
+def _check_values(values):
+    format, given = values["format"], f"--format={values['format']}"
+    allowed = {
+        "saved_model": tuple(packing.DTYPES),
+        "litert": LITERT_VALUES,
+        "onnx": ("float32",),
+    }[format]
+    if values["dense"] and format == "saved_model":
+        allowed, given = ("float32",), "--dense"
+    if values["values"] not in allowed:
+        raise UsageError(
+            f"flag --values={values['values']}: must be one of "
+            f"{', '.join(allowed)} for {given}"
+        )
 
 
 def _find(path):
@@ -199,7 +217,8 @@ def _print(values, model):
     table = Table(box=box.SIMPLE_HEAD, show_header=False, title="Export")
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    table.add_row("written", output)
+    # As text: brackets in names would be read as markup.
+    table.add_row("written", Text(output))
     table.add_row("bytes", f"{bytes_written:,}")
     dense = sizes.dense_bytes(model)
     times = dense / bytes_written
@@ -217,7 +236,7 @@ def _print(values, model):
         for weight in chosen:
             table.add_row(
                 "sparse product",
-                f"{weight.path}: faster on a CPU, slower on a GPU",
+                Text(f"{weight.path}: faster on a CPU, slower on a GPU"),
             )
     Console().print(table)
 
@@ -234,10 +253,14 @@ def _difference(path, model):
     expected = keras.tree.flatten(model.predict_on_batch(inputs))
     if len(expected) != 1:
         return "not compared: the model has several outputs"
-    found = served.load("output", path).predict(inputs)
-    if np.array_equal(found, expected[0]):
+    try:
+        found = served.load("output", path).predict(inputs)
+    except UsageError as error:
+        # Such as LiteRT with operations that its runtime here lacks.
+        return f"not compared: {error}"
+    if np.array_equal(found, expected[0], equal_nan=True):
         return "equal to the model's to the bit"
-    scale = np.abs(expected[0]).max()
+    scale = np.abs(expected[0]).max() or 1.0
     difference = np.abs(found - expected[0]).max() / scale
     return f"differ from the model's by {difference:.1e} of the largest"
 

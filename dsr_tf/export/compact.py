@@ -22,11 +22,20 @@ def compact(folder):
     saved = saved_model_pb2.SavedModel()
     with open(path, "rb") as file:
         saved.ParseFromString(file.read())
-    for graph in (meta.graph_def for meta in saved.meta_graphs):
-        for node in graph.node:
+    for meta in saved.meta_graphs:
+        for node in meta.graph_def.node:
             node.attr.pop(_SHAPES, None)
-        for function in graph.library.function:
-            _shorten(function)
+        short = {
+            function.signature.name: _shorten(function)
+            for function in meta.graph_def.library.function
+        }
+        # What the gradients of custom gradients need of the forward pass.
+        for node in meta.object_graph_def.nodes:
+            if node.HasField("captured_tensor"):
+                tensor = node.captured_tensor
+                name, colon, index = tensor.name.partition(":")
+                name = short[tensor.concrete_function].get(name, name)
+                tensor.name = name + colon + index
     with open(path, "wb") as file:
         file.write(saved.SerializeToString())
     fingerprint = os.path.join(folder, "fingerprint.pb")
@@ -35,7 +44,11 @@ def compact(folder):
 
 
 def _shorten(function):
-    """Number the nodes of a `FunctionDef`, and drop shapes."""
+    """Number the nodes of a `FunctionDef`, and drop shapes.
+
+    Returns:
+        Dict of new names by old ones.
+    """
     for attr in function.arg_attr.values():
         attr.attr.pop(_SHAPES, None)
     arguments = {argument.name for argument in function.signature.input_arg}
@@ -43,10 +56,13 @@ def _shorten(function):
     short = {node.name: next(free) for node in function.node_def}
 
     def renamed(reference):
-        """A reference: `argument`, `node:output:index` or `^node`."""
+        """A reference: `node:output:index`, or `argument`; `^` for control.
+
+        Gradients of `custom_gradient` wait for arguments, too.
+        """
         control = reference[:1] == "^"
         name, colon, output = reference[control:].partition(":")
-        if not control and name in arguments:
+        if name in arguments:
             return reference
         return "^" * control + short[name] + colon + output
 
@@ -58,6 +74,7 @@ def _shorten(function):
     for references in (function.ret, function.control_ret):
         for name in list(references):
             references[name] = renamed(references[name])
+    return short
 
 
 def _numbers():

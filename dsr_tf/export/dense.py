@@ -3,6 +3,7 @@
 import keras
 
 from dsr_tf.conversion import stripped
+from dsr_tf.export import signatures
 from dsr_tf.export import target
 from dsr_tf.export.compact import compact
 
@@ -17,26 +18,21 @@ def dense_saved_model(model, path):
         path: Folder to write, which must not exist or be empty.
 
     Raises:
-        ValueError: if the folder is not empty, or the model cannot be
+        ValueError: if the folder is not empty or none that TensorFlow can
+            load from, or the model cannot be
             copied.
         TypeError: if `model` is no Keras model.
+        OSError: if the folder cannot be written.
     """
     target.check_model(model, "dense_saved_model")
     target.check(path)
-    import tensorflow as tf
-
     dense = stripped(model)
-    specs = [
-        tf.TensorSpec((None, *x.shape[1:]), x.dtype, name=x.name)
-        for x in dense.inputs
-    ]
+    specs, call = signatures.serving(dense)
     archive = keras.export.ExportArchive()
+    for table in signatures.tables(dense):
+        archive.track(table)
     archive.add_endpoint(
-        "serve",
-        lambda *inputs: dense(
-            inputs[0] if len(inputs) == 1 else list(inputs), training=False
-        ),
-        input_signature=specs,
+        "serve", lambda *inputs: call(inputs), input_signature=specs
     )
     with target.written_whole(path) as scratch:
         archive.write_out(scratch, verbose=False)

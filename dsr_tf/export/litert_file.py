@@ -15,7 +15,8 @@ def litert(model, path, values="float32"):
 
     Args:
         model: A built Sequential or functional Keras model.
-        path: File to write, ending in `.tflite`, which must not exist.
+        path: File to write, ending in `.tflite`, which must not exist; its
+            SHA-256 is written beside, to `PATH.sha256`.
         values: `"float32"`, or `"float16"` to round weights to half the
             bytes.
 
@@ -23,6 +24,7 @@ def litert(model, path, values="float32"):
         ValueError: if there is something at `path`, the model cannot be
             converted, or an argument is none of the above.
         TypeError: if `model` is no Keras model.
+        OSError: if the file cannot be written.
     """
     target.check_model(model, "litert")
     target.check_file(path, ".tflite")
@@ -40,10 +42,11 @@ def litert(model, path, values="float32"):
         settings["target_spec"] = {"supported_types": [tf.float16]}
     dense = stripped(model)
     with target.written_whole(path, "model.tflite") as scratch:
-        dense.export(
-            scratch,
-            format="litert",
-            verbose=False,
-            optimizations=optimizations,
-            **settings,
-        )
+        with target.conversion_errors(model, "LiteRT"):
+            dense.export(
+                scratch,
+                format="litert",
+                verbose=False,
+                optimizations=optimizations,
+                **settings,
+            )

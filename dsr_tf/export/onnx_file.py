@@ -4,6 +4,8 @@ The format has sparse tensors, but they take twice the room of ours and
 runtimes unpack them: kernels are written dense, which all runtimes read.
 """
 
+import contextlib
+import logging
 import warnings
 
 import keras
@@ -19,12 +21,14 @@ def onnx(model, path):
 
     Args:
         model: A built Sequential or functional Keras model.
-        path: File to write, ending in `.onnx`, which must not exist.
+        path: File to write, ending in `.onnx`, which must not exist; its
+            SHA-256 is written beside, to `PATH.sha256`.
 
     Raises:
         ValueError: if there is something at `path`, the model cannot be
             converted, or `tf2onnx` is not installed.
         TypeError: if `model` is no Keras model.
+        OSError: if the file cannot be written.
     """
     target.check_model(model, "onnx")
     target.check_file(path, ".onnx")
@@ -40,7 +44,9 @@ def onnx(model, path):
         (inputs,) = dense.inputs
     with (
         target.written_whole(path, "model.onnx") as scratch,
+        target.conversion_errors(model, "ONNX"),
         warnings.catch_warnings(),
+        _quiet(),
     ):
         # Of what the converter is made of, not of the model.
         warnings.simplefilter("ignore", FutureWarning)
@@ -50,6 +56,40 @@ def onnx(model, path):
             verbose=False,
             input_signature=[keras.tree.map_structure(_spec, inputs)],
         )
+        _check(scratch, len(dense.inputs))
+
+
+def _check(path, num_inputs):
+    """Check what the converter wrote, which only logs what it cannot do.
+
+    Raises:
+        ValueError: if no runtime could load it, or tensors that the model
+            keeps outside of variables have become inputs.
+    """
+    import onnx
+
+    try:
+        onnx.checker.check_model(path)
+    except onnx.checker.ValidationError as error:
+        raise ValueError(str(error).split(" with domain_version")[0]) from error
+    inputs = [tensor.name for tensor in onnx.load(path).graph.input]
+    if len(inputs) != num_inputs:
+        raise ValueError(
+            f"it would have {len(inputs)} inputs instead of {num_inputs}, for "
+            "a layer such as Normalization keeps tensors beside its variables"
+        )
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Without what the converter logs about what is told as an error."""
+    logger = logging.getLogger("tf2onnx")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _spec(tensor):

@@ -13,6 +13,8 @@ from keras import ops
 
 from dsr_tf.conversion.strip import strip
 from dsr_tf.export import packing
+from dsr_tf.export import signatures
+from dsr_tf.export import sizes
 from dsr_tf.export import sparse_matmul as sparse_matmuls
 from dsr_tf.export import target
 from dsr_tf.export.classifier import classifier
@@ -59,9 +61,10 @@ def saved_model(
 
     Raises:
         ValueError: if the backend is not TensorFlow, the folder is not
-            empty, the inputs are not known, or an argument is none of the
-            above.
+            empty or none that TensorFlow can load from, the inputs are not
+            known, or an argument is none of the above.
         TypeError: if `model` is no Keras model.
+        OSError: if the folder cannot be written.
     """
     target.check_model(model, "saved_model")
     target.check(path)
@@ -75,8 +78,9 @@ def saved_model(
     if any(type(x) in HASHED_KINDS.values() for x in model._flatten_layers()):
         # Tables of where tied weights stand are larger than the kernels.
         model = strip(model)
-    signature, call = _serving(model, input_signature)
+    signature, call = signatures.serving(model, input_signature)
     root = tf.Module()
+    root.tables = signatures.tables(model)
     state, products = _store(root, model, values, sparse_matmul)
 
     @tf.function(input_signature=signature, autograph=False)
@@ -85,12 +89,12 @@ def saved_model(
             return call(inputs)
 
     root.serve = serve
-    signatures = {"serving_default": serve}
+    served = {"serving_default": serve}
     if preprocessing is not None:
         root.classify = classifier(model, serve, signature, preprocessing)
-        signatures["classify"] = root.classify
+        served["classify"] = root.classify
     with target.written_whole(path) as scratch:
-        tf.saved_model.save(root, scratch, signatures=signatures)
+        tf.saved_model.save(root, scratch, signatures=served)
         compact(scratch)
 
 
@@ -111,10 +115,9 @@ def _store(root, model, values, sparse_matmul):
         weight: sparse_matmuls.SparseKernel(weight, _active(weight), values)
         for weight in sparse
     }
-    # Neither masks nor what callbacks keep is read when a model serves.
     unread = {id(variable) for variable in model.metrics_variables}
     for weight in masked:
-        unread |= {id(weight.mask), id(weight.layer.reallocation_state)}
+        unread |= {id(variable) for variable in sizes.unread_of(weight)}
     unread |= {id(weight.kernel) for weight in sparse}
     variables = [v for v in model.variables if id(v) not in unread]
     active = {id(weight.kernel): weight for weight in masked}
@@ -147,12 +150,16 @@ def _store(root, model, values, sparse_matmul):
 
 
 def _active(weight):
-    """The kernel as an array, with zeros where the mask says so.
+    """The kernel as the forward pass reads it, an array.
 
-    In the middle of training by some methods, optimizers move inactive
-    weights.
+    With what LoRA adds to it, and zeros where the mask says so: in the
+    middle of training by some methods, optimizers move inactive weights.
     """
+    layer = weight.layer
     kernel = ops.convert_to_numpy(weight.kernel)
+    if getattr(layer, "lora_enabled", False):
+        merged = ops.convert_to_numpy(getattr(layer, layer._weight_name))
+        kernel = merged.astype(kernel.dtype)
     mask = weight.grouping.spread(ops.convert_to_tensor(weight.mask))
     return np.where(ops.convert_to_numpy(mask), kernel, kernel.dtype.type(0))
 
@@ -161,38 +168,3 @@ def _check_unpacks(packed, expected):
     unpacked = packing.unpack(**packed.parts, packed=packed).numpy()
     if not np.array_equal(unpacked, expected, equal_nan=True):
         raise RuntimeError("The packed weights do not unpack to the same.")
-
-
-def _serving(model, input_signature):
-    """Input specs by the model's names, and a call with such inputs."""
-    import tensorflow as tf
-
-    known = getattr(model, "inputs", None)
-    if known and input_signature is None:
-        struct = getattr(model, "_inputs_struct", None)
-        if isinstance(model, keras.Sequential):
-            struct = known[0]
-        specs = [
-            tf.TensorSpec((None, *t.shape[1:]), t.dtype, name=t.name)
-            for t in tf.nest.flatten(struct)
-        ]
-        graph = getattr(model, "_functional", model)
-        output_names = graph.output_names
-    elif input_signature is not None:
-        struct = input_signature
-        specs = tf.nest.flatten(input_signature)
-        output_names = None
-    else:
-        raise ValueError(
-            f"Model '{model.name}' does not know its inputs. Give "
-            "`input_signature`, such as tf.TensorSpec((None, 28, 28)). "
-            "Received: input_signature=None"
-        )
-
-    def call(inputs):
-        inputs = tf.nest.pack_sequence_as(struct, inputs)
-        flat = tf.nest.flatten(model(inputs, training=False))
-        names = output_names or [f"output_{i}" for i in range(len(flat))]
-        return dict(zip(names, flat, strict=True))
-
-    return specs, call

@@ -39,8 +39,21 @@ def _stored(model):
     """Variables that inference reads, but for masks."""
     unread = {id(variable) for variable in model.metrics_variables}
     for weight in masked_weights(model):
-        unread |= {id(weight.mask), id(weight.layer.reallocation_state)}
+        unread |= {id(variable) for variable in unread_of(weight)}
     return [v for v in model.weights if id(v) not in unread]
+
+
+def unread_of(weight):
+    """Variables of a masked layer that an export leaves out.
+
+    Neither masks nor what callbacks keep is read when a model serves, and
+    what LoRA's matrices add is in the kernel.
+    """
+    layer = weight.layer
+    lora = (f"lora_{layer._weight_name}_{which}" for which in "ab")
+    found = [getattr(layer, name, None) for name in lora]
+    found = [variable for variable in found if variable is not None]
+    return [weight.mask, layer.reallocation_state, *found]
 
 
 def _bytes(variable):

@@ -2,10 +2,11 @@
 
 import contextlib
 import os
-import shutil
-import tempfile
 
 import keras
+
+from dsr_tf.export import digest
+from dsr_tf.export import scratch
 
 
 def check_model(model, name):
@@ -36,12 +37,40 @@ def check_model(model, name):
         )
 
 
-def check(path):
-    """Check that nothing is at `path`, except perhaps an empty folder.
+def check_loadable(path):
+    """Check that TensorFlow can load a SavedModel from `path`.
+
+    Its loaders take names for patterns: of `run[1]` they look for `run1`, of
+    `run*` they may read another's weights.
 
     Raises:
-        ValueError: if there is something.
+        ValueError: if they cannot, or may find something else.
     """
+    absolute = os.path.abspath(path)
+    reason = None
+    if any(character in absolute for character in "*?[\\"):
+        reason = "names with *, ?, [ or \\ are patterns to it"
+    elif "://" in str(path):
+        reason = "names with :// are other file systems to it"
+    elif "\0" in absolute:
+        reason = "no name can hold a NUL"
+    elif not _is_text(absolute):
+        reason = "it reads names as UTF-8, which this is not"
+    if reason:
+        raise ValueError(
+            "`path` must be a local folder from which TensorFlow can load a "
+            f"SavedModel, but {reason}. Received: path={str(path)!r}"
+        )
+
+
+def check(path):
+    """Check that a folder can be written at `path`.
+
+    Raises:
+        ValueError: if there is something else than an empty folder, if
+            nothing can be written there, or TensorFlow not load from there.
+    """
+    check_loadable(path)
     if os.path.lexists(path) and not (
         os.path.isdir(path) and not os.listdir(path)
     ):
@@ -49,18 +78,53 @@ def check(path):
             "`path` must be a folder that does not exist or is empty. "
             f"Received: path={str(path)!r}"
         )
+    _check_writable(path)
 
 
 def check_file(path, ending):
-    """Check that nothing is at `path`, and that it has the right ending.
+    """Check that a file can be written at `path`, and its digest beside.
 
     Raises:
-        ValueError: if not.
+        ValueError: if there is something already, the ending is not the
+            right one, or nothing can be written there.
     """
     if not str(path).endswith(ending) or os.path.lexists(path):
         raise ValueError(
             f"`path` must be a file that does not exist and end in {ending}. "
             f"Received: path={str(path)!r}"
+        )
+    beside = digest.beside(path)
+    if os.path.lexists(beside):
+        raise ValueError(
+            f"`path` must be a file without a digest yet, but {beside} "
+            f"exists. Received: path={str(path)!r}"
+        )
+    _check_writable(path, beside)
+
+
+def _check_writable(path, longest_name=None):
+    absolute, reason = os.path.abspath(longest_name or path), None
+    parent = os.path.dirname(absolute)
+    try:
+        while not os.path.lexists(parent):
+            parent = os.path.dirname(parent)
+        longest = os.pathconf(parent, "PC_NAME_MAX")
+    except (OSError, ValueError) as error:
+        parent, reason = None, str(error)
+    if "\0" in absolute:
+        reason = "no name can hold a NUL"
+    elif reason is None:
+        names = os.fsencode(absolute).split(b"/")
+        if not os.path.isdir(parent):
+            reason = f"{parent} is no folder"
+        elif not os.access(parent, os.W_OK | os.X_OK):
+            reason = f"the folder {parent} cannot be written"
+        elif max(len(name) for name in names) > longest:
+            reason = f"names have at most {longest} bytes"
+    if reason:
+        raise ValueError(
+            "`path` must be where something can be written, but "
+            f"{reason}. Received: path={str(path)!r}"
         )
 
 
@@ -68,31 +132,104 @@ def check_file(path, ending):
 def written_whole(path, name=None):
     """A place to write to, which becomes `path` at the end.
 
-    Nobody ever meets half a model: after an error there is nothing.
+    Nobody ever meets half a model, and nothing is overwritten, not even what
+    came to `path` meanwhile: after an error there is nothing new. What a
+    process that was killed has left is removed by the next one that writes
+    to the same place.
 
     Args:
         path: What is to be written.
         name: None to write a folder; else `path` is a file, and this is
-            what it must be called while it is written.
+            what it must be called while it is written. A file gets a digest
+            beside it, `PATH.sha256`, a folder one inside.
 
     Yields:
         Path of an empty folder, or of the file in it.
+
+    Raises:
+        OSError: if it cannot be written, by TensorFlow either.
     """
-    parent = os.path.dirname(os.path.abspath(path))
-    os.makedirs(parent, exist_ok=True)
-    scratch = tempfile.mkdtemp(prefix=".export-", dir=parent)
-    try:
+    path = os.path.realpath(path)
+    with _parents(path) as parent, scratch.folder(parent, path) as inside:
+        whole = os.path.join(inside, name or "model")
         if name is None:
-            yield scratch
-            os.chmod(scratch, 0o777 & ~_umask())
-            if os.path.isdir(path):
-                os.rmdir(path)
-            os.rename(scratch, path)
+            # By `mkdir`, it may be read by whom the umask allows.
+            os.mkdir(whole)
+        with _errors_of_tensorflow():
+            yield whole
+        if name is None:
+            digest.write_inside(whole)
+            # Takes the place of an empty folder, and of nothing else.
+            os.rename(whole, path)
         else:
-            yield os.path.join(scratch, name)
-            os.rename(os.path.join(scratch, name), path)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+            digest.write(whole, os.path.basename(path))
+            _move(whole, path)
+            try:
+                _move(digest.beside(whole), digest.beside(path))
+            except OSError:
+                os.remove(path)
+                raise
+
+
+@contextlib.contextmanager
+def conversion_errors(model, format):
+    """Errors of a converter are about the model, but for those of the disk.
+
+    Raises:
+        ValueError: for any error inside but those of reading and writing.
+    """
+    import tensorflow as tf
+
+    try:
+        yield
+    except (OSError, tf.errors.OpError):
+        raise
+    except Exception as error:  # Converters raise errors of any kind.
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ValueError(
+            f"Model '{model.name}' cannot be converted to {format} ({reason})"
+        ) from error
+
+
+@contextlib.contextmanager
+def _parents(path):
+    """Make the folder that `path` is in; after errors none that is new."""
+    parent = os.path.dirname(path)
+    new, folder = [], parent
+    while not os.path.lexists(folder):
+        new.append(folder)
+        folder = os.path.dirname(folder)
+    os.makedirs(parent, exist_ok=True)
+    try:
+        yield parent
+    except BaseException:
+        for folder in new:
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
+        raise
+
+
+@contextlib.contextmanager
+def _errors_of_tensorflow():
+    """A full disk is an `OSError`, whoever meets it."""
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.OpError as error:
+        raise OSError(str(error.message).splitlines()[0]) from error
+
+
+def _move(source, path):
+    """Move a file to where there is none."""
+    try:
+        os.link(source, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        # A file system without links: take the name first.
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL))
+        os.replace(source, path)
 
 
 def size(path):
@@ -106,7 +243,9 @@ def size(path):
     )
 
 
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _is_text(path):
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -58,4 +58,6 @@ class SparseEmbedding(Masked, keras.layers.Embedding):
 
     @property
     def embeddings(self):
+        if self.is_serving:
+            return self.masked_variable
         return self._apply_mask(super().embeddings)

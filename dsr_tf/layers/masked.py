@@ -26,10 +26,10 @@ _products = contextvars.ContextVar("dsr_tf_products", default=None)
 
 @contextlib.contextmanager
 def serving(products=()):
-    """Within this scope, layers read their stored kernels as they are.
+    """Within this scope, layers read the variable of the kernel as it is.
 
-    Inactive weights are stored as 0, so inference computes the same; an
-    exported graph is traced this way and needs no masks.
+    An exported graph is traced this way: it has in the place of the variable
+    what the forward pass reads, masked and with LoRA, and needs no masks.
 
     Args:
         products: For layers whose kernel is not there as an array, a dict
@@ -147,6 +147,11 @@ class Masked:
         """The stored kernel: 0 wherever the mask is False."""
         return getattr(self, f"_{self._weight_name}")
 
+    @property
+    def is_serving(self):
+        """Whether this is traced for an export, see `serving`."""
+        return _products.get() is not None
+
     def set_kernel(self, kernel):
         """Store the weights `kernel`, an array, as they are."""
         self.masked_variable.assign(kernel)
@@ -154,7 +159,7 @@ class Masked:
     def _apply_mask(self, weights):
         # Keras asks for the kernel while it is being made, before the mask.
         mask = getattr(self, "mask", None)
-        if mask is None or _products.get() is not None:
+        if mask is None:
             return weights
         weights = ops.convert_to_tensor(weights)
         mask = self.grouping.spread(ops.convert_to_tensor(mask))
@@ -259,6 +264,8 @@ class MaskedKernel(Masked):
 
     @property
     def kernel(self):
+        if self.is_serving:
+            return self.masked_variable
         return self._apply_mask(super().kernel)
 
     @kernel.setter

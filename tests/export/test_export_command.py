@@ -18,6 +18,7 @@ from dsr_tf.export import __main__ as export
 from dsr_tf.export import sizes
 from dsr_tf.export import target
 from dsr_tf.models import lenet_300_100
+from tests.export.test_target import full_disk
 
 OUTPUTS = {
     "sparse": ["--format=saved_model", "--preprocessing"],
@@ -162,6 +163,39 @@ def refuse(arguments, capsys):
             "--preprocessing=True: is for --format=saved_model only",
         ),
         (
+            ["--model={run}", "--output={tmp}/x.tflite", "--format=litert"]
+            + ["--dense"],
+            "--dense=True: is for --format=saved_model only, not for "
+            "--format=litert",
+        ),
+        (
+            ["--model={run}", "--output={tmp}/x", "--dense"]
+            + ["--sparse_matmul=always"],
+            "--sparse_matmul=always: is for sparse SavedModels; with --dense "
+            "it must be auto",
+        ),
+        (
+            ["--model={run}", "--output={tmp}/x", "--dense"]
+            + ["--values=float16"],
+            "--values=float16: must be one of float32 for --dense",
+        ),
+        (
+            ["--model={run}", "--output={tmp}/x[1]"],
+            "a local folder from which TensorFlow can load",
+        ),
+        (
+            ["--model={run}", "--output={tmp}/old.onnx/x"],
+            "old.onnx is no folder",
+        ),
+        (
+            [
+                "--model={tmp}/words.keras",
+                "--output={tmp}/x.onnx",
+                "--format=onnx",
+            ],
+            "cannot be converted to ONNX (",
+        ),
+        (
             ["--model={tmp}/plain.keras", "--output={tmp}/x"]
             + ["--preprocessing"],
             "is not in the folder of a run",
@@ -182,12 +216,42 @@ def test_refusals(arguments, message, run, tmp_path, capsys):
         keras.Sequential([keras.Input((3,)), kind(2)]).save(
             tmp_path / f"{name}.keras"
         )
+    inputs = keras.Input((4,), dtype="string")
+    x = keras.layers.StringLookup(vocabulary=["a", "b"])(inputs)
+    x = keras.layers.Embedding(3, 2)(x)
+    keras.Model(inputs, x).save(tmp_path / "words.keras")
     before = sorted(os.listdir(tmp_path))
     arguments = [a.format(run=run, tmp=tmp_path) for a in arguments]
     assert message in refuse(arguments, capsys)
     assert sorted(os.listdir(tmp_path)) == before
     assert (tmp_path / "full" / "file").read_text() == "mine"
     assert (tmp_path / "old.onnx").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["x"], ["x", "--dense"], ["x.onnx", "--format=onnx"]]
+)
+def test_a_full_disk_ends_in_a_sentence(arguments, run, tmp_path, capsys):
+    output, *arguments = arguments
+    arguments = [f"--model={run}", f"--output={tmp_path}/{output}", *arguments]
+    with full_disk(1000), pytest.raises(SystemExit) as error:
+        export.main(["export", *arguments])
+    assert error.value.code == 1
+    message = capsys.readouterr().err
+    assert message.startswith(f"export: flag --output={tmp_path}/{output}: ")
+    assert "cannot be written (" in message and message.count("\n") == 1
+    assert os.listdir(tmp_path) == []
+
+
+def test_paths_with_brackets_are_printed_as_they_are(
+    run, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "300")
+    output = tmp_path / "a[" / "b] [red]" / "m.onnx"
+    export.main(
+        ["export", f"--model={run}", f"--output={output}", "--format=onnx"]
+    )
+    assert f" {output} " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["sparse", "m.tflite", "m.onnx"])

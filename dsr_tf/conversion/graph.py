@@ -1,0 +1,215 @@
+"""Copies of models: the same graph, made of other layers."""
+
+import contextlib
+import inspect
+
+import keras
+from absl import logging
+
+from dsr_tf.conversion.state import Transfer
+from dsr_tf.conversion.state import first_line
+from dsr_tf.conversion.state import load_tables
+
+# What an instance that a user made is shared by, and not made again from a
+# configuration, which not all of them have: none of them keeps state.
+_SHARED = (
+    keras.initializers.Initializer,
+    keras.regularizers.Regularizer,
+    keras.constraints.Constraint,
+)
+
+# What a subclass may say without being more than its layers.
+_HARMLESS = {"get_config", "from_config"}
+
+
+def is_graph(model):
+    """Whether a model is its layers and their connections, and no more.
+
+    `keras.Model` made of inputs and outputs is of the class Functional.
+    Subclasses with methods of their own keep no such promise.
+    """
+    if not isinstance(model, keras.Model):
+        return False
+    for kind in type(model).__mro__:
+        if kind is keras.Sequential or kind.__name__ == "Functional":
+            return True
+        methods = {n for n in vars(kind) if not n.startswith("_")}
+        if methods - _HARMLESS or "__call__" in vars(kind):
+            return False
+    return False
+
+
+def rebuild(model, convert):
+    """Copy a model, states and all, with its layers converted.
+
+    Args:
+        model: A built Sequential or functional model.
+        convert: Function from an innermost layer to the one that takes its
+            place, new and not built. What is inside of models and of
+            `TimeDistributed` is converted, inside of other layers nothing.
+
+    Returns:
+        The copy, in which layers are shared as they were, and each layer
+        has the state of the one that it was made of.
+
+    Raises:
+        ValueError: if something cannot be copied.
+    """
+    copies, converted = {}, []
+
+    def copied(operation):
+        if id(operation) not in copies:
+            copies[id(operation)] = operation, made(operation)
+        return copies[id(operation)][1]
+
+    def made(operation):
+        if not isinstance(operation, keras.layers.Layer):
+            return _copy_operation(operation)
+        if is_graph(operation):
+            return _copy_graph(operation, copied)
+        if type(operation) is keras.layers.TimeDistributed:
+            return keras.layers.TimeDistributed(
+                copied(operation.layer), **_basics(operation)
+            )
+        converted.append((operation, convert(operation)))
+        return converted[-1][1]
+
+    own = {
+        type(layer).__name__: type(layer)
+        for layer in model._flatten_layers()
+        if not type(layer).__module__.startswith("keras.")
+    }
+    with keras.saving.custom_object_scope(own):
+        copy = copied(model)
+    transfer = Transfer()
+    for old, new in converted:
+        transfer.copy(old, new)
+    transfer.check_complete(model)
+    _compile_like(model, copy)
+    return copy
+
+
+def copy_layer(layer):
+    """A new layer of the same kind and configuration, not built.
+
+    Raises:
+        ValueError: if its configuration does not make one.
+    """
+    try:
+        if type(layer) is keras.layers.Lambda:
+            copy = _copy_lambda(layer)
+        else:
+            copy = type(layer).from_config(config_of(layer))
+    except Exception as error:  # Layers of users raise what they like.
+        raise ValueError(
+            f"Layer '{layer.name}' ({type(layer).__name__}) cannot be copied: "
+            "`from_config` does not make one from its `get_config` "
+            f"({first_line(error)})"
+        ) from error
+    load_tables(layer, copy)
+    return copy
+
+
+def _copy_lambda(layer):
+    """With the very functions: from a file, their globals would be gone."""
+    return keras.layers.Lambda(
+        layer.function,
+        output_shape=layer._output_shape,
+        mask=layer.mask,
+        arguments=layer.arguments,
+        **_basics(layer),
+    )
+
+
+def _basics(layer):
+    return {
+        "name": layer.name,
+        "trainable": layer.trainable,
+        "dtype": layer.dtype_policy,
+    }
+
+
+def config_of(layer):
+    """A layer's configuration, with functions as they are.
+
+    Functions in a file would be code, or names to look up.
+    """
+    config = layer.get_config()
+    for name in config:
+        value = vars(layer).get(name)
+        if inspect.isfunction(value) or isinstance(value, _SHARED):
+            config[name] = value
+    return config
+
+
+def without_lora(config):
+    """Take LoRA out of a configuration, for it is added to the kernel."""
+    config.pop("lora_rank", None)
+    config.pop("lora_alpha", None)
+
+
+def _copy_graph(model, copied):
+    with _not_compiled(model):
+        if isinstance(model, keras.Sequential):
+            return keras.models.clone_model(model, clone_function=copied)
+        return keras.models.clone_model(
+            model,
+            input_tensors=keras.tree.map_structure(_copy_input, model.input),
+            clone_function=copied,
+            call_function=_call,
+        )
+
+
+@contextlib.contextmanager
+def _not_compiled(model):
+    """Keras would compile the copy, and fail where it cannot."""
+    compiled, model.compiled = model.compiled, False
+    try:
+        yield
+    finally:
+        model.compiled = compiled
+
+
+def _compile_like(model, copy):
+    """Compile a copy as the model is, if that can be written down."""
+    if model.compiled:
+        try:
+            copy.compile_from_config(model.get_compile_config())
+        except Exception as error:  # What a user gave may raise anything.
+            logging.info(
+                "The copy of '%s' is not compiled (%s)",
+                model.name,
+                first_line(error),
+            )
+
+
+def _copy_input(tensor):
+    layer = tensor._keras_history.operation
+    copy = keras.Input(
+        batch_shape=tensor.shape,
+        dtype=tensor.dtype,
+        name=layer.name,
+        sparse=tensor.sparse,
+        optional=getattr(layer, "optional", False),
+    )
+    # A layer that was given no name calls its tensor by another.
+    copy.name = tensor.name
+    return copy
+
+
+def _call(operation, *args, **kwargs):
+    for value in keras.tree.flatten((args, kwargs)):
+        if isinstance(value, keras.Variable):
+            raise ValueError(
+                f"'{operation.name}' is called with the variable "
+                f"{value.path}, which a copy would share with the model"
+            )
+    return operation(*args, **kwargs)
+
+
+def _copy_operation(operation):
+    """A copy of what has no state, such as `keras.ops.relu` of a tensor."""
+    copy = type(operation).__new__(type(operation))
+    vars(copy).update(vars(operation))
+    copy._inbound_nodes, copy._outbound_nodes = [], []
+    return copy

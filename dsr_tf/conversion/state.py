@@ -1,0 +1,300 @@
+"""What layers keep, carried from one model to another.
+
+Layers keep more than weights: statistics, vocabularies, seeds. Each knows
+how to save and load its own, those of users as well; what they save, and the
+variables that Keras tracks, are compared when all is copied.
+"""
+
+import inspect
+import os
+import tempfile
+
+import keras
+import numpy as np
+from keras import ops
+
+from dsr_tf.layers import HASHED_KINDS
+from dsr_tf.layers import MASKED_KINDS
+from dsr_tf.layers import Masked
+
+# Masked or tied kind -> Keras' layer.
+DENSE_KINDS = {
+    special: dense
+    for kinds in (MASKED_KINDS, HASHED_KINDS)
+    for dense, special in kinds.items()
+}
+
+
+class Transfer:
+    """Copies the states of layers, and knows what became of each."""
+
+    def __init__(self):
+        # By identity: what is shared in one model is shared in the other.
+        self._became = {}
+
+    def copy(self, old, new):
+        """Give the layer `new` the state of `old`, and of all inside of it.
+
+        Both are of one kind, or one is the dense and the other the masked or
+        tied kind of a layer.
+
+        Raises:
+            ValueError: if the state does not come along.
+        """
+        if type(old) is not type(new):
+            self._note(old, new, old)
+            self._convert(old, new)
+            return
+        nested = list(self._nested(old, new))
+        for a, b in nested:
+            _load(a, b)
+        # Saving leaves out seeds, and adds LoRA to kernels.
+        self._assign(old, old.variables, new.variables)
+        for a, b in nested:
+            _compare(a, b)
+
+    def check_complete(self, model):
+        """Check that no variables of a model were left out.
+
+        Raises:
+            ValueError: if some were.
+        """
+        for layer in model._flatten_layers():
+            for variable in _own_variables(layer):
+                if id(variable) not in self._became:
+                    raise ValueError(
+                        f"The variable {variable.path} of '{layer.name}' "
+                        f"({type(layer).__name__}) is in no layer of the "
+                        f"graph of '{model.name}', so it cannot be copied."
+                    )
+
+    def _nested(self, old, new):
+        """Pairs of a layer and its copy, and of all layers inside of them."""
+        if self._note(old, new, old):
+            yield old, new
+            for place, a, b in _children(old, new):
+                if type(a) is type(b):
+                    yield from self._nested(a, b)
+                elif a.variables:
+                    raise ValueError(_lost(old, f"the layer at {place}"))
+
+    def _convert(self, old, new):
+        """Copy between kinds of layers that differ in how kernels are kept."""
+        if DENSE_KINDS.get(type(old), type(old)) is not DENSE_KINDS.get(
+            type(new), type(new)
+        ):
+            raise ValueError(
+                f"The state of layer '{old.name}' ({type(old).__name__}) "
+                f"cannot be that of a layer {type(new).__name__}."
+            )
+        special = new if type(new) in DENSE_KINDS else old
+        name = getattr(special, "_weight_name", "kernel")
+        # A masked layer has LoRA's matrices beside its kernel, as the dense
+        # one has; for others they are added to the kernel.
+        beside = isinstance(new, Masked) and special is new
+        kernel = _stored(old, name) if beside else getattr(old, name)
+        kernel = np.array(ops.convert_to_numpy(kernel))
+        shape = tuple(getattr(new, name).shape)
+        if kernel.shape != shape:
+            raise ValueError(
+                f"The kernel {kernel.shape} of layer '{old.name}' cannot be "
+                f"that of a layer with a kernel {shape}."
+            )
+        stored = [_stored(layer, name) for layer in (old, new)]
+        if special is new:
+            new.set_kernel(kernel)
+        else:
+            stored[1].assign(kernel)
+        # LoRA freezes kernels; what it is added to is as free as it was.
+        if not getattr(old, "lora_enabled", False):
+            stored[1].trainable = stored[0].trainable
+        ours, theirs = (
+            {variable.name: variable for variable in _own_variables(layer)}
+            for layer in (old, new)
+        )
+        dense = ours if special is new else theirs
+        rest = [
+            n
+            for n in dense
+            if n != name and (beside or not n.startswith("lora_"))
+        ]
+        for variables in (ours, theirs):
+            if not variables.keys() >= set(rest):
+                raise ValueError(_lost(old, f"one of {', '.join(rest)}"))
+        self._assign(old, [ours[n] for n in rest], [theirs[n] for n in rest])
+        for variable in ours.values():
+            self._became.setdefault(id(variable), (variable, None))
+
+    def _assign(self, layer, old, new):
+        if [tuple(v.shape) for v in old] != [tuple(v.shape) for v in new]:
+            raise ValueError(
+                _lost(
+                    layer,
+                    f"what its variables {_described(old)} hold, for there "
+                    f"is {_described(new)} in the copy",
+                )
+            )
+        for a, b in zip(old, new):
+            self._note(a, b, layer)
+            b.assign(np.array(ops.convert_to_numpy(a)))
+            if b.trainable != a.trainable:
+                b.trainable = a.trainable
+
+    def _note(self, old, new, owner):
+        """Note what became of something; whether that is news.
+
+        Raises:
+            ValueError: if something else became of it.
+        """
+        if id(old) not in self._became:
+            self._became[id(old)] = old, new
+            return True
+        if self._became[id(old)][1] is not new:
+            raise ValueError(
+                f"'{getattr(old, 'path', '') or old.name}' is part of several "
+                f"layers, among them '{owner.name}' "
+                f"({type(owner).__name__}), which would not share it any "
+                "more as copies."
+            )
+        return False
+
+
+def _stored(layer, name):
+    """The variable of a kernel, not what the forward pass makes of it."""
+    return vars(layer).get(f"_{name}", vars(layer).get(name))
+
+
+def load_tables(old, new):
+    """Copy the tables of a layer, and of layers inside, before it is built.
+
+    How many words there are is part of the shape of what it gives.
+    """
+    if hasattr(old, "save_assets"):
+        _load(old, new)
+    for _, a, b in _children(old, new):
+        if type(a) is type(b):
+            load_tables(a, b)
+
+
+def _children(old, new):
+    """Layers that are attributes of `old`, and what `new` has there."""
+    for name, value in vars(old).items():
+        yield from _layers_in(name, value, vars(new).get(name))
+
+
+def _layers_in(place, old, new):
+    if isinstance(old, keras.layers.Layer):
+        yield place, old, new
+    elif isinstance(old, dict):
+        new = new if isinstance(new, dict) else {}
+        for key, value in old.items():
+            yield from _layers_in(f"{place}[{key!r}]", value, new.get(key))
+    elif isinstance(old, (list, tuple)):
+        new = new if isinstance(new, (list, tuple)) else ()
+        for index, value in enumerate(old):
+            other = new[index] if index < len(new) else None
+            yield from _layers_in(f"{place}[{index}]", value, other)
+
+
+def _load(old, new):
+    """Load into a layer what another one saves."""
+    try:
+        new.load_own_variables(_saved(old))
+        # What neither was taught, or both were made with, is no file's.
+        if _assets(old) != _assets(new):
+            with tempfile.TemporaryDirectory() as folder:
+                old.save_assets(folder)
+                new.load_assets(folder)
+    except Exception as error:  # Layers of users raise what they like.
+        what = f"what it saves ({first_line(error)})"
+        raise ValueError(_lost(old, what)) from error
+
+
+def _compare(old, new):
+    """Check that two layers save the same, and were made alike."""
+    ours, theirs = _saved(old), _saved(new)
+    for name in ours.keys() | theirs.keys():
+        if not _same_bits(ours.get(name), theirs.get(name)):
+            raise ValueError(_lost(old, f"the variable {name} that it saves"))
+    if _assets(old) != _assets(new):
+        raise ValueError(_lost(old, "the files that it saves"))
+    if hasattr(old, "get_vocabulary"):
+        if list(old.get_vocabulary()) != list(new.get_vocabulary()):
+            raise ValueError(_lost(old, "its vocabulary"))
+    for name in _arguments(type(old)):
+        ours, theirs = (vars(layer).get(name) for layer in (old, new))
+        if _is_plain(ours) and _plain(ours) != _plain(theirs):
+            raise ValueError(_lost(old, f"its argument {name}={ours!r}"))
+
+
+def _saved(layer):
+    store = {}
+    layer.save_own_variables(store)
+    return {
+        name: np.array(ops.convert_to_numpy(value))
+        for name, value in store.items()
+    }
+
+
+def _same_bits(first, second):
+    if first is None or second is None:
+        return False
+    alike = (first.dtype, first.shape) == (second.dtype, second.shape)
+    return alike and first.tobytes() == second.tobytes()
+
+
+def _assets(layer):
+    """The files that a layer saves, as bytes by path."""
+    if not hasattr(layer, "save_assets"):
+        return {}
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        layer.save_assets(folder)
+        for parent, _, names in os.walk(folder):
+            for path in (os.path.join(parent, name) for name in names):
+                with open(path, "rb") as file:
+                    found[os.path.relpath(path, folder)] = file.read()
+    return found
+
+
+def _arguments(kind):
+    """Names of the arguments that layers of a kind are made with."""
+    names = set()
+    for parent in kind.__mro__:
+        if parent is keras.layers.Layer:
+            break
+        if "__init__" in vars(parent):
+            names |= set(inspect.signature(parent.__init__).parameters)
+    return names - {"name"}
+
+
+def _is_plain(value):
+    if isinstance(value, (list, tuple)):
+        return all(_is_plain(item) for item in value)
+    return isinstance(value, (type(None), bool, int, float, str))
+
+
+def _plain(value):
+    """As it is, but for what a configuration turns to something like it."""
+    if isinstance(value, (list, tuple)):
+        return tuple(_plain(item) for item in value)
+    return repr(value)
+
+
+def _own_variables(layer):
+    return layer._trainable_variables + layer._non_trainable_variables
+
+
+def _described(variables):
+    return [f"{v.name} {tuple(v.shape)}" for v in variables]
+
+
+def _lost(layer, what):
+    return (
+        f"Layer '{layer.name}' ({type(layer).__name__}) cannot be copied with "
+        f"its state: {what} did not come along."
+    )
+
+
+def first_line(error):
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

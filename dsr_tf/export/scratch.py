@@ -1,0 +1,59 @@
+"""Folders that exports are written in, before they move to their place."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+
+
+@contextlib.contextmanager
+def folder(parent, path):
+    """A folder in `parent` that is gone at the end.
+
+    It is locked as long as its process lives. Those of processes that died
+    while they wrote the same `path` are removed first; none that is in use.
+    """
+    name = os.path.basename(path)
+    place = hashlib.sha256(os.fsencode(name)).hexdigest()[:12]
+    prefix = f".export-{place}-"
+    for left in os.listdir(parent):
+        if left.startswith(prefix):
+            _remove_if_left(os.path.join(parent, left))
+    made, lock = _locked(parent, prefix)
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+        os.close(lock)
+
+
+def _locked(parent, prefix):
+    """A new folder and what holds its lock."""
+    while True:
+        made = tempfile.mkdtemp(prefix=prefix, dir=parent)
+        lock = os.open(made, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            # Taken for one that was left, before it was locked.
+            os.close(lock)
+            continue
+        except OSError:
+            # No locks here: then nobody can take this one for left, either.
+            return made, lock
+        if os.path.isdir(made):
+            return made, lock
+        os.close(lock)
+
+
+def _remove_if_left(path):
+    with contextlib.suppress(OSError):
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+        lock = os.open(path, flags)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(path, ignore_errors=True)
+        finally:
+            os.close(lock)

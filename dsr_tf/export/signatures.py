@@ -1,0 +1,67 @@
+"""What a served model takes and gives, and what it needs beside weights."""
+
+import keras
+
+
+def tables(model):
+    """The vocabularies of a model's layers, as TensorFlow keeps them.
+
+    A SavedModel holds what its root does, and the root holds no layers.
+    """
+    import tensorflow as tf
+
+    kind = tf.saved_model.experimental.TrackableResource
+    return [
+        value
+        for layer in model._flatten_layers()
+        for value in vars(layer).values()
+        if isinstance(value, kind)
+    ]
+
+
+def serving(model, input_signature=None):
+    """Input specs by the model's names, and a call with such inputs.
+
+    Args:
+        model: A Keras model.
+        input_signature: For those that do not know their inputs: a
+            `tf.TensorSpec`, or a list of them.
+
+    Returns:
+        List of `tf.TensorSpec`; and a function of a tuple of such tensors
+        that gives a dict of outputs by name.
+
+    Raises:
+        ValueError: if the inputs are not known.
+    """
+    import tensorflow as tf
+
+    known = getattr(model, "inputs", None)
+    if known and input_signature is None:
+        struct = getattr(model, "_inputs_struct", None)
+        if isinstance(model, keras.Sequential):
+            struct = known[0]
+        specs = [
+            tf.TensorSpec((None, *t.shape[1:]), t.dtype, name=t.name)
+            for t in tf.nest.flatten(struct)
+        ]
+        graph = getattr(model, "_functional", model)
+        output_names = graph.output_names
+    elif input_signature is not None:
+        struct = input_signature
+        specs = tf.nest.flatten(input_signature)
+        output_names = None
+    else:
+        raise ValueError(
+            f"Model '{model.name}' does not know its inputs. Give "
+            "`input_signature`, such as tf.TensorSpec((None, 28, 28)). "
+            "Received: input_signature=None"
+        )
+
+    def call(inputs):
+        inputs = tf.nest.pack_sequence_as(struct, inputs)
+        flat = tf.nest.flatten(model(inputs, training=False))
+        names = output_names or [f"output_{i}" for i in range(len(flat))]
+        return dict(zip(names, flat, strict=True))
+
+    return specs, call
