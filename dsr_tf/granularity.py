@@ -125,9 +125,15 @@ class Granularity:
             A `Grouping`.
 
         Raises:
-            ValueError: if blocks do not divide the kernel.
+            ValueError: if blocks do not divide the kernel, or its shape is
+                not known.
         """
         shape = tuple(kernel_shape)
+        if None in shape:
+            raise ValueError(
+                "A masked kernel needs inputs whose channels are known. "
+                f"Received: kernel of shape {shape}"
+            )
         window = len(shape) - 2
         block = _block_size(self.name)
         if block is not None:

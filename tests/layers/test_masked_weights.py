@@ -94,3 +94,8 @@ def test_sparsity_that_describes_the_mask_stays_as_it_was_given():
     assert layer.sparsity == 0.9
     layer.build((None, 7))
     assert layer.sparsity == 0.9
+
+
+def test_inputs_of_unknown_size_are_refused():
+    with pytest.raises(ValueError, match="inputs whose channels are known"):
+        layers.SparseDense(3)(keras.Input((None,)))
