@@ -133,9 +133,10 @@ class Distribution:
         room = sum(sizes[i] for i in rest)
         if not sum(group_sizes[i] for i in rest) <= left <= room:
             raise ValueError(
-                f"The sparsities given by name leave {left} active weights "
-                f"to the other kernels, which hold from {len(rest)} to "
-                f"{room}. Received: sparsity={sparsity} for all together"
+                f"`distribution`: the sparsities given by name leave {left} "
+                "active weights to the other kernels, which hold from "
+                f"{sum(group_sizes[i] for i in rest)} to {room}. Received: "
+                f"sparsity={sparsity} for all together"
             )
         shared = _at_least_one(
             left,

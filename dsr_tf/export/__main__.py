@@ -12,12 +12,12 @@ import keras
 import numpy as np
 from absl import flags
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from dsr_tf import command_line
 from dsr_tf import export
 from dsr_tf import served
+from dsr_tf import terminal
 from dsr_tf.command_line import UsageError
 from dsr_tf.export import packing
 from dsr_tf.export import sizes
@@ -219,7 +219,7 @@ def _print(values, model):
                 "sparse product",
                 f"{weight.path}: faster on a CPU, slower on a GPU",
             )
-    Console().print(table)
+    terminal.console().print(table)
 
 
 def _difference(path, model):

@@ -36,12 +36,40 @@ def check_model(model, name):
         )
 
 
+def check_loadable(path):
+    """Check that TensorFlow can load a SavedModel from `path`.
+
+    Its loaders take names for patterns: of `run[1]` they look for `run1`, of
+    `run*` they may read another's weights.
+
+    Raises:
+        ValueError: if they cannot, or may find something else.
+    """
+    absolute = os.path.abspath(path)
+    reason = None
+    if any(character in absolute for character in "*?[\\"):
+        reason = "names with *, ?, [ or \\ are patterns to it"
+    elif "://" in str(path):
+        reason = "names with :// are other file systems to it"
+    elif "\0" in absolute:
+        reason = "no name can hold a NUL"
+    elif not _is_text(absolute):
+        reason = "it reads names as UTF-8, which this is not"
+    if reason:
+        raise ValueError(
+            "`path` must be a local folder from which TensorFlow can load a "
+            f"SavedModel, but {reason}. Received: path={str(path)!r}"
+        )
+
+
 def check(path):
     """Check that nothing is at `path`, except perhaps an empty folder.
 
     Raises:
-        ValueError: if there is something.
+        ValueError: if there is something, or TensorFlow cannot load from
+            there.
     """
+    check_loadable(path)
     if os.path.lexists(path) and not (
         os.path.isdir(path) and not os.listdir(path)
     ):
@@ -104,6 +132,14 @@ def size(path):
         for parent, _, names in os.walk(path)
         for name in names
     )
+
+
+def _is_text(path):
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _umask():

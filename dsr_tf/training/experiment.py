@@ -7,6 +7,9 @@ import keras
 from dsr_tf.command_line import UsageError
 from dsr_tf.command_line import define
 from dsr_tf.draws import MAX_SEED
+from dsr_tf.export import target
+from dsr_tf.flag_kinds import LARGEST_INTEGER
+from dsr_tf.flag_kinds import Steps
 from dsr_tf.pruning import PruningHyperparameters
 from dsr_tf.schedule import Schedule
 from dsr_tf.training.settings import Settings
@@ -41,6 +44,12 @@ class Experiment(Settings):
                 "flag --output_dir is required: the folder that the run "
                 "writes to"
             )
+        try:
+            target.check_loadable(self.output_dir)
+        except ValueError as error:
+            raise UsageError(
+                f"flag --output_dir={self.output_dir}: {error}"
+            ) from error
         if self.seed > MAX_SEED:
             raise UsageError(
                 f"flag --seed={self.seed}: must be at most {MAX_SEED}"
@@ -62,7 +71,13 @@ class Experiment(Settings):
                 f"flag --copy_masks_from={self.copy_masks_from}: needs a "
                 f"--method with masks, not {self.method}"
             )
+        if self.initial_weights == "original" and not self.copy_masks_from:
+            raise UsageError(
+                "flag --initial_weights=original: are those of the run that "
+                "--copy_masks_from names, and needs that flag"
+            )
         self._check_pruning()
+        self._check_scale()
         if self.cosine and len(self.learning_rate.values) > 1:
             raise UsageError(
                 f"flag --learning_rate={self.learning_rate!r}: must be one "
@@ -79,9 +94,37 @@ class Experiment(Settings):
                 f"only; with --strategy={self.strategy} give bfloat16"
             )
 
+    def _check_scale(self):
+        if self.schedule_scale == 1:
+            return
+        try:
+            scaled = self.scaled()
+            epochs = (
+                scaled.epochs,
+                *scaled.learning_rate.values,
+                *scaled.temperature.values,
+                *scaled.period.values,
+            )
+        except OverflowError:
+            epochs = [LARGEST_INTEGER + 1]
+        except UsageError:
+            raise
+        except ValueError as error:  # Of the scaled hyperparameters.
+            raise UsageError(
+                f"flag --pruning_hparams={self.pruning_hparams}: {error}"
+            ) from error
+        if max(epochs) > LARGEST_INTEGER:
+            raise UsageError(
+                f"flag --schedule_scale={self.schedule_scale}: makes more "
+                f"than {LARGEST_INTEGER} epochs"
+            )
+
     def _check_pruning(self):
         try:
-            self.pruning()
+            # Scaled, they are checked with --schedule_scale.
+            PruningHyperparameters.parse(
+                self.pruning_hparams, target_sparsity=self.sparsity
+            )
         except ValueError as error:
             raise UsageError(
                 f"flag --pruning_hparams={self.pruning_hparams}: {error}"
@@ -118,6 +161,10 @@ class Experiment(Settings):
             for name, value in vars(self).items()
         }
 
+    def flag_values(self):
+        """The settings as they are written in flags, to name in messages."""
+        return {n: "" if v is None else v for n, v in self.to_dict().items()}
+
     def check_continues(self, other):
         """Refuse to continue a run with other settings.
 
@@ -146,9 +193,17 @@ def differing(settings, other, free=FREE_TO_CHANGE):
         Name and both values, or None.
     """
     for name, value in settings.items():
-        if name not in free and value != other.get(name):
+        if name not in free and not _agree(name, value, other.get(name)):
             return name, value, other.get(name)
     return None
+
+
+def _agree(name, value, other):
+    """Whether two settings, as they are written, are the same."""
+    kind = Settings.__dataclass_fields__[name].metadata["kind"]
+    if isinstance(kind, Steps):
+        return Schedule(value, integer=kind.integer).same_as(other)
+    return value == other
 
 
 def names():
