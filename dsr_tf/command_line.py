@@ -107,7 +107,7 @@ _FLAG_OF = {
     "target_sparsity": "pruning_hparams",
     "weight_sparsity_map": "pruning_hparams",
     "budget": "parameter_budget",
-    "filters": "keep_dense",
+    "filters": "granularity",
 }
 
 
@@ -128,7 +128,9 @@ def naming_flags(values, otherwise):
         raise
     except ValueError as error:
         name = _named_in(str(error), values) or otherwise
-        raise UsageError(f"flag --{name}={values[name]}: {error}") from error
+        # What a function is called tells nobody anything.
+        reason = re.sub(r"\.? Received: \w+=<.*", "", str(error))
+        raise UsageError(f"flag --{name}={values[name]}: {reason}") from error
 
 
 def _named_in(message, values):
@@ -142,9 +144,10 @@ def _named_in(message, values):
 
 
 def _sentence(error):
-    return " ".join(
-        str(error).replace("FATAL Flags parsing error:", "").split()
-    )
+    text = str(error).replace("FATAL Flags parsing error:", "")
+    # As absl says it: ('Non-boolean argument to boolean flag', 'maybe')
+    text = re.sub(r"\('Non-boolean arg.*\)", "must be true or false", text)
+    return " ".join(text.split())
 
 
 def _help(flag_values):

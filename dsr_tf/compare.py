@@ -67,7 +67,6 @@ def main(argv=None):
     with command_line.usage_errors(argv[0]):
         folder, runs = _plan(flag_values)
         finished = [run.summary() is not None for run in runs]
-        output_paths.check_folder("output_dir", os.path.join(folder, "logs"))
     console = terminal.console()
     console.print(
         f"{len(runs)} runs, {sum(finished)} of them finished before.",
@@ -138,6 +137,7 @@ def _plan(flag_values):
         if flag_values[name].present and name not in _PER_RUN
     ]
     folder = flag_values["output_dir"].value
+    output_paths.check_folder("output_dir", folder, "logs")
     lists = (flag_values[n].value for n in ("flagfiles", "seeds", "densities"))
     return folder, plan(*lists, folder, common)
 

@@ -8,18 +8,19 @@ from dsr_tf.errors import UsageError
 _LONGEST_NAME = 255
 
 
-def check_folder(flag, path):
+def check_folder(flag, path, below=""):
     """Refuse a path where no folder can be made or written to.
 
     Args:
         flag: Name of the flag that names it, for messages.
         path: The folder, which need not exist, nor those that it is in.
+        below: A folder in it that must be possible, too.
 
     Raises:
         UsageError: if something on the way is no folder, a name is too long
             or nothing may be written there.
     """
-    found = os.path.abspath(path)
+    found = os.path.abspath(os.path.join(path, below))
     while not _exists(flag, path, found):
         if len(os.fsencode(os.path.basename(found))) > _LONGEST_NAME:
             raise UsageError(

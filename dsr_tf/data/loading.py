@@ -1,6 +1,7 @@
 """From the name of a set to the set: in memory where it fits, or streamed."""
 
 import math
+import re
 
 import numpy as np
 
@@ -241,5 +242,9 @@ def _decode(builder, split):
 
 
 def _first_line(error):
-    text = str(error).strip() or type(error).__name__
+    """What an error says, without the places in TensorFlow's graph."""
+    text = _PLACES.sub("", str(error)).strip() or type(error).__name__
     return text.splitlines()[0]
+
+
+_PLACES = re.compile(r"\{\{.*?\}\}\s*|\s*\[Op:\w+\].*")

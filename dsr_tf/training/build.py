@@ -32,7 +32,11 @@ def load_data(dataset, data_dir, image_size, augmentation="none"):
         "image_size": image_size,
     }
     # What the command line did not give is not to blame.
-    given = {name: value for name, value in given.items() if value}
+    given = {
+        name: value
+        for name, value in given.items()
+        if value or name == "dataset"
+    }
     with naming_flags(given, "dataset"):
         data = datasets.load(dataset, data_dir, image_size)
     with naming_flags({"augmentation": augmentation}, "augmentation"):
@@ -187,6 +191,12 @@ def _build_method(experiment, model, steps_per_epoch):
     def set_fraction():
         # The authors' fractions for WRN-28-2: the K of DSR over the budget.
         num_active = sum(w.num_active for w in masked_weights(model))
+        if experiment.num_reallocated >= num_active:
+            raise ValueError(
+                "`num_reallocated` must be smaller than the number of active "
+                f"weights, {num_active}. Received: num_reallocated="
+                f"{experiment.num_reallocated}"
+            )
         return experiment.num_reallocated / num_active
 
     epochs = experiment.epochs

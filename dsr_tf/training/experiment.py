@@ -4,6 +4,7 @@ import dataclasses
 
 import keras
 
+from dsr_tf.checks import is_integer
 from dsr_tf.command_line import UsageError
 from dsr_tf.command_line import define
 from dsr_tf.draws import MAX_SEED
@@ -77,7 +78,6 @@ class Experiment(Settings):
                 "--copy_masks_from names, and needs that flag"
             )
         self._check_pruning()
-        self._check_scale()
         if self.cosine and len(self.learning_rate.values) > 1:
             raise UsageError(
                 f"flag --learning_rate={self.learning_rate!r}: must be one "
@@ -93,38 +93,38 @@ class Experiment(Settings):
                 "flag --mixed_precision=float16: scales the loss on one device "
                 f"only; with --strategy={self.strategy} give bfloat16"
             )
+        self._check_scale()
 
     def _check_scale(self):
+        """Refuse a scale that leads where the other flags may not go."""
         if self.schedule_scale == 1:
             return
+        given = f"flag --schedule_scale={self.schedule_scale}"
         try:
             scaled = self.scaled()
-            epochs = (
-                scaled.epochs,
-                *scaled.learning_rate.values,
-                *scaled.temperature.values,
-                *scaled.period.values,
-            )
-        except OverflowError:
-            epochs = [LARGEST_INTEGER + 1]
-        except UsageError:
-            raise
-        except ValueError as error:  # Of the scaled hyperparameters.
-            raise UsageError(
-                f"flag --pruning_hparams={self.pruning_hparams}: {error}"
-            ) from error
+        except (OverflowError, ValueError) as error:
+            raise UsageError(f"{given}: goes too far ({error})") from error
+        epochs = [
+            scaled.epochs,
+            *scaled.learning_rate.values,
+            *scaled.temperature.values,
+            *scaled.period.values,
+        ]
         if max(epochs) > LARGEST_INTEGER:
-            raise UsageError(
-                f"flag --schedule_scale={self.schedule_scale}: makes more "
-                f"than {LARGEST_INTEGER} epochs"
-            )
+            raise UsageError(f"{given}: makes over {LARGEST_INTEGER} epochs")
 
     def _check_pruning(self):
         try:
             # Scaled, they are checked with --schedule_scale.
-            PruningHyperparameters.parse(
+            read = PruningHyperparameters.parse(
                 self.pruning_hparams, target_sparsity=self.sparsity
             )
+            for name, value in vars(read).items():
+                if is_integer(value) and value > LARGEST_INTEGER:
+                    raise ValueError(
+                        f"`{name}` must be at most {LARGEST_INTEGER}. "
+                        f"Received: {name}={value}"
+                    )
         except ValueError as error:
             raise UsageError(
                 f"flag --pruning_hparams={self.pruning_hparams}: {error}"
@@ -144,7 +144,9 @@ class Experiment(Settings):
         return dataclasses.replace(
             self,
             schedule_scale=1.0,
-            pruning_hparams=str(self.pruning()),
+            pruning_hparams=self.pruning_hparams
+            if scale == 1
+            else str(self.pruning()),
             fraction_end_epoch=None if end is None else round(end * scale),
             temperature=self.temperature.scaled(scale),
             warmup_epochs=self.warmup_epochs * scale,

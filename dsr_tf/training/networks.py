@@ -53,9 +53,16 @@ def _build(experiment, image_shape, num_classes):
     dense = network(width)
     if experiment.initial_checkpoint:
         _start_from(experiment, dense)
-    filters = _filters(experiment)
     if experiment.method in ("dense", "thin"):
         return dense
+    filters = _filters(experiment)
+    if filters and not any(
+        filters(layer) for layer in dense.layers if hasattr(layer, "kernel")
+    ):
+        raise UsageError(
+            f"flag --keep_dense={experiment.keep_dense}: then "
+            f"{experiment.model} has no layer to mask"
+        )
     if experiment.method == "hashed":
         return conversion.tie(
             dense, experiment.sparsity, filters, experiment.seed
