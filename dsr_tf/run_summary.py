@@ -32,7 +32,13 @@ def _is_time(value):
 
 
 def _is_settings(value):
-    return isinstance(value, dict)
+    if not isinstance(value, dict):
+        return False
+    size = value.get("image_size")
+    return (size is None or _is_positive(size)) and all(
+        value.get(name) is None or _is_text(value[name])
+        for name in ("dataset", "data_dir")
+    )
 
 
 def _are_kernels(value):

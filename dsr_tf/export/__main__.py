@@ -184,11 +184,16 @@ def _preprocessing(path):
             f"flag --preprocessing: {path} is not in the folder of a run that "
             "would tell its data set"
         )
-    data = build.load_data(
-        settings["dataset"],
-        settings.get("data_dir"),
-        settings.get("image_size"),
-    )
+    try:
+        data = build.load_data(
+            settings["dataset"],
+            settings.get("data_dir"),
+            settings.get("image_size"),
+        )
+    except UsageError as error:
+        raise UsageError(
+            f"flag --preprocessing: the data set of the run is needed ({error})"
+        ) from error
     return lambda images: standardise(images, data)
 
 

@@ -66,6 +66,8 @@ SUMMARIES = {
     "list": "holds a list, not the results of a run",
     "number": "holds a int, not the results of a run",
     "no_settings": "holds settings=None",
+    "list_dataset": "holds settings={",
+    "text_size": "holds settings={",
     "text_accuracy": "holds test_accuracy=high",
     "large_accuracy": "holds test_accuracy=2",
     "nan_accuracy": "holds best_test_accuracy=nan",
@@ -148,6 +150,7 @@ EVALUATE = [
     ),
     ("--model=models/any_size.keras", "--dataset is required"),
     ("--model=run/model.keras --dataset=no", "--dataset=no: There is no data"),
+    ("--model=runs/lost_data/model.keras", "--data"),
     ("--model=run/model.keras --image_size=0", "--image_size=0: must be"),
     ("--model=run/model.keras --image_size=9", "--image_size=9: The images"),
     (
@@ -253,6 +256,10 @@ EXPORT = [
     (
         "--model=models/two_classes.keras --output=new --preprocessing",
         "--preprocessing: ",
+    ),
+    (
+        "--model=runs/lost_data --output=new --preprocessing",
+        "--preprocessing: the data set of the run is needed (",
     ),
     (
         "--model=runs/list --output=new --preprocessing",

@@ -184,6 +184,11 @@ def _summaries(root):
         "binary": None,
         "nothing": "{}",
         "no_settings": {"settings": None},
+        "list_dataset": {"settings": {"dataset": []}},
+        "text_size": {"settings": {"dataset": "digits", "image_size": "9"}},
+        "lost_data": {
+            "settings": {"dataset": "small", "data_dir": f"{root}/data/missing"}
+        },
         "text_accuracy": {"test_accuracy": "high"},
         "large_accuracy": {"test_accuracy": 2},
         "nan_accuracy": {"best_test_accuracy": float("nan")},
