@@ -8,11 +8,22 @@ dsr_tf.export.saved_model(model, "model")
 """
 
 import os
+import re
 import sys
 
-if sys.argv[0] == "-m":
-    # A command of this package is starting (`python -m dsr_tf.train`): show
-    # its own lines, not the notes that TensorFlow's C++ code makes at start.
+
+def _command_is_starting():
+    """Whether Python is looking for the module of `-m dsr_tf.NAME`."""
+    if sys.argv[:1] != ["-m"]:
+        return False
+    # What stands before the arguments: the module, perhaps as `-mNAME`.
+    last_option = sys.orig_argv[-len(sys.argv)]
+    return bool(re.fullmatch(r"(-\w*m)?dsr_tf(\.\w+)*", last_option))
+
+
+if _command_is_starting():
+    # Show the command's own lines, not the notes that TensorFlow's C++ code
+    # makes at start.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from dsr_tf import callbacks

@@ -24,18 +24,18 @@ import keras
 from absl import flags
 from keras import ops
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from dsr_tf import command_line
-from dsr_tf.command_line import ListOf
-from dsr_tf.command_line import UsageError
-from dsr_tf.command_line import Whole
+from dsr_tf import terminal
+from dsr_tf.flag_kinds import ListOf
+from dsr_tf.flag_kinds import Whole
 from dsr_tf.schedule import Schedule
 from dsr_tf.training import build
 from dsr_tf.training import checkpoint
 from dsr_tf.training import experiment as experiments
 from dsr_tf.training import networks
+from dsr_tf.training.guard import one_sentence
 
 _AGAIN = "dense_again"
 _SAVING = "dsr_saving"
@@ -55,7 +55,7 @@ def main(argv=None):
             "networks",
             ",".join(_DEFAULT),
             "What to measure: methods, and a second dense network.",
-            ListOf(_known),
+            ListOf(_known, distinct=True),
         ),
         (
             "measured_period",
@@ -75,6 +75,7 @@ def main(argv=None):
             experiment.image_size,
             experiment.augmentation,
         )
+        build.steps_per_epoch(experiment, data)
         arms = [
             _Arm(
                 experiment,
@@ -85,8 +86,9 @@ def main(argv=None):
             )
             for name in flag_values["networks"].value
         ]
-    _measure(arms, flag_values["rounds"].value)
-    Console().print(_table(experiment, arms))
+    with command_line.run_errors(argv[0]), one_sentence():
+        _measure(arms, flag_values["rounds"].value)
+    terminal.console().print(_table(experiment, arms))
 
 
 def _known(name):
@@ -118,14 +120,9 @@ class _Arm:
             self.experiment, data.image_shape, data.num_classes
         )
         build.compile_model(self._model, self.experiment, self.steps)
-        try:
-            reallocation = build.build_callback(
-                self.experiment, self._model, per_epoch
-            )
-            if reallocation is not None:
-                reallocation.check(self._model)
-        except ValueError as error:
-            raise UsageError(str(error)) from error
+        reallocation = build.checked_callback(
+            self.experiment, self._model, per_epoch
+        )
         self._folder = None
         if name == _SAVING:
             self._folder = tempfile.TemporaryDirectory()
@@ -151,13 +148,16 @@ class _Arm:
 
     def added(self, static):
         """What reallocation adds to the time of the whole schedule."""
-        stop = self.experiment.stop_epoch or self.experiment.epochs
+        stop = end = self.experiment.epochs
+        if self.experiment.stop_epoch is not None:
+            stop = min(end, self.experiment.stop_epoch)
         per_epoch = static * self.steps_per_epoch / self.steps
+        starts = [epoch for epoch in self._schedule.values if epoch < stop]
         moves = sum(
-            self.steps_per_epoch / self._schedule(epoch)
-            for epoch in range(min(stop, self.experiment.epochs))
+            (after - epoch) * self.steps_per_epoch / self._schedule(epoch)
+            for epoch, after in zip(starts, [*starts[1:], stop])
         )
-        total = self.experiment.epochs * per_epoch
+        total = end * per_epoch
         return moves * statistics.median(self.moves) / total
 
 

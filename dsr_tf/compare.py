@@ -15,22 +15,27 @@ the runs themselves: to compare them, run one at a time on a quiet machine,
 or use `dsr_tf.benchmark`.
 """
 
+import contextlib
 import os
+import signal
 import sys
 
 from absl import flags
-from rich.console import Console
 
 from dsr_tf import command_line
-from dsr_tf.command_line import ListOf
-from dsr_tf.command_line import Number
+from dsr_tf import output_paths
+from dsr_tf import terminal
 from dsr_tf.command_line import UsageError
-from dsr_tf.command_line import Whole
 from dsr_tf.comparison import results
 from dsr_tf.comparison import tables
+from dsr_tf.comparison.execute import Stopped
 from dsr_tf.comparison.execute import execute
 from dsr_tf.comparison.plan import plan
 from dsr_tf.comparison.plot import write_plot
+from dsr_tf.draws import MAX_SEED
+from dsr_tf.flag_kinds import Density
+from dsr_tf.flag_kinds import ListOf
+from dsr_tf.flag_kinds import Whole
 from dsr_tf.training import experiment as experiments
 
 # Set by the comparison itself.
@@ -43,12 +48,17 @@ def main(argv=None):
     experiments.define_flags(flag_values)
     for name, default, help, kind in (
         ("flagfiles", None, "Flagfiles of dsr_tf.train.", ListOf(str)),
-        ("seeds", "1", "Seeds.", ListOf(Whole().parse)),
+        (
+            "seeds",
+            "1",
+            "Seeds.",
+            ListOf(Whole(0, MAX_SEED).parse, distinct=True),
+        ),
         (
             "densities",
             "0.1",
             "Shares of active weights, in (0, 1].",
-            ListOf(_Density().parse),
+            ListOf(Density().parse, distinct=True),
         ),
         ("parallel_runs", 1, "Runs at a time.", Whole(1)),
     ):
@@ -57,34 +67,54 @@ def main(argv=None):
     with command_line.usage_errors(argv[0]):
         folder, runs = _plan(flag_values)
         finished = [run.summary() is not None for run in runs]
-        os.makedirs(folder, exist_ok=True)
-    console = Console()
+    console = terminal.console()
     console.print(
         f"{len(runs)} runs, {sum(finished)} of them finished before.",
         highlight=False,
     )
-    failed = execute(
-        runs,
-        os.path.join(folder, "logs"),
-        flag_values["parallel_runs"].value,
-        lambda *ended: _report(console, *ended),
-    )
-    _write(console, folder, runs)
-    for run in failed:
-        print(
-            f"{argv[0]}: the run {run} failed, see "
-            f"{folder}/logs/{os.path.basename(run.folder)}.txt",
-            file=sys.stderr,
+    logs = os.path.join(folder, "logs")
+    with command_line.usage_errors(argv[0]), _endings(argv[0]):
+        failed, skipped = execute(
+            runs,
+            logs,
+            flag_values["parallel_runs"].value,
+            lambda *ended: _report(console, *ended),
         )
-    if failed:
-        sys.exit(1)
+        _write(console, folder, runs)
+    for run in failed:
+        log = os.path.join(logs, f"{os.path.basename(run.folder)}.txt")
+        command_line.say(argv[0], f"the run {run} failed, see {log}")
+    for run in skipped:
+        needed = ", ".join(os.path.basename(path) for path in run.needs)
+        command_line.say(
+            argv[0],
+            f"the run {run} was not started, for it needs {needed}",
+        )
+    if failed or skipped:
+        sys.exit(command_line.RUN_ERROR)
 
 
-class _Density(Number):
-    """A share of active weights."""
-
-    def __init__(self):
-        super().__init__(0, 1 + 1e-12, above=True)
+@contextlib.contextmanager
+def _endings(name):
+    """Turn what may end a comparison into a sentence and an exit code."""
+    try:
+        yield
+    except (Stopped, KeyboardInterrupt) as error:
+        stopped = (
+            error if isinstance(error, Stopped) else Stopped(signal.SIGINT)
+        )
+        command_line.say(
+            name,
+            f"{stopped}, and the runs with it; the same command goes on",
+        )
+        sys.exit(128 + stopped.number)
+    except OSError as error:
+        command_line.say(
+            name,
+            f"cannot write or read a file ({error}); finished runs stay, and "
+            "the same command goes on",
+        )
+        sys.exit(command_line.RUN_ERROR)
 
 
 def _plan(flag_values):
@@ -107,6 +137,7 @@ def _plan(flag_values):
         if flag_values[name].present and name not in _PER_RUN
     ]
     folder = flag_values["output_dir"].value
+    output_paths.check_folder("output_dir", folder, "logs")
     lists = (flag_values[n].value for n in ("flagfiles", "seeds", "densities"))
     return folder, plan(*lists, folder, common)
 
@@ -117,7 +148,8 @@ def _text(value):
 
 def _report(console, run, summary, seconds):
     if summary is None:
-        console.print(f"{run}: failed", style="red", highlight=False)
+        what = "not started" if seconds is None else "failed"
+        console.print(f"{run}: {what}", style="red", highlight=False)
         return
     console.print(
         f"{run}: {summary['test_accuracy']:.2%}, {seconds:.0f} s",
@@ -133,7 +165,8 @@ def _write(console, folder, runs):
     rows, settings = results.rows(finished), runs[-1].settings
     title = f"{settings['model']} on {settings['dataset']}"
     tables.write_csv(rows, os.path.join(folder, "comparison.csv"))
-    with open(os.path.join(folder, "comparison.md"), "w") as file:
+    path = os.path.join(folder, "comparison.md")
+    with open(path, "w", encoding="utf-8") as file:
         file.write(tables.markdown(rows))
     write_plot(rows, os.path.join(folder, "comparison.png"), title)
     console.print(tables.rich_table(rows, title))

@@ -12,14 +12,42 @@ def read_densities(path, sizes):
 
     Returns:
         List of steps, and a dict `{path of a kernel: list of densities}`.
+
+    Raises:
+        OSError: if it cannot be opened.
+        ValueError: if a row is missing, not whole or not possible.
     """
     steps, densities = [], {name: [] for name in sizes}
-    with open(path, newline="") as file:
-        for row in csv.DictReader(file):
-            steps.append(int(row["step"]))
-            for name, size in sizes.items():
-                densities[name].append(int(row[f"active:{name}"]) / size)
+    with open(path, newline="", encoding="utf-8") as file:
+        try:
+            for number, row in enumerate(csv.DictReader(file), 1):
+                steps.append(_whole(row, "step", 2**63, number))
+                for name, size in sizes.items():
+                    active = _whole(row, f"active:{name}", size, number)
+                    densities[name].append(active / size)
+        except csv.Error as error:
+            raise ValueError(f"it is damaged: {error}") from error
+    if not steps or steps != sorted(steps):
+        raise ValueError("it is damaged: it must hold rows in order of steps")
     return steps, densities
+
+
+def _whole(row, column, maximum, number):
+    """A whole number of a row, up to `maximum`."""
+    value = str(row.get(column))
+    is_whole = value.isascii() and value.isdigit() and len(value) < 20
+    if not is_whole or int(value) > maximum:
+        raise ValueError(
+            f"it is damaged: in row {number}, {column} is {value[:40]!r}"
+        )
+    return int(value)
+
+
+def endings():
+    """Endings of the pictures that can be written, without the dot."""
+    from matplotlib.figure import Figure
+
+    return sorted(Figure().canvas.get_supported_filetypes())
 
 
 def write_plot(steps, densities, path, title):
@@ -54,7 +82,7 @@ def write_plot(steps, densities, path, title):
     axes.tick_params(axis="y", which="minor", labelsize=7)
     axes.set_xlabel("updates")
     axes.set_ylabel("active weights of the kernel")
-    axes.set_title(title)
+    axes.set_title(title, parse_math=False)
     axes.grid(alpha=0.3, which="both")
     bar = figure.colorbar(
         ScalarMappable(Normalize(0, last), colors), ax=axes, aspect=30

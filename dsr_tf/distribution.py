@@ -134,9 +134,10 @@ class Distribution:
         least = sum(group_sizes[i] for i in rest)
         if not least <= left <= room:
             raise ValueError(
-                f"The sparsities given by name leave {left} active weights "
-                f"to the other kernels, which hold from {least} to {room}. "
-                f"Received: sparsity={sparsity} for all together"
+                f"`distribution`: the sparsities given by name leave {left} "
+                "active weights to the other kernels, which hold from "
+                f"{least} to {room}. Received: sparsity={sparsity} for all "
+                "together"
             )
         shared = _at_least_one(
             left,

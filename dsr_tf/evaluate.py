@@ -12,22 +12,26 @@ import sys
 import numpy as np
 from absl import flags
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from dsr_tf import command_line
 from dsr_tf import data as datasets
 from dsr_tf import served
+from dsr_tf import terminal
 from dsr_tf import timing
 from dsr_tf.command_line import UsageError
-from dsr_tf.command_line import Whole
 from dsr_tf.export import target
+from dsr_tf.export.classifier import ends_with_probabilities
+from dsr_tf.flag_kinds import Whole
 from dsr_tf.summary import sparsity_summary
 from dsr_tf.training import build
+from dsr_tf.training.guard import reason
 from dsr_tf.training.saved import settings_of_run
 
 # Inputs of a larger prediction.
 _BATCH = 32
+# Sums of probabilities in float16 are as far from 1; Keras' least one.
+_NEAR_ONE, _LEAST = 1e-2, 1e-7
 
 
 def main(argv=None):
@@ -98,26 +102,68 @@ def _check_takes(model, data):
 
 
 def _evaluate(model, data):
-    correct, losses = 0, 0.0
-    for images, labels in datasets.test_batches(data):
+    correct, losses = 0, {"logits": 0.0, "probabilities": 0.0}
+    are_probabilities = _tells_probabilities(model)
+    seem_probabilities = True
+    for images, labels in _readable(datasets.test_batches(data), data):
         labels = labels.numpy()
-        logits = model.predict(images.numpy()).astype("float64")
-        if logits.shape != (len(labels), data.num_classes):
+        outputs = model.predict(images.numpy()).astype("float64")
+        if outputs.shape != (len(labels), data.num_classes):
             raise UsageError(
                 f"flag --model={model.path}: gives outputs of shape "
-                f"{logits.shape[1:]} where {data.name} has "
+                f"{outputs.shape[1:]} where {data.name} has "
                 f"{data.num_classes} classes"
             )
-        correct += int(np.sum(logits.argmax(axis=1) == labels))
-        top = logits.max(axis=1, keepdims=True)
-        total = top[:, 0] + np.log(np.exp(logits - top).sum(axis=1))
-        losses += float(np.sum(total - logits[np.arange(len(labels)), labels]))
+        correct += int(np.sum(outputs.argmax(axis=1) == labels))
+        losses["logits"] += _loss_of_logits(outputs, labels)
+        if are_probabilities is not False:
+            losses["probabilities"] += _loss_of_probabilities(outputs, labels)
+        seem_probabilities &= bool(
+            np.all(outputs >= 0)
+            and np.allclose(outputs.sum(axis=1), 1, atol=_NEAR_ONE)
+        )
+    if are_probabilities is None:
+        are_probabilities = seem_probabilities
+    taken_for = "probabilities" if are_probabilities else "logits"
     count = data.num_test
     return {
         "images": count,
         "accuracy": correct / count,
-        "loss": losses / count,
+        "loss": losses[taken_for] / count,
+        "taken_for": taken_for,
     }
+
+
+def _tells_probabilities(model):
+    """Whether outputs are probabilities; None if the model does not tell."""
+    if model.keras_model is None or not model.keras_model.outputs:
+        return None
+    return ends_with_probabilities(model.keras_model)
+
+
+def _loss_of_logits(logits, labels):
+    top = logits.max(axis=1, keepdims=True)
+    total = top[:, 0] + np.log(np.exp(logits - top).sum(axis=1))
+    return float(np.sum(total - logits[np.arange(len(labels)), labels]))
+
+
+def _loss_of_probabilities(outputs, labels):
+    """As Keras': of parts of their sum, none below 1e-7."""
+    outputs = outputs / outputs.sum(axis=1, keepdims=True)
+    chosen = outputs[np.arange(len(labels)), labels]
+    return float(-np.sum(np.log(np.clip(chosen, _LEAST, 1))))
+
+
+def _readable(batches, data):
+    """The batches; what cannot be read is told in a sentence."""
+    import tensorflow as tf
+
+    try:
+        yield from batches
+    except tf.errors.OpError as error:
+        raise UsageError(
+            f"flag --dataset={data.name}: cannot be read ({reason(error)})"
+        ) from error
 
 
 def _print(model, dataset, results):
@@ -127,8 +173,9 @@ def _print(model, dataset, results):
     table.add_row("model", model.path)
     table.add_row("data set", f"{dataset}, {results['images']:,} test images")
     table.add_row("test accuracy", f"{results['accuracy']:.2%}")
+    table.add_row("outputs taken for", results["taken_for"])
     table.add_row("cross-entropy", f"{results['loss']:.4f}")
-    console = Console()
+    console = terminal.console()
     console.print(table)
     if model.keras_model is not None:
         console.print(sparsity_summary(model.keras_model).table())
@@ -169,7 +216,7 @@ def _print_comparison(models, dataset, results):
         *(f"{1000 * times[-1]:.2f} ms" for times in (single, many)),
         "",
     )
-    Console().print(table)
+    terminal.console().print(table)
 
 
 if __name__ == "__main__":

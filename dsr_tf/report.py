@@ -5,18 +5,37 @@ lies, and draws the densities of its kernels over time to
 DIR/densities.png, or to --plot.
 """
 
-import json
 import os
 import sys
 
 from absl import flags
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from dsr_tf import command_line
 from dsr_tf import density_plot
+from dsr_tf import output_paths
+from dsr_tf import run_summary
+from dsr_tf import terminal
 from dsr_tf.command_line import UsageError
+
+# What the tables show of a summary.
+_SHOWN = (
+    "method",
+    "dataset",
+    "model",
+    "epochs",
+    "test_accuracy",
+    "best_test_accuracy",
+    "num_parameters",
+    "num_active_parameters",
+    "mask_density",
+    "model_density",
+    "num_reallocations",
+    "seconds_per_epoch",
+    "saved_model_bytes",
+    "kernels",
+)
 
 
 def main(argv=None):
@@ -31,41 +50,75 @@ def main(argv=None):
     with command_line.usage_errors(argv[0]):
         folder = flag_values["run"].value
         summary = _read_summary(folder)
-    console = Console()
+        path = flag_values["plot"].value
+        densities = None
+        if summary["num_reallocations"]:
+            path = path or os.path.join(folder, "densities.png")
+            _check_plot(path)
+            densities = _read_densities(folder, summary)
+        elif path:
+            raise UsageError(
+                f"flag --plot={path}: no weights have moved in --run={folder}, "
+                "so there is no picture"
+            )
+    console = terminal.console()
     console.print(results_table(summary, folder))
     console.print(_kernels_table(summary))
-    moves = os.path.join(folder, "reallocations.csv")
-    if not summary["num_reallocations"]:
+    if densities is None:
         console.print("No weights have moved, so there is no picture.")
         return
-    path = flag_values["plot"].value or os.path.join(folder, "densities.png")
-    sizes = {k["path"]: k["size"] for k in summary["kernels"]}
-    density_plot.write_plot(
-        *density_plot.read_densities(moves, sizes),
-        path,
-        f"{summary['model']} on {summary['dataset']}, {summary['method']}",
-    )
+    title = f"{summary['model']} on {summary['dataset']}, {summary['method']}"
+    try:
+        density_plot.write_plot(*densities, path, title)
+    except OSError as error:
+        command_line.say(
+            argv[0], f"the picture {path} could not be written ({error})"
+        )
+        sys.exit(command_line.RUN_ERROR)
     console.print(f"Drawn to {path}", highlight=False, soft_wrap=True)
 
 
 def _read_summary(folder):
     if not folder:
         raise UsageError("flag --run is required: the folder of a run")
-    path = os.path.join(folder, "summary.json")
+    wanted = (
+        f"flag --run={folder}: must be the folder of a finished run of "
+        "dsr_tf.train"
+    )
     try:
-        with open(path) as file:
-            summary = json.load(file)
+        summary = run_summary.read(folder)
+        if "kernels" not in summary:
+            raise UsageError(
+                f"flag --run={folder}: was trained by an earlier version, "
+                "which did not note the kernels in summary.json"
+            )
+        return run_summary.read(folder, _SHOWN)
+    except FileNotFoundError as error:
+        raise UsageError(f"{wanted} ({error})") from error
+    except run_summary.Damaged as error:
+        raise UsageError(f"{wanted} ({error})") from error
+
+
+def _check_plot(path):
+    """Refuse a picture that could not be drawn, before anything is."""
+    ending = os.path.splitext(path)[1].removeprefix(".").lower()
+    if ending not in density_plot.endings():
+        raise UsageError(
+            f"flag --plot={path}: must end in one of "
+            f"{', '.join('.' + known for known in density_plot.endings())}"
+        )
+    output_paths.check_file("plot", path)
+
+
+def _read_densities(folder, summary):
+    sizes = {k["path"]: k["size"] for k in summary["kernels"]}
+    path = os.path.join(folder, "reallocations.csv")
+    try:
+        return density_plot.read_densities(path, sizes)
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"flag --run={folder}: must be the folder of a finished run of "
-            f"dsr_tf.train ({error})"
+            f"flag --run={folder}: {path} cannot be read ({error})"
         ) from error
-    if "kernels" not in summary:
-        raise UsageError(
-            f"flag --run={folder}: was trained by an earlier version, which "
-            "did not note the kernels in summary.json"
-        )
-    return summary
 
 
 def results_table(summary, folder):
@@ -93,7 +146,7 @@ def results_table(summary, folder):
         ("model", summary["model"]),
         ("epochs", summary["epochs"]),
         ("test accuracy", f"{summary['test_accuracy']:.2%}"),
-        *([("test accuracy, top 5", f"{top5:.2%}")] if top5 else []),
+        *([] if top5 is None else [("test accuracy, top 5", f"{top5:.2%}")]),
         ("best test accuracy", f"{summary['best_test_accuracy']:.2%}"),
         ("parameters", f"{summary['num_parameters']:,}"),
         ("active parameters", f"{summary['num_active_parameters']:,}"),

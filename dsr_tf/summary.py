@@ -6,6 +6,7 @@ import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from dsr_tf.layers import masked_weights
 
@@ -88,7 +89,9 @@ class SparsitySummary:
 
     def table(self):
         """The same as a `rich` table."""
-        table = Table(title=f"Sparsity of {self.name}", box=box.SIMPLE_HEAD)
+        # Names may hold brackets, which are no markup.
+        title = Text(f"Sparsity of {self.name}", style="table.title")
+        table = Table(title=title, box=box.SIMPLE_HEAD)
         table.add_column("kernel", overflow="fold")
         for column in ("shape", "weights", "active", "density"):
             table.add_column(column, justify="right")
@@ -96,7 +99,7 @@ class SparsitySummary:
         def add(name, shape, size, active, **style):
             density = f"{active / size:.4f}"
             table.add_row(
-                name, shape, f"{size:,}", f"{active:,}", density, **style
+                Text(name), shape, f"{size:,}", f"{active:,}", density, **style
             )
 
         for layer in self.layers:
@@ -127,7 +130,7 @@ class SparsitySummary:
                 )
             )
         if captions:
-            table.caption = ". ".join(captions)
+            table.caption = Text(". ".join(captions), style="table.caption")
         return table
 
     def __str__(self):

@@ -9,9 +9,9 @@ saved_model/ and model.keras.
 import sys
 
 from absl import flags
-from rich.console import Console
 
 from dsr_tf import command_line
+from dsr_tf import terminal
 from dsr_tf.report import results_table
 from dsr_tf.summary import sparsity_summary
 from dsr_tf.training import experiment as experiments
@@ -26,7 +26,7 @@ def main(argv=None):
     with command_line.usage_errors(argv[0]):
         run = Run(experiments.from_flags(flag_values))
     # Of several workers, one speaks.
-    console = Console(quiet=not run.cluster.is_chief)
+    console = terminal.console(quiet=not run.cluster.is_chief)
     _announce(run, console)
     with command_line.run_errors(argv[0]):
         summary = run.train()

@@ -64,7 +64,7 @@ def refuse(command, arguments, tmp_path, capsys):
         ([NEW, "--cosine", "--learning_rate=0:1,2:.1"], "must be one number"),
         ([NEW, "--label_smoothing=1"], "--label_smoothing=1: must be a numb"),
         ([NEW, "--augmentation=cut"], "--augmentation=cut: value should be"),
-        ([NEW, "--image_size=9"], "--dataset=digits: The images of 'digits'"),
+        ([NEW, "--image_size=9"], "--image_size=9: The images of 'digits'"),
         ([NEW, "--dataset=image_folder"], "image_folder needs data_dir"),
         ([NEW, "--keep_dense=fc"], "has no layer to mask"),
         (

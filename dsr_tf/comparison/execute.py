@@ -1,10 +1,29 @@
 """Runs the runs of a comparison, each in a process of its own."""
 
-import concurrent.futures
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Between two looks at what is running.
+_PAUSE = 0.1
+# For a run to end its step and save, when it is asked to stop.
+_PATIENCE = 60.0
+
+
+class Stopped(Exception):
+    """A signal has come; all runs have been stopped.
+
+    Attributes:
+        number: The number of the signal.
+    """
+
+    def __init__(self, number):
+        self.number = number
+        super().__init__(f"stopped by {signal.Signals(number).name}")
 
 
 def execute(runs, log_folder, num_parallel, report):
@@ -15,45 +34,120 @@ def execute(runs, log_folder, num_parallel, report):
         log_folder: Folder for what the runs print.
         num_parallel: Runs at a time. More than one share the cores.
         report: Function that receives each `PlannedRun` as it ends, with
-            its summary or None if it failed, and its seconds.
+            its summary or None if it failed, and its seconds or None if it
+            was not started.
 
     Returns:
-        List of the runs that failed.
+        Two lists of runs: those that failed, and those that were not
+        started because one that they need had failed.
+
+    Raises:
+        Stopped: on SIGINT, SIGTERM or SIGHUP, when no run is left.
     """
     os.makedirs(log_folder, exist_ok=True)
+    environment = _environment(num_parallel)
+    waiting, finished, failed, skipped = list(runs), set(), [], []
+
+    def end(planned, summary, seconds):
+        if summary is not None:
+            finished.add(planned.folder)
+        else:
+            (skipped if seconds is None else failed).append(planned)
+        report(planned, summary, seconds)
+
+    with _Children() as children:
+        while waiting or children.running:
+            for planned in list(waiting):
+                needs = set(planned.needs)
+                lost = {run.folder for run in (*failed, *skipped)}
+                if needs & lost:
+                    waiting.remove(planned)
+                    end(planned, None, None)
+                elif needs <= finished and children.number < num_parallel:
+                    waiting.remove(planned)
+                    summary = planned.summary()
+                    if summary is not None:
+                        end(planned, summary, 0.0)
+                    else:
+                        children.start(planned, log_folder, environment)
+            for planned, seconds in children.ended():
+                end(planned, planned.summary(), seconds)
+    return failed, skipped
+
+
+def _environment(num_parallel):
     environment = dict(os.environ)
     if num_parallel > 1:
         threads = str(max(1, (os.cpu_count() or 1) // num_parallel))
         environment.setdefault("TF_NUM_INTRAOP_THREADS", threads)
         environment.setdefault("TF_NUM_INTEROP_THREADS", threads)
-    ended = {}
-
-    def run(planned):
-        start = time.perf_counter()
-        if all(ended[folder].result() for folder in planned.needs):
-            _train(planned, log_folder, environment)
-        summary = planned.summary()
-        report(planned, summary, time.perf_counter() - start)
-        return summary is not None
-
-    with concurrent.futures.ThreadPoolExecutor(num_parallel) as pool:
-        for planned in runs:
-            # Those that others need come first, so no one waits for ever.
-            ended[planned.folder] = pool.submit(run, planned)
-        return [
-            planned for planned in runs if not ended[planned.folder].result()
-        ]
+    return environment
 
 
-def _train(planned, log_folder, environment):
-    if planned.summary() is not None:
-        return
-    name = os.path.basename(planned.folder)
-    with open(os.path.join(log_folder, f"{name}.txt"), "a") as log:
-        subprocess.run(
-            [sys.executable, "-m", "dsr_tf.train", *planned.arguments],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            check=False,
-        )
+class _Children:
+    """The processes of the runs that are under way, which end with it."""
+
+    def __init__(self):
+        self.running, self._asked = [], None
+
+    @property
+    def number(self):
+        return len(self.running)
+
+    def __enter__(self):
+        self._before = {}
+        # Python lets the main thread only handle signals.
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                # As `nohup` leaves it.
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._ask)
+        return self
+
+    def __exit__(self, *error):
+        self._end()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def start(self, planned, log_folder, environment):
+        name = os.path.basename(planned.folder)
+        with open(os.path.join(log_folder, f"{name}.txt"), "ab") as log:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "dsr_tf.train", *planned.arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                # Ctrl-C is for this process, which ends the others.
+                process_group=0,
+            )
+        self.running.append((planned, child, time.perf_counter()))
+
+    def ended(self):
+        """Runs that have ended, with their seconds; waits a little."""
+        if self._asked is None and self.running:
+            time.sleep(_PAUSE)
+        if self._asked is not None:
+            raise Stopped(self._asked)
+        ended = [one for one in self.running if one[1].poll() is not None]
+        self.running = [one for one in self.running if one not in ended]
+        now = time.perf_counter()
+        return [(planned, now - start) for planned, _, start in ended]
+
+    def _ask(self, number, frame):
+        if self._asked is not None:  # Who asks once more cannot wait.
+            for _, child, _ in self.running:
+                child.kill()
+        self._asked = number
+
+    def _end(self):
+        """End all: asked to save first, and killed if they do not."""
+        for _, child, _ in self.running:
+            child.terminate()
+        latest = time.monotonic() + _PATIENCE
+        for _, child, _ in self.running:
+            try:
+                child.wait(max(0, latest - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()

@@ -1,14 +1,16 @@
 """Which runs a comparison is made of, and where each of them is kept."""
 
 import dataclasses
-import json
 import os
 import re
 
 from absl import flags
 
 from dsr_tf import command_line
+from dsr_tf import run_summary
 from dsr_tf.command_line import UsageError
+from dsr_tf.export import target
+from dsr_tf.schedule import exact
 from dsr_tf.training import experiment as experiments
 
 _REFERENCE = re.compile(r"\{(\w+)\}")
@@ -16,6 +18,15 @@ _REFERENCE = re.compile(r"\{(\w+)\}")
 _FREE = set(experiments.FREE_TO_CHANGE) - {"epochs"}
 # Flags that a flagfile may fill with the name of another.
 _REFERRING = ("initial_checkpoint", "copy_masks_from")
+# What the tables need of a summary.
+_COMPARED = (
+    "settings",
+    "test_accuracy",
+    "num_parameters",
+    "num_active_parameters",
+    "mask_density",
+    "seconds_per_epoch",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +54,9 @@ class PlannedRun:
     settings: dict
 
     def __str__(self):
-        density = "" if self.density is None else f", density {self.density:g}"
+        density = (
+            "" if self.density is None else f", density {exact(self.density)}"
+        )
         return f"{self.name}{density}, seed {self.seed}"
 
     def summary(self):
@@ -53,14 +66,13 @@ class PlannedRun:
             UsageError: if another run is kept in the folder.
         """
         try:
-            with open(os.path.join(self.folder, "summary.json")) as file:
-                summary = json.load(file)
+            summary = run_summary.read(self.folder, _COMPARED)
         except FileNotFoundError:
             return None
-        except ValueError as error:
+        except run_summary.Damaged as error:
             raise UsageError(
-                f"{self.folder}/summary.json cannot be read ({error}); remove "
-                "the folder to run it again"
+                f"flag --output_dir: {error}; remove the folder {self.folder} "
+                "to run it again"
             ) from error
         found = dict(summary["settings"])
         for flag in _REFERRING:
@@ -79,7 +91,7 @@ class PlannedRun:
 
     @staticmethod
     def _base(path):
-        return os.path.basename(path or "")
+        return os.path.basename(path) if isinstance(path, str) else ""
 
 
 def plan(flagfiles, seeds, densities, folder, common):
@@ -108,6 +120,13 @@ def plan(flagfiles, seeds, densities, folder, common):
                 f"flag --flagfiles: {name} is there twice; the files' names "
                 "must differ"
             )
+        try:
+            target.check_loadable(os.path.join(folder, name))
+        except ValueError as error:
+            raise UsageError(
+                f"flag --flagfiles={path}: names a folder of --output_dir="
+                f"{folder}: {error}"
+            ) from error
         method = _parse([f"--flagfile={path}", *common])["method"].value
         for density in [None] if method == "dense" else densities:
             runs += [
@@ -120,14 +139,12 @@ def plan(flagfiles, seeds, densities, folder, common):
 
 def _planned(path, name, earlier, density, seed, folder, common):
     def folder_of(other, other_density):
-        part = "" if other_density is None else f"-{other_density:g}"
-        return os.path.join(folder, f"{other}{part}-seed{seed}")
+        return _folder(folder, other, other_density, seed)
 
     own = folder_of(name, density)
     arguments = [f"--flagfile={path}", *common, f"--seed={seed}"]
     if density is not None:
-        # Decimal fractions such as 1 - 0.02 are not what they look like.
-        arguments.append(f"--sparsity={round(1 - density, 12)}")
+        arguments.append(f"--sparsity={_sparsity(density)}")
     flag_values = _parse(arguments)
     needs = []
     for flag in _REFERRING:
@@ -156,6 +173,30 @@ def _planned(path, name, earlier, density, seed, folder, common):
         needs=needs,
         settings=experiment.to_dict(),
     )
+
+
+def _folder(folder, name, density, seed):
+    """The folder of a run, which its density names in full."""
+
+    def named(part):
+        return os.path.join(folder, f"{name}{part}-seed{seed}")
+
+    if density is None:
+        return named("")
+    # Earlier versions wrote six digits; what they have finished stays.
+    before = named(f"-{density:g}")
+    try:
+        found = run_summary.read(before, ("settings",))["settings"]
+        if found.get("sparsity") == _sparsity(density):
+            return before
+    except (FileNotFoundError, run_summary.Damaged):
+        pass
+    return named(f"-{exact(density)}")
+
+
+def _sparsity(density):
+    """Decimal fractions such as 1 - 0.02 are not what they look like."""
+    return round(1 - density, 12)
 
 
 def _parse(arguments):

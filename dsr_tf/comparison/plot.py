@@ -35,7 +35,7 @@ def write_plot(rows, path, title):
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.set_ylabel("test accuracy, %")
-    axes.set_title(title)
+    axes.set_title(title, parse_math=False)
     axes.grid(color="0.9")
     _draw_dense(axes, rows)
     sparse = [row for row in rows if row.density is not None]

@@ -59,7 +59,7 @@ def markdown(rows):
 
 def write_csv(rows, path):
     """The rows as a CSV file, numbers in full."""
-    with open(path, "w", newline="") as file:
+    with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         fields = [field.name for field in dataclasses.fields(rows[0])]
         writer.writerow(fields)

@@ -38,23 +38,26 @@ def find(folder):
             "image_folder needs the folders train/ and test/ (or val/, "
             f"validation/) in data_dir={folder}"
         )
-    classes = sorted(
-        name
-        for name in os.listdir(train_folder)
-        if os.path.isdir(os.path.join(train_folder, name))
-    )
-    splits = [
-        _list(os.path.join(folder, split), classes) for split in ("train", test)
-    ]
+    try:
+        classes = _subfolders(train_folder)
+        splits = [
+            _list(os.path.join(folder, split), classes)
+            for split in ("train", test)
+        ]
+    except OSError as error:
+        raise DataError(
+            f"{error.filename} cannot be read ({error.strerror})"
+        ) from error
     return *splits, classes
 
 
+def _subfolders(folder):
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir())
+
+
 def _list(folder, classes):
-    strange = sorted(
-        name
-        for name in os.listdir(folder)
-        if os.path.isdir(os.path.join(folder, name)) and name not in classes
-    )
+    strange = sorted(set(_subfolders(folder)) - set(classes))
     if strange:
         raise DataError(
             f"{folder} has the class {strange[0]!r}, which train/ has not"
@@ -62,12 +65,28 @@ def _list(folder, classes):
     paths, labels = [], []
     for label, name in enumerate(classes):
         path = os.path.join(folder, name)
-        files = sorted(os.listdir(path)) if os.path.isdir(path) else []
-        files = [f for f in files if f.lower().endswith(_ENDINGS)]
-        paths += [os.path.join(path, file) for file in files]
+        files = _images(path) if os.path.isdir(path) else []
+        paths += files
         labels += [label] * len(files)
     if not paths:
         raise DataError(
             f"{folder} has no folders with images ({', '.join(_ENDINGS)})"
         )
     return Files(np.array(paths), np.array(labels, "int32"))
+
+
+def _images(folder):
+    """Paths of the images in a folder, as bytes: names may be of any kind.
+
+    Raises:
+        DataError: if one is no file, or may not be read.
+    """
+    with os.scandir(folder) as entries:
+        found = sorted(
+            (e for e in entries if e.name.lower().endswith(_ENDINGS)),
+            key=lambda entry: entry.name,
+        )
+    for entry in found:
+        if not (entry.is_file() and os.access(entry.path, os.R_OK)):
+            raise DataError(f"{entry.path} is no file that can be read")
+    return [os.fsencode(entry.path) for entry in found]

@@ -1,7 +1,11 @@
 """From the name of a set to the set: in memory where it fits, or streamed."""
 
+import math
+import re
+
 import numpy as np
 
+from dsr_tf import memory
 from dsr_tf.data import image_folder
 from dsr_tf.data.image_data import DataError
 from dsr_tf.data.image_data import assemble
@@ -16,6 +20,8 @@ _RANDOM_IMAGES, _RANDOM_TESTS, _RANDOM_CLASSES = 12_800, 256, 1000
 _DEFAULT_SIZE = 224
 _TEST_SPLITS = ("test", "validation")
 _MAX_BYTES = 8 * 2**30
+# Test images that are made at a time, at least.
+_IMAGES_AT_ONCE = 1000
 
 
 def load(name, data_dir=None, image_size=None):
@@ -51,13 +57,29 @@ def load(name, data_dir=None, image_size=None):
         data = StreamedData(name, len(classes), size, train, test)
     else:
         data = _load_tfds(name, data_dir, image_size)
-    if image_size and data.image_shape[:2] != (image_size, image_size):
+    _check_size(name, data.image_shape, image_size)
+    _check_memory(
+        4 * _IMAGES_AT_ONCE * math.prod(data.image_shape),
+        f"{_IMAGES_AT_ONCE} images of {name!r}",
+        data.image_shape[0],
+    )
+    return data
+
+
+def _check_size(name, image_shape, image_size):
+    if image_size and tuple(image_shape[:2]) != (image_size, image_size):
         raise DataError(
             f"The images of {name!r} are all of one size, "
-            f"{data.image_shape}, and stay so. Received: image_size="
+            f"{tuple(image_shape)}, and stay so. Received: image_size="
             f"{image_size}"
         )
-    return data
+
+
+def _check_memory(num_bytes, what, image_size):
+    try:
+        memory.check(num_bytes, what)
+    except ValueError as error:
+        raise DataError(f"{error}. Received: image_size={image_size}") from None
 
 
 def _load_digits():
@@ -77,12 +99,17 @@ def _load_digits():
 
 
 def _draw(size):
+    _check_memory(
+        (_RANDOM_IMAGES + _RANDOM_TESTS) * 3 * size**2,
+        f"{_RANDOM_IMAGES + _RANDOM_TESTS:,} images of noise",
+        size,
+    )
     generator = np.random.default_rng(0)
 
     def split(number):
         shape = (number, size, size, 3)
         images = np.frombuffer(
-            generator.bytes(int(np.prod(shape))), "uint8"
+            generator.bytes(math.prod(shape)), "uint8"
         ).reshape(shape)
         labels = generator.integers(_RANDOM_CLASSES, size=number)
         return images, labels.astype("int32")
@@ -97,20 +124,31 @@ def _draw(size):
 
 def _load_tfds(name, data_dir, image_size):
     builder = _prepared_builder(name, data_dir)
-    test = _check_splits(name, builder)
-    features, splits = builder.info.features, builder.info.splits
-    shape, num_classes = features["image"].shape, features["label"].num_classes
-    count = splits["train"].num_examples + splits[test].num_examples
-    if None in shape[:2] or count * int(np.prod(shape)) > _MAX_BYTES:
-        size = image_size or _DEFAULT_SIZE
-        return StreamedData(
-            name,
-            num_classes,
-            size,
-            Records(builder, "train"),
-            Records(builder, test),
-        )
-    train, test = _decode(builder, "train"), _decode(builder, test)
+    try:
+        test = _check_splits(name, builder)
+        _check_files(name, builder, ("train", test))
+        features, splits = builder.info.features, builder.info.splits
+        shape = features["image"].shape
+        num_classes = features["label"].num_classes
+        count = splits["train"].num_examples + splits[test].num_examples
+        if None in shape[:2] or count * math.prod(shape) > _MAX_BYTES:
+            size = image_size or _DEFAULT_SIZE
+            return StreamedData(
+                name,
+                num_classes,
+                size,
+                Records(builder, "train"),
+                Records(builder, test),
+            )
+        _check_size(name, shape, image_size)
+        train, test = _decode(builder, "train"), _decode(builder, test)
+    except DataError:
+        raise
+    except Exception as error:  # Damaged files raise errors of any kind.
+        raise DataError(
+            f"The files of {name!r} in {builder.data_dir} cannot be read "
+            f"({_first_line(error)})"
+        ) from error
     return assemble(name, *train, *test, num_classes)
 
 
@@ -140,16 +178,44 @@ def _prepared_builder(name, data_dir):
 
 def _check_splits(name, builder):
     """The name of the split to test on."""
+    import tensorflow_datasets as tfds
+
     features, splits = builder.info.features, builder.info.splits
     test = next((s for s in _TEST_SPLITS if s in splits), None)
-    missing = [f for f in ("image", "label") if f not in (features or ())]
-    if missing or "train" not in splits or test is None:
+    kinds = {"image": tfds.features.Image, "label": tfds.features.ClassLabel}
+    fits = isinstance(features, dict) or hasattr(features, "keys")
+    fits = fits and all(
+        name in features and isinstance(features[name], kind)
+        for name, kind in kinds.items()
+    )
+    if not fits or "train" not in splits or test is None:
         raise DataError(
             f"{name!r} is no image classification set: it needs the features "
             "`image` and `label` and the splits `train` and `test` (or "
-            f"`validation`), and has {sorted(features)} and {sorted(splits)}"
+            f"`validation`), and has {sorted(features or ())} and "
+            f"{sorted(splits)}"
         )
+    if features["image"].np_dtype != np.uint8:
+        raise DataError(
+            f"{name!r} must have images of whole numbers from 0 to 255, not "
+            f"of {np.dtype(features['image'].np_dtype).name}"
+        )
+    if not features["label"].num_classes:
+        raise DataError(f"{name!r} does not tell how many classes it has")
+    for split in ("train", test):
+        if not splits[split].num_examples:
+            raise DataError(f"{name!r} has no images in its split {split!r}")
     return test
+
+
+def _check_files(name, builder, splits):
+    """All files of a set must be there, before one is read."""
+    import tensorflow as tf
+
+    for split in splits:
+        for path in builder.info.splits[split].filepaths:
+            if not tf.io.gfile.exists(str(path)):
+                raise DataError(f"The file {path} of {name!r} is missing")
 
 
 def _decode(builder, split):
@@ -164,11 +230,21 @@ def _decode(builder, split):
     start = 0
     for batch in examples.as_numpy_iterator():
         end = start + len(batch["label"])
-        images[start:end], labels[start:end] = batch["image"], batch["label"]
+        if end <= num_examples:
+            images[start:end] = batch["image"]
+            labels[start:end] = batch["label"]
         start = end
+    if start != num_examples:
+        raise ValueError(
+            f"{start} examples in the split {split!r} instead of {num_examples}"
+        )
     return images, labels
 
 
 def _first_line(error):
-    text = str(error).strip() or type(error).__name__
+    """What an error says, without the places in TensorFlow's graph."""
+    text = _PLACES.sub("", str(error)).strip() or type(error).__name__
     return text.splitlines()[0]
+
+
+_PLACES = re.compile(r"\{\{.*?\}\}\s*|\s*\[Op:\w+\].*")

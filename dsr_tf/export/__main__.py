@@ -12,13 +12,13 @@ import keras
 import numpy as np
 from absl import flags
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from dsr_tf import command_line
 from dsr_tf import export
 from dsr_tf import served
+from dsr_tf import terminal
 from dsr_tf.command_line import RunError
 from dsr_tf.command_line import UsageError
 from dsr_tf.export import packing
@@ -202,11 +202,16 @@ def _preprocessing(path):
             f"flag --preprocessing: {path} is not in the folder of a run that "
             "would tell its data set"
         )
-    data = build.load_data(
-        settings["dataset"],
-        settings.get("data_dir"),
-        settings.get("image_size"),
-    )
+    try:
+        data = build.load_data(
+            settings["dataset"],
+            settings.get("data_dir"),
+            settings.get("image_size"),
+        )
+    except UsageError as error:
+        raise UsageError(
+            f"flag --preprocessing: the data set of the run is needed ({error})"
+        ) from error
     return lambda images: standardise(images, data)
 
 
@@ -238,7 +243,7 @@ def _print(values, model):
                 "sparse product",
                 Text(f"{weight.path}: faster on a CPU, slower on a GPU"),
             )
-    Console().print(table)
+    terminal.console().print(table)
 
 
 def _difference(path, model):

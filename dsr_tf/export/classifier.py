@@ -26,7 +26,7 @@ def classifier(model, serve, signature, preprocessing):
             f"{[tuple(s.shape) for s in signature]} and {len(outputs)} outputs"
         )
     (output,) = outputs.values()
-    normalised = _ends_with_probabilities(model)
+    normalised = ends_with_probabilities(model)
     if not normalised and output.shape[-1] == 1:
         raise ValueError(
             "`preprocessing` is for models with an output per class, or that "
@@ -49,7 +49,7 @@ def classifier(model, serve, signature, preprocessing):
     return classify
 
 
-def _ends_with_probabilities(model):
+def ends_with_probabilities(model):
     """Whether a softmax or sigmoid is the last that a model does.
 
     Subclassed models do not tell; they are taken to give logits.
@@ -58,7 +58,7 @@ def _ends_with_probabilities(model):
         return False
     last = model.outputs[0]._keras_history.operation
     if isinstance(last, keras.Model):
-        return _ends_with_probabilities(last)
+        return ends_with_probabilities(last)
     by_name = type(last).__name__ in ("Softmax", "Sigmoid")
     return by_name or getattr(last, "activation", None) in (
         keras.activations.softmax,

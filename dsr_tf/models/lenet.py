@@ -33,7 +33,7 @@ def lenet_300_100(
         `(batch, num_classes)`. It is dense; see `dsr_tf.sparsify`.
     """
     inputs = keras.Input(input_shape, name="image")
-    x = keras.layers.Flatten()(inputs)
+    x = keras.layers.Flatten(name="flatten")(inputs)
     for name, units in (
         ("fc1", scaled(300, width)),
         ("fc2", scaled(100, width)),

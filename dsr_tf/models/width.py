@@ -2,6 +2,8 @@
 
 # Widths are found to this part of themselves.
 _PRECISION = 1e-4
+# No network is wider; the widest of the literature have a width of some 10.
+MAX_WIDTH = 2.0**20
 
 
 def scaled(number, width):
@@ -21,7 +23,8 @@ def find_width(num_parameters, budget):
         The width, found by bisection to one part in 10,000.
 
     Raises:
-        ValueError: if the network of the least width has more.
+        ValueError: if the network of the least width has more, or that of
+            `MAX_WIDTH` not as many.
     """
     low, high = _PRECISION, 1.0
     least = num_parameters(low)
@@ -31,6 +34,11 @@ def find_width(num_parameters, budget):
             f"network, {least}. Received: budget={budget}"
         )
     while num_parameters(high) <= budget:
+        if high >= MAX_WIDTH:
+            raise ValueError(
+                "`budget` must be at most the parameters of the network of "
+                f"width {MAX_WIDTH:g}. Received: budget={budget}"
+            )
         low, high = high, 2 * high
     while high - low > _PRECISION * high:
         middle = (low + high) / 2

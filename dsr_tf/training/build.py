@@ -10,6 +10,7 @@ from dsr_tf import losses
 from dsr_tf import methods
 from dsr_tf import optimizers
 from dsr_tf.command_line import UsageError
+from dsr_tf.command_line import naming_flags
 from dsr_tf.layers import masked_weights
 
 # Keras shows progress, and reallocates, between executions only; more
@@ -25,16 +26,21 @@ def load_data(dataset, data_dir, image_size, augmentation="none"):
     Raises:
         UsageError: if it cannot be had, or not be augmented that way.
     """
-    try:
+    given = {
+        "dataset": dataset,
+        "data_dir": data_dir,
+        "image_size": image_size,
+    }
+    # What the command line did not give is not to blame.
+    given = {
+        name: value
+        for name, value in given.items()
+        if value or name == "dataset"
+    }
+    with naming_flags(given, "dataset"):
         data = datasets.load(dataset, data_dir, image_size)
-    except datasets.DataError as error:
-        raise UsageError(f"flag --dataset={dataset}: {error}") from error
-    try:
+    with naming_flags({"augmentation": augmentation}, "augmentation"):
         datasets.check_augmentation(data, augmentation)
-    except datasets.DataError as error:
-        raise UsageError(
-            f"flag --augmentation={augmentation}: {error}"
-        ) from error
     return data
 
 
@@ -142,8 +148,25 @@ def steps_per_execution(experiment, steps_per_epoch):
     )
 
 
-def build_callback(experiment, model, steps_per_epoch, listener=None):
-    """The callback that moves or prunes weights, None if none does."""
+def checked_callback(experiment, model, steps_per_epoch, listener=None):
+    """The callback that moves or prunes weights, None if none does.
+
+    Raises:
+        UsageError: if a setting does not fit the model.
+    """
+    values = experiment.flag_values()
+    otherwise = "method"
+    if experiment.method == "gradual":
+        otherwise = "pruning_hparams"
+        values = {otherwise: values[otherwise]}
+    with naming_flags(values, otherwise):
+        callback = _build_callback(experiment, model, steps_per_epoch, listener)
+        if callback is not None:
+            callback.check(model)
+    return callback
+
+
+def _build_callback(experiment, model, steps_per_epoch, listener):
     if experiment.method == "gradual":
         return callbacks.GradualPruning(
             experiment.pruning(), listener, model=model
@@ -163,12 +186,20 @@ def build_callback(experiment, model, steps_per_epoch, listener=None):
 
 def _build_method(experiment, model, steps_per_epoch):
     def end_step(default_epoch):
-        epoch = experiment.fraction_end_epoch or default_epoch
+        epoch = experiment.fraction_end_epoch
+        if epoch is None:
+            epoch = default_epoch
         return max(1, round(epoch * steps_per_epoch))
 
     def set_fraction():
         # The authors' fractions for WRN-28-2: the K of DSR over the budget.
         num_active = sum(w.num_active for w in masked_weights(model))
+        if experiment.num_reallocated >= num_active:
+            raise ValueError(
+                "`num_reallocated` must be smaller than the number of active "
+                f"weights, {num_active}. Received: num_reallocated="
+                f"{experiment.num_reallocated}"
+            )
         return experiment.num_reallocated / num_active
 
     epochs = experiment.epochs

@@ -4,9 +4,13 @@ import dataclasses
 
 import keras
 
+from dsr_tf.checks import is_integer
 from dsr_tf.command_line import UsageError
 from dsr_tf.command_line import define
 from dsr_tf.draws import MAX_SEED
+from dsr_tf.export import target
+from dsr_tf.flag_kinds import LARGEST_INTEGER
+from dsr_tf.flag_kinds import Steps
 from dsr_tf.pruning import PruningHyperparameters
 from dsr_tf.schedule import Schedule
 from dsr_tf.training.settings import Settings
@@ -41,6 +45,12 @@ class Experiment(Settings):
                 "flag --output_dir is required: the folder that the run "
                 "writes to"
             )
+        try:
+            target.check_loadable(self.output_dir)
+        except ValueError as error:
+            raise UsageError(
+                f"flag --output_dir={self.output_dir}: {error}"
+            ) from error
         if self.seed > MAX_SEED:
             raise UsageError(
                 f"flag --seed={self.seed}: must be at most {MAX_SEED}"
@@ -62,6 +72,11 @@ class Experiment(Settings):
                 f"flag --copy_masks_from={self.copy_masks_from}: needs a "
                 f"--method with masks, not {self.method}"
             )
+        if self.initial_weights == "original" and not self.copy_masks_from:
+            raise UsageError(
+                "flag --initial_weights=original: are those of the run that "
+                "--copy_masks_from names, and needs that flag"
+            )
         self._check_pruning()
         if self.cosine and len(self.learning_rate.values) > 1:
             raise UsageError(
@@ -78,10 +93,38 @@ class Experiment(Settings):
                 "flag --mixed_precision=float16: scales the loss on one device "
                 f"only; with --strategy={self.strategy} give bfloat16"
             )
+        self._check_scale()
+
+    def _check_scale(self):
+        """Refuse a scale that leads where the other flags may not go."""
+        if self.schedule_scale == 1:
+            return
+        given = f"flag --schedule_scale={self.schedule_scale}"
+        try:
+            scaled = self.scaled()
+        except (OverflowError, ValueError) as error:
+            raise UsageError(f"{given}: goes too far ({error})") from error
+        epochs = [
+            scaled.epochs,
+            *scaled.learning_rate.values,
+            *scaled.temperature.values,
+            *scaled.period.values,
+        ]
+        if max(epochs) > LARGEST_INTEGER:
+            raise UsageError(f"{given}: makes over {LARGEST_INTEGER} epochs")
 
     def _check_pruning(self):
         try:
-            self.pruning()
+            # Scaled, they are checked with --schedule_scale.
+            read = PruningHyperparameters.parse(
+                self.pruning_hparams, target_sparsity=self.sparsity
+            )
+            for name, value in vars(read).items():
+                if is_integer(value) and value > LARGEST_INTEGER:
+                    raise ValueError(
+                        f"`{name}` must be at most {LARGEST_INTEGER}. "
+                        f"Received: {name}={value}"
+                    )
         except ValueError as error:
             raise UsageError(
                 f"flag --pruning_hparams={self.pruning_hparams}: {error}"
@@ -101,7 +144,9 @@ class Experiment(Settings):
         return dataclasses.replace(
             self,
             schedule_scale=1.0,
-            pruning_hparams=str(self.pruning()),
+            pruning_hparams=self.pruning_hparams
+            if scale == 1
+            else str(self.pruning()),
             fraction_end_epoch=None if end is None else round(end * scale),
             temperature=self.temperature.scaled(scale),
             warmup_epochs=self.warmup_epochs * scale,
@@ -117,6 +162,10 @@ class Experiment(Settings):
             name: repr(value) if isinstance(value, Schedule) else value
             for name, value in vars(self).items()
         }
+
+    def flag_values(self):
+        """The settings as they are written in flags, to name in messages."""
+        return {n: "" if v is None else v for n, v in self.to_dict().items()}
 
     def check_continues(self, other):
         """Refuse to continue a run with other settings.
@@ -146,9 +195,17 @@ def differing(settings, other, free=FREE_TO_CHANGE):
         Name and both values, or None.
     """
     for name, value in settings.items():
-        if name not in free and value != other.get(name):
+        if name not in free and not _agree(name, value, other.get(name)):
             return name, value, other.get(name)
     return None
+
+
+def _agree(name, value, other):
+    """Whether two settings, as they are written, are the same."""
+    kind = Settings.__dataclass_fields__[name].metadata["kind"]
+    if isinstance(kind, Steps):
+        return Schedule(value, integer=kind.integer).same_as(other)
+    return value == other
 
 
 def names():

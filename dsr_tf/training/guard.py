@@ -74,20 +74,23 @@ def one_sentence():
     except (ReplicasDiffer, BudgetBroken) as error:
         raise RunError(str(error)) from error
     except tf.errors.OpError as error:
-        reasons = [
-            line.strip()
-            for line in str(error.message).splitlines()
-            if line.strip() and not line.lstrip().startswith(_TRACES)
-        ]
-        reason = reasons[0] if reasons else type(error).__name__
-        reason = _WHERE_IN_INPUT.sub("", reason)
-        what = "a step failed"
-        if reason.startswith("Collective ops is aborted"):
+        why, what = reason(error), "a step failed"
+        if why.startswith("Collective ops is aborted"):
             what = "another worker has stopped"
         raise RunError(
-            f"{what}: {reason.rstrip('.')}; the checkpoints are whole, and "
-            "--resume goes on"
+            f"{what}: {why}; the checkpoints are whole, and --resume goes on"
         ) from error
+
+
+def reason(error):
+    """What a `tf.errors.OpError` says, without traces of its graph."""
+    lines = [
+        line.strip()
+        for line in str(error.message).splitlines()
+        if line.strip() and not line.lstrip().startswith(_TRACES)
+    ]
+    line = lines[0] if lines else type(error).__name__
+    return _WHERE_IN_INPUT.sub("", line).rstrip(".")
 
 
 _WHERE_IN_INPUT = re.compile(

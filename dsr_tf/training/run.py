@@ -105,29 +105,20 @@ class Run:
         keras.utils.set_random_seed(experiment.seed)
         if experiment.mixed_precision != "float32":
             keras.config.set_dtype_policy(f"mixed_{experiment.mixed_precision}")
-        try:
-            with self.cluster.strategy.scope():
-                self.model = networks.build_model(
-                    experiment, self.data.image_shape, self.data.num_classes
-                )
-                build.compile_model(
-                    self.model, experiment, self.steps_per_epoch
-                )
-                if self._newest is not None:
-                    checkpoint.restore(self._newest, self.model)
-                    self._newest = None  # As large as model and optimizer.
-            self.reallocation = build.build_callback(
-                experiment,
-                self.model,
-                self.steps_per_epoch,
-                self._log_reallocation,
+        with self.cluster.strategy.scope():
+            self.model = networks.build_model(
+                experiment, self.data.image_shape, self.data.num_classes
             )
-            if self.reallocation is not None:
-                self.reallocation.check(self.model)
-        except UsageError:
-            raise
-        except ValueError as error:
-            raise UsageError(str(error)) from error
+            build.compile_model(self.model, experiment, self.steps_per_epoch)
+            if self._newest is not None:
+                checkpoint.restore(self._newest, self.model)
+                self._newest = None  # As large as model and optimizer.
+        self.reallocation = build.checked_callback(
+            experiment,
+            self.model,
+            self.steps_per_epoch,
+            self._log_reallocation,
+        )
 
     def _log_reallocation(self, record):
         self._reallocations.append(reallocation_row(record))

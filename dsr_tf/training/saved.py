@@ -1,12 +1,11 @@
 """Reading what earlier runs have left: models and settings."""
 
 import contextlib
-import json
-import os
 import zipfile
 
 import keras
 
+from dsr_tf import run_summary
 from dsr_tf.command_line import UsageError
 
 
@@ -42,10 +41,15 @@ def loading(flag, path):
         ) from error
 
 
-def settings_of_run(folder):
-    """The settings in the `summary.json` of a run, {} if there is none."""
+def settings_of_run(folder, flag="model"):
+    """The settings in the `summary.json` of a run, {} if there is none.
+
+    Raises:
+        UsageError: if it is damaged; `flag` names the run.
+    """
     try:
-        with open(os.path.join(folder, "summary.json")) as file:
-            return json.load(file)["settings"]
-    except (OSError, ValueError, KeyError):
+        return run_summary.read(folder, ("settings",))["settings"]
+    except FileNotFoundError:
         return {}
+    except run_summary.Damaged as error:
+        raise UsageError(f"flag --{flag}={folder}: {error}") from error

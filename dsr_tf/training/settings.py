@@ -5,11 +5,12 @@ import re
 
 from dsr_tf import distribution
 from dsr_tf import granularity
-from dsr_tf.command_line import Named
-from dsr_tf.command_line import Number
-from dsr_tf.command_line import Steps
-from dsr_tf.command_line import Whole
 from dsr_tf.data import AUGMENTATIONS
+from dsr_tf.flag_kinds import LARGEST_INTEGER
+from dsr_tf.flag_kinds import Named
+from dsr_tf.flag_kinds import Number
+from dsr_tf.flag_kinds import Steps
+from dsr_tf.flag_kinds import Whole
 from dsr_tf.models import MODELS
 from dsr_tf.pruning import PruningHyperparameters
 from dsr_tf.schedule import Schedule
@@ -92,7 +93,7 @@ class Settings:
         None,
         "thin: most parameters of the network; not given: as many as are "
         "active in the sparse network of that sparsity.",
-        Whole(1),
+        Whole(1, 2**63),
     )
     granularity: str = _flag(
         "element",
@@ -132,7 +133,9 @@ class Settings:
         "Whether the learning rate falls to 0 along half a cosine.",
     )
     warmup_epochs: float = _flag(
-        0.0, "Epochs in which the learning rate grows from 0.", Number()
+        0.0,
+        "Epochs in which the learning rate grows from 0.",
+        Number(0, LARGEST_INTEGER),
     )
     label_smoothing: float = _flag(
         0.0, "Share of a label that goes to all classes.", Number(0, 1)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import os
 
 import numpy as np
 import pytest
@@ -244,6 +245,38 @@ def test_folders_that_are_not_there(tmp_path):
         datasets.load("image_folder", str(tmp_path))
     (tmp_path / "train" / "cat" / "a.png").write_bytes(picture("red", 0)[1])
     with pytest.raises(datasets.DataError, match="the class 'dog', which"):
+        datasets.load("image_folder", str(tmp_path))
+
+
+def test_names_that_are_no_text(tmp_path):
+    """Names of files are bytes, of any kind."""
+    for split in ("train", "test"):
+        path = os.path.join(os.fsencode(tmp_path), split.encode(), b"cat")
+        os.makedirs(path)
+        for number in range(3):
+            name = os.path.join(path, b"\xff\xfe%d.png" % number)
+            with open(name, "wb") as file:
+                file.write(picture("red", number)[1])
+    data = datasets.load("image_folder", str(tmp_path), image_size=16)
+    assert data.num_train == 3
+    ((images, _),) = take(datasets.test_batches(data), 1)
+    assert images.shape == (3, 16, 16, 3)
+
+
+@pytest.mark.parametrize("folder", ["train", "train/cat", "val/cat"])
+def test_folders_that_may_not_be_read(folder, tmp_path, monkeypatch):
+    for split in ("train", "val"):
+        (tmp_path / split / "cat").mkdir(parents=True)
+        (tmp_path / split / "cat" / "0.png").write_bytes(b"never read")
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path) == str(tmp_path / folder):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(datasets.DataError, match=r"cannot be read \(Permiss"):
         datasets.load("image_folder", str(tmp_path))
 
 

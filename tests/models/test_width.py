@@ -20,3 +20,9 @@ def test_the_largest_width_within_the_budget(budget):
 def test_a_budget_below_the_thinnest():
     with pytest.raises(ValueError, match="thinnest network, 10"):
         find_width(lambda width: scaled(100, width) * 10, 9)
+
+
+def test_a_budget_that_no_width_reaches():
+    """The search ends where a network does not grow."""
+    with pytest.raises(ValueError, match="must be at most the parameters"):
+        find_width(lambda width: 10, 1000)

@@ -1,0 +1,13 @@
+"""What ends a command: each message is one sentence for its user."""
+
+
+class UsageError(ValueError):
+    """Input that the user must change."""
+
+
+class RunError(RuntimeError):
+    """A run that cannot go on."""
+
+
+class Preempted(RunError):
+    """A run that was asked to stop, and has saved what it needs to go on."""

@@ -1,0 +1,38 @@
+"""What the commands print: any text as it is, on any terminal."""
+
+import codecs
+import sys
+
+from rich.console import Console
+
+# Characters of our own tables, for terminals that have ASCII only.
+_IN_ASCII = {"±": "+-", "–": "-", "…": "...", "×": "x"}
+
+
+def console(**arguments):
+    """A `rich` console that takes brackets in names for brackets.
+
+    What the terminal's encoding has no characters for is printed in ASCII.
+    """
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="dsr_tf.ascii")
+    return Console(markup=False, emoji=False, **arguments)
+
+
+def in_ascii(text):
+    """The same text, in ASCII as far as there are words for it."""
+    return "".join(_IN_ASCII.get(letter, letter) for letter in text)
+
+
+def _replace(error):
+    text = error.object[error.start : error.end]
+    replaced = "".join(
+        _IN_ASCII.get(letter)
+        or letter.encode("ascii", "backslashreplace").decode()
+        for letter in text
+    )
+    return replaced, error.end
+
+
+codecs.register_error("dsr_tf.ascii", _replace)

@@ -1,0 +1,219 @@
+"""What is printed is what things are called, on any terminal."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from rich.console import Console
+
+import dsr_tf
+from dsr_tf import evaluate
+from dsr_tf import report
+from dsr_tf import terminal
+from dsr_tf.comparison import results
+from dsr_tf.comparison import tables
+from dsr_tf.export import __main__ as export
+from dsr_tf.report import results_table
+from tests.comparison.test_results import run as compared
+
+NAMES = ("a[/b]", "run[dsr]", "[red]x", "x:smile:")
+
+
+def printed_by(table):
+    console = Console(width=200, file=io.StringIO())
+    console.print(table)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_in_a_summary_of_a_model(name):
+    model = keras.Sequential([keras.Input((9,)), keras.layers.Dense(8)])
+    model = dsr_tf.sparsify(model, 0.5, seed=0)
+    summary = dsr_tf.sparsity_summary(model)
+    layer = type(summary.layers[0])(f"{name}/kernel", (9, 8), "element", 72, 36)
+    other = type(summary)(name, [layer], 80, {name: f"why {name}"})
+    for text in (str(other), printed_by(other.table())):
+        assert f"Sparsity of {name}" in text
+        assert f"{name}/kernel" in text
+        assert f"Left dense: {name}: why {name}" in " ".join(text.split())
+
+
+@pytest.fixture
+def bracketed(world, tmp_path):
+    """A run in a folder, of a data set and a kernel with such names."""
+    folder = tmp_path / "a[/b]"
+    shutil.copytree(world / "run", folder)
+    text = (folder / "summary.json").read_text()
+    summary = json.loads(text.replace("fc1/kernel", "fc1[/b]/kernel"))
+    summary["model"] = summary["dataset"] = "set[dsr]"
+    (folder / "summary.json").write_text(json.dumps(summary))
+    moves = folder / "reallocations.csv"
+    moves.write_text(moves.read_text().replace("fc1/", "fc1[/b]/"))
+    return folder
+
+
+def words(capsys):
+    return "".join(capsys.readouterr().out.split())
+
+
+def test_names_in_a_report(bracketed, capsys):
+    report.main(["report", f"--run={bracketed}"])
+    out = words(capsys)
+    for text in ("set[dsr]", "fc1[/b]/kernel", f"Writtento{bracketed}"):
+        assert text in out
+    assert f"Drawnto{bracketed}/densities.png" in out
+
+
+def test_names_in_an_evaluation(bracketed, capsys, monkeypatch):
+    model = bracketed / "model.keras"
+    evaluate.main(["evaluate", f"--model={model}", "--dataset=digits"])
+    assert str(model) in words(capsys)
+    for name in ("load_times", "latencies"):  # Which take their time.
+        monkeypatch.setattr(
+            evaluate.timing, name, lambda models, *_: [0.0] * len(models)
+        )
+    evaluate.main(["evaluate", f"--model={model},{model}", "--dataset=digits"])
+    assert "a[/b]" in words(capsys)
+
+
+def test_names_in_an_export(bracketed, tmp_path, capsys):
+    path = tmp_path / "m[onnx].onnx"
+    export.main(
+        [
+            *("export", f"--model={bracketed}/model.keras"),
+            *("--format=onnx", f"--output={path}"),
+        ]
+    )
+    assert "m[onnx].onnx" in words(capsys)
+
+
+def test_names_in_a_comparison():
+    rows = results.rows([compared("a[/b]", "dsr", 0.1, 1, 0.9, 150, 3.0)])
+    console = terminal.console(width=120, file=io.StringIO())
+    console.print(tables.rich_table(rows, "set[dsr]"))
+    assert "a[/b]" in console.file.getvalue()
+    assert "set[dsr]" in console.file.getvalue()
+
+
+IN_ASCII = """
+import sys
+from dsr_tf import terminal
+from dsr_tf.comparison import results, tables
+from tests.comparison.test_results import run
+assert sys.stdout.encoding.lower() in ("ascii", "us-ascii", "ansi_x3.4-1968")
+rows = results.rows([
+    run("n\\u00e4her", "dsr", 0.1, seed, 0.9, 150, 3.0) for seed in (1, 2)
+])
+console = terminal.console()
+console.print(tables.rich_table(rows, "title"))
+console.print("l\\u00e4uft", "\\udcff")
+open(sys.argv[1], "w", encoding="utf-8").write(tables.markdown(rows))
+"""
+
+
+def test_a_terminal_that_has_ascii_only(tmp_path):
+    environment = {
+        **os.environ,
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", IN_ASCII, str(tmp_path / "c.md")],
+        env=environment,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    text = done.stdout.decode("ascii")
+    assert "90.00 +- 0.00" in text and "n\\xe4her" in text and "-" in text
+    assert "näher" in (tmp_path / "c.md").read_text(encoding="utf-8")
+
+
+def test_top_5_of_0_is_told(world):
+    summary = json.loads((world / "run" / "summary.json").read_text())
+    table = results_table({**summary, "test_top5_accuracy": 0.0}, "folder")
+    assert "test accuracy, top 5" in printed_by(table)
+
+
+@pytest.mark.parametrize("activation", [None, "softmax", "sigmoid"])
+@pytest.mark.parametrize("format", ["keras", "saved_model"])
+def test_cross_entropy_of_what_a_model_gives(
+    activation, format, tmp_path, capsys
+):
+    """As Keras computes it from the same outputs."""
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Flatten()(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(10, activation)(x))
+    path = tmp_path / "m.keras"
+    model.save(path)
+    if format == "saved_model":
+        if activation == "sigmoid":
+            pytest.skip("outputs do not tell what they are")
+        path = tmp_path / "m"
+        dsr_tf.export.saved_model(model, str(path))
+    data = dsr_tf.training.build.load_data("digits", None, None)
+    images, labels = next(iter(evaluate.datasets.test_batches(data)))
+    expected = keras.losses.sparse_categorical_crossentropy(
+        labels, model(images).numpy(), from_logits=activation is None
+    )
+    expected = f"{float(np.mean(expected)):.4f}"
+    evaluate.main(["evaluate", f"--model={path}", "--dataset=digits"])
+    out = words(capsys)
+    assert f"cross-entropy{expected}" in out
+    kind = "logits" if activation is None else "probabilities"
+    assert f"outputstakenfor{kind}" in out
+
+
+# Without Keras the package does not load, but does what it does at first.
+FIRST = """
+import os, sys
+sys.modules["keras"] = None
+try:
+    import dsr_tf
+except ImportError:
+    print(os.environ.get("TF_CPP_MIN_LOG_LEVEL"))
+"""
+
+
+def log_level(arguments, folder):
+    environment = {**os.environ, "PYTHONPATH": f"{folder}:{os.getcwd()}"}
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+
+
+@pytest.mark.parametrize("package", ["other", "dsr_tf_tools"])
+def test_other_packages_keep_the_log_level(package, tmp_path):
+    (tmp_path / package).mkdir()
+    (tmp_path / package / "__init__.py").write_text(FIRST)
+    (tmp_path / package / "tool.py").write_text("")
+    assert log_level(["-m", f"{package}.tool"], tmp_path) == "None"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["-m", "dsr_tf.train"],
+        ["-mdsr_tf.train"],
+        ["-X", "dev", "-m", "dsr_tf.export"],
+    ],
+)
+def test_commands_of_this_package_are_quiet(options, tmp_path):
+    code = (
+        "import sys\n"
+        f"sys.orig_argv = {[sys.executable, *options, '--help']}\n"
+        "sys.argv = ['-m', '--help']\n"
+    )
+    assert log_level(["-c", code + FIRST], tmp_path) == "2"
