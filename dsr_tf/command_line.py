@@ -19,8 +19,8 @@ from dsr_tf.flagfiles import expand as expand_flagfiles
 
 RUN_ERROR = 1
 USAGE_ERROR = 2
-# As shells report a process that SIGTERM has ended.
-PREEMPTED = 128 + 15
+# As shells report a process that SIGTERM or SIGINT has ended.
+PREEMPTED, INTERRUPTED = 128 + 15, 128 + 2
 
 
 def define(flag_values, name, default, help, kind=None):
@@ -67,12 +67,18 @@ def parse_flags(flag_values, name, arguments):
 
 @contextlib.contextmanager
 def usage_errors(name):
-    """Turn a `UsageError` inside into a sentence and exit code 2."""
+    """Turn a `UsageError` inside into a sentence and exit code 2.
+
+    And Ctrl-C into one, where the command has no more to say of it.
+    """
     try:
         yield
     except UsageError as error:
         say(name, error)
         sys.exit(USAGE_ERROR)
+    except KeyboardInterrupt:
+        say(name, "stopped by Ctrl-C")
+        sys.exit(INTERRUPTED)
 
 
 def say(name, error):

@@ -9,9 +9,13 @@ import time
 
 import pytest
 
+from dsr_tf import benchmark
 from dsr_tf import compare
+from dsr_tf import evaluate
+from dsr_tf import report
 from dsr_tf.command_line import UsageError
 from dsr_tf.comparison.plan import plan
+from dsr_tf.export import __main__ as export
 from dsr_tf.training.lock import FolderLock
 
 
@@ -126,3 +130,26 @@ def test_a_damaged_summary_is_not_run_over(content, tmp_path):
         file.write(content)
     with pytest.raises(UsageError, match="remove the folder .*0.1-seed1 to"):
         run.summary()
+
+
+@pytest.mark.parametrize(
+    "command, first_thing_it_does, argument",
+    [
+        (evaluate, "dsr_tf.served.find", "--model=x"),
+        (report, "dsr_tf.report._read_summary", "--run=x"),
+        (benchmark, "dsr_tf.training.experiment.from_flags", "--rounds=1"),
+        (export, "dsr_tf.export.__main__._check", "--model=x"),
+    ],
+    ids=["evaluate", "report", "benchmark", "export"],
+)
+def test_ctrl_c_is_one_line(
+    command, first_thing_it_does, argument, monkeypatch, capsys
+):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(first_thing_it_does, interrupt)
+    with pytest.raises(SystemExit) as end:
+        command.main(["command", argument])
+    assert end.value.code == 130
+    assert capsys.readouterr().err == "command: stopped by Ctrl-C\n"
