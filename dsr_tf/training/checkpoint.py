@@ -225,7 +225,7 @@ def _checked(path, header, tables, stored):
 
 
 def _damaged(path, error):
-    if isinstance(error, OSError) and error.strerror:
+    if isinstance(error, OSError) and error.filename:
         reason = f"cannot be read ({error.strerror})"
     else:
         words = " ".join(str(error).split()) or type(error).__name__

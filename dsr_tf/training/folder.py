@@ -168,8 +168,6 @@ def _make(path, made):
         os.mkdir(path)
     except FileExistsError:
         if not os.path.isdir(path):
-            raise NotADirectoryError(
-                0, "there is something that is not a folder"
-            ) from None
+            raise NotADirectoryError(0, f"{path} is not a folder") from None
     else:
         made.append(path)
