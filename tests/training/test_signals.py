@@ -23,6 +23,9 @@ from tests.training.test_bad_days import ends
 from tests.training.test_bad_days import whole  # noqa: F401
 
 SIGNALS = [(signal.SIGTERM, 143, "SIGTERM"), (signal.SIGINT, 130, "Ctrl-C")]
+# One of them; the other by hand.
+SIGTERM = [SIGNALS[0], pytest.param(*SIGNALS[1], marks=pytest.mark.slow)]
+CTRL_C = [pytest.param(*SIGNALS[0], marks=pytest.mark.slow), SIGNALS[1]]
 
 
 def send(number):
@@ -57,7 +60,7 @@ def test_the_first_saves_and_says_so(
     assert (folder / "metrics.csv").read_text().count("\n") == 5
 
 
-@pytest.mark.parametrize("number, code, name", SIGNALS)
+@pytest.mark.parametrize("number, code, name", SIGTERM)
 def test_in_the_last_validation(
     number, code, name, tmp_path, monkeypatch, capsys
 ):
@@ -76,7 +79,7 @@ def test_in_the_last_validation(
     assert (folder / "summary.json").exists()
 
 
-@pytest.mark.parametrize("number, code, name", SIGNALS)
+@pytest.mark.parametrize("number, code, name", CTRL_C)
 def test_while_results_are_written(
     number, code, name, tmp_path, monkeypatch, capsys
 ):
@@ -116,10 +119,7 @@ def test_one_signal_sent_twice_at_once_is_one(tmp_path, monkeypatch, capsys):
     assert "with a checkpoint" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "number, code, name",
-    [SIGNALS[0], pytest.param(*SIGNALS[1], marks=pytest.mark.slow)],
-)
+@pytest.mark.parametrize("number, code, name", SIGTERM)
 def test_the_second_ends_a_run_that_hangs(number, code, name, tmp_path):
     """In reading a file whose content never comes, outside of Python."""
     data = tmp_path / "data"
