@@ -86,7 +86,7 @@ def main(argv=None):
             )
             for name in flag_values["networks"].value
         ]
-    with command_line.run_errors(argv[0]), one_sentence():
+    with command_line.run_errors(argv[0]), one_sentence(afterwards=""):
         _measure(arms, flag_values["rounds"].value)
     terminal.console().print(_table(experiment, arms))
 

@@ -22,6 +22,9 @@ USAGE_ERROR = 2
 # As shells report a process that SIGTERM or SIGINT has ended.
 PREEMPTED, INTERRUPTED = 128 + 15, 128 + 2
 
+# What can be done about a run of `dsr_tf.train` that has ended too early.
+GOES_ON = "; the checkpoints are whole, and --resume goes on"
+
 
 def define(flag_values, name, default, help, kind=None):
     """Define one flag; `kind` is a parser, a list of choices, or None for
@@ -87,11 +90,15 @@ def say(name, error):
 
 
 @contextlib.contextmanager
-def run_errors(name):
+def run_errors(name, afterwards=""):
     """Turn what may end a run into a sentence and an exit code.
 
     1 for a run that has gone wrong, 2 for a `UsageError`, 143 for one that
     SIGTERM has stopped.
+
+    Args:
+        name: Name of the command.
+        afterwards: What the user can do where a file cannot be written.
     """
     try:
         with usage_errors(name):
@@ -100,11 +107,7 @@ def run_errors(name):
         say(name, error)
         sys.exit(PREEMPTED if isinstance(error, Preempted) else RUN_ERROR)
     except OSError as error:
-        say(
-            name,
-            f"cannot write or read a file ({error}); the checkpoints are "
-            "whole, and --resume goes on",
-        )
+        say(name, f"cannot write or read a file ({error}){afterwards}")
         sys.exit(RUN_ERROR)
 
 

@@ -6,6 +6,7 @@ follow a geometric law, which zlib's Huffman code stores close to their
 entropy. Nothing is lost: a value is zero if all of its bits are.
 """
 
+import math
 import zlib
 
 import numpy as np
@@ -38,10 +39,7 @@ def unpack_positions(gaps, size):
     Raises:
         ValueError: if the bytes are damaged.
     """
-    try:
-        codes = np.frombuffer(zlib.decompress(bytes(gaps)), "uint8")
-    except zlib.error as error:
-        raise ValueError(f"Packed positions are damaged: {error}") from error
+    codes = np.frombuffer(_decompress(gaps, size), "uint8")
     ends = codes != SKIP
     positions = np.cumsum(codes + ends.astype("int64"))[ends] - 1
     if positions.size and positions[-1] >= size:
@@ -50,6 +48,36 @@ def unpack_positions(gaps, size):
             f"{size} places"
         )
     return positions
+
+
+def _decompress(gaps, size):
+    """The codes of positions among `size` places: at most a byte for each.
+
+    A few bytes may claim to stand for any number, so no more are made, nor
+    more read than so many can take.
+    """
+    # Before they are read: of a file, this is an array only by its name.
+    shape = (len(gaps),) if isinstance(gaps, bytes) else np.shape(gaps)
+    if math.prod(shape) > size + size // 8 + 64:
+        raise ValueError(
+            f"Packed positions are damaged: {math.prod(shape)} bytes for "
+            f"{size} places"
+        )
+    if not isinstance(gaps, bytes):
+        gaps = np.asarray(gaps, "uint8").tobytes()
+    decoder = zlib.decompressobj()
+    try:
+        codes = decoder.decompress(gaps, size + 1)
+    except zlib.error as error:
+        raise ValueError(f"Packed positions are damaged: {error}") from error
+    if len(codes) > size:
+        raise ValueError(
+            f"Packed positions are damaged: more than {size} codes for as "
+            "many places"
+        )
+    if not decoder.eof or decoder.unused_data:
+        raise ValueError("Packed positions are damaged: incomplete, or longer")
+    return codes
 
 
 def compress(data):
@@ -100,7 +128,7 @@ def get(store, name, shape):
     """
     if f"{name}.gaps" not in store.keys():
         return store[name]
-    size = int(np.prod(shape))
+    size = math.prod(shape)
     positions = unpack_positions(store[f"{name}.gaps"], size)
     values = np.ones(len(positions), "bool")
     if f"{name}.values" in store.keys():

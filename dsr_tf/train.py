@@ -16,6 +16,7 @@ from dsr_tf.report import results_table
 from dsr_tf.summary import sparsity_summary
 from dsr_tf.training import experiment as experiments
 from dsr_tf.training.run import Run
+from dsr_tf.training.stop import StopSignals
 
 
 def main(argv=None):
@@ -23,12 +24,17 @@ def main(argv=None):
     flag_values = flags.FlagValues()
     experiments.define_flags(flag_values)
     command_line.parse(flag_values, argv, __doc__)
-    with command_line.usage_errors(argv[0]):
-        run = Run(experiments.from_flags(flag_values))
+    with StopSignals(argv[0]) as signals:
+        _train(argv[0], flag_values, signals)
+
+
+def _train(name, flag_values, signals):
+    with command_line.usage_errors(name):
+        run = Run(experiments.from_flags(flag_values), signals)
     # Of several workers, one speaks.
     console = terminal.console(quiet=not run.cluster.is_chief)
     _announce(run, console)
-    with command_line.run_errors(argv[0]):
+    with command_line.run_errors(name, command_line.GOES_ON):
         summary = run.train()
     if summary is None:
         return

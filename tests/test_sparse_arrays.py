@@ -1,3 +1,6 @@
+import tracemalloc
+import zlib
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -82,3 +85,40 @@ def test_values_that_are_missing_are_told():
     store["a.values"] = store["a.values"][:-1]
     with pytest.raises(ValueError, match="100 positions and 99 values"):
         sparse_arrays.get(store, "a", (100, 100))
+
+
+@pytest.mark.parametrize("as_array", [False, True])
+def test_a_bomb_is_refused_before_it_is_unpacked(as_array):
+    """A megabyte that would become a gigabyte of codes."""
+    bomb = zlib.compress(bytes(1 << 27))
+    gaps = np.frombuffer(bomb, "uint8") if as_array else bomb
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="positions are damaged"):
+        sparse_arrays.unpack_positions(gaps, 1_000_000)
+    assert tracemalloc.get_traced_memory()[1] < 10e6
+    tracemalloc.stop()
+
+
+def test_more_bytes_than_the_places_can_take_are_not_read():
+    class Claims:
+        shape = (1 << 40,)
+
+        def __array__(self, dtype=None, copy=None):
+            raise AssertionError("was read")
+
+    with pytest.raises(ValueError, match="1099511627776 bytes for 100 places"):
+        sparse_arrays.unpack_positions(Claims(), 100)
+
+
+@pytest.mark.parametrize("shape", [(-5, -20), (0,), (7,)])
+def test_a_shape_that_does_not_fit_is_told(shape):
+    store = {}
+    sparse_arrays.put(store, "a", np.eye(10))
+    with pytest.raises(ValueError):
+        sparse_arrays.get(store, "a", shape)
+
+
+def test_bytes_after_the_end_are_told():
+    gaps = sparse_arrays.pack_positions(np.eye(9))
+    with pytest.raises(ValueError, match="positions are damaged"):
+        sparse_arrays.unpack_positions(gaps + b"x", 81)

@@ -49,7 +49,7 @@ class MaskCallback(keras.callbacks.Callback):
         # Training goes on over several calls of `fit`, or without it.
         self._is_held_open = False
         self._has_started = False
-        self._first_step = self._num_changed = 0
+        self._first_step = self._num_changed = self._num_calls = 0
         self._epoch, self._calls_to_skip = 0, 0
 
     # For subclasses.
@@ -123,6 +123,7 @@ class MaskCallback(keras.callbacks.Callback):
             )
         if epoch != self._epoch:
             self._set_epoch(epoch)
+        self._num_calls += 1
         self._look_now()
 
     def end(self):
@@ -146,6 +147,7 @@ class MaskCallback(keras.callbacks.Callback):
         self._set_epoch(epoch)
 
     def on_train_batch_begin(self, batch, logs=None):
+        self._num_calls += 1
         if self._calls_to_skip > 0:
             self._calls_to_skip -= 1
             return
@@ -179,13 +181,14 @@ class MaskCallback(keras.callbacks.Callback):
         self.check(model)
         self._start(model, optimizer)
         self._has_started = True
-        self._first_step, self._num_changed = self._step(), 0
+        self._first_step = self._step()
+        self._num_changed = self._num_calls = 0
 
     def _end_training(self):
         step = self._step()
         self._finish(self._masked_model(), self._optimizer(), step)
         self._has_started = False
-        if self._num_changed:
+        if self._num_changed or not self._num_calls:
             return
         reason = self._why_nothing_changed(step)
         if reason and step == self._first_step:

@@ -1,19 +1,21 @@
-"""Checkpoints of a run: every variable, written whole or not at all.
+"""Checkpoints of a run: all it needs to go on, whole or not at all.
 
 One `.npz` file holds all variables of the model (weights, masks, the state
-of reallocation, seeds, metrics) and of its optimizer, and the settings of
-the run; what is mostly zeros is packed. Keras' own weight files leave out
+of reallocation, seeds, metrics) and of its optimizer, the settings of the
+run and the tables that it has written; what is mostly zeros is packed. A
+digest is over everything, names and shapes included: what has changed in
+any place is damaged, and never restored. Keras' own weight files leave out
 the seeds of random layers.
 """
 
 import dataclasses
+import functools
 import itertools
 import json
 import os
 import re
-import zipfile
-import zlib
 
+import keras
 import numpy as np
 from absl import logging
 from keras import ops
@@ -21,11 +23,16 @@ from keras import ops
 from dsr_tf import sparse_arrays
 from dsr_tf.command_line import RunError
 from dsr_tf.command_line import UsageError
+from dsr_tf.training import archive
+from dsr_tf.training import files
 
-_PATTERN = re.compile(r"step-(\d+)\.npz")
-# What reading a file that was damaged in some way ends with.
-_DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
-_DAMAGE += (zlib.error, NotImplementedError)
+_PATTERN = re.compile(r"step-(0|[1-9][0-9]*)\.npz")
+# Files of before have no number, no digest, and no tables.
+_FORMAT = 2
+
+
+class Damaged(UsageError):
+    """A file that is not as it was written."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,17 +44,37 @@ class Checkpoint:
         step: Number of updates before it.
         settings: Dict of plain values, those of the run.
         names: Names of the variables.
-        values: Their values, arrays.
+        shapes: Their shapes.
+        tables: Dict from the name of a table to its text, as far as it had
+            been written; None in files of before.
+        stored: Dict of their values as the file holds them.
     """
 
     path: str
     step: int
     settings: dict
     names: list
-    values: list
+    shapes: list
+    tables: dict | None
+    stored: dict
+
+    @functools.cached_property
+    def values(self):
+        """Values of the variables, arrays.
+
+        Packed ones take the room that their shapes ask for, so these must
+        be known to be right.
+        """
+        try:
+            return [
+                sparse_arrays.get(self.stored, f"{number:05d}", shape)
+                for number, shape in enumerate(self.shapes)
+            ]
+        except Exception as error:
+            raise _damaged(self.path, error) from error
 
 
-def save(folder, model, step, settings, num_kept=2):
+def save(folder, model, step, settings, num_kept=2, tables=None):
     """Write a checkpoint and delete all but the newest.
 
     Args:
@@ -56,47 +83,51 @@ def save(folder, model, step, settings, num_kept=2):
         step: Number of updates so far.
         settings: Dict of plain values to store with it.
         num_kept: Number of checkpoints to leave, at least 1.
+        tables: Dict from the name of a table of the run to its text.
 
     Raises:
         RunError: if a weight is no longer a finite number; nothing is
             written or deleted then.
+        OSError: if it cannot be written; nothing is deleted then.
     """
-    os.makedirs(folder, exist_ok=True)
     names = _names(model)
     arrays = [ops.convert_to_numpy(variable) for variable in _variables(model)]
     for name, array in zip(names, arrays):
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise RunError(
                 f"{name} holds numbers that are not finite at step {step}; "
-                f"{_newest_is(folder)}. Try a smaller --learning_rate"
+                f"{_newest_is(folder, step)}. Try a smaller --learning_rate"
             )
-    header = json.dumps(
-        {
-            "step": step,
-            "settings": settings,
-            "names": names,
-            "shapes": [array.shape for array in arrays],
-        }
-    )
-    stored = {}
+    header = {
+        "format": _FORMAT,
+        "step": step,
+        "settings": settings,
+        "names": names,
+        "shapes": [array.shape for array in arrays],
+        "tables": tables or {},
+    }
+    stored = {"header": np.frombuffer(json.dumps(header).encode(), "uint8")}
     for number, array in enumerate(arrays):
         sparse_arrays.put(stored, f"{number:05d}", array)
+    os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, f"step-{step}.npz")
-    scratch = f"{path}.tmp"
-    try:
-        with open(scratch, "wb") as file:
-            np.savez(file, header=np.array(header), **stored)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(scratch, path)
-    except OSError:
-        # A full disk, say: what lies there already must stay.
-        if os.path.exists(scratch):
-            os.remove(scratch)
-        raise
-    _sync_folder(folder)
-    for old in _steps(folder)[:-num_kept]:
-        os.remove(os.path.join(folder, f"step-{old}.npz"))
+    with files.written_whole(path) as file:
+        np.savez(file, digest=archive.digest(stored), **stored)
+    _delete_others(folder, step, num_kept)
+
+
+def _delete_others(folder, step, num_kept):
+    """Delete old checkpoints, and what cannot be read.
+
+    A run goes on from the newest that can be read, so a file of a later
+    step than it has reached is a damaged one.
+    """
+    steps = _steps(folder)
+    kept = [other for other in steps if other <= step][-num_kept:]
+    for other in set(steps) - set(kept):
+        path = os.path.join(folder, f"step-{other}.npz")
+        if os.path.isfile(path):
+            os.remove(path)
 
 
 def read_newest(folder):
@@ -113,18 +144,19 @@ def read_newest(folder):
 
     Raises:
         UsageError: if all that there are are damaged.
+        OSError: if the folder cannot be read.
     """
     steps = _steps(folder)
     for step in reversed(steps):
         path = os.path.join(folder, f"step-{step}.npz")
         try:
             return read(path)
-        except UsageError as error:
+        except Damaged as error:
             logging.warning("%s; trying the one before it", error)
     if steps:
         raise UsageError(
-            f"flag --resume: no checkpoint in {folder} can be read; remove "
-            "the folder to start anew"
+            f"flag --resume: no checkpoint in {folder} can be read; give "
+            "another --output_dir to start anew"
         )
     return None
 
@@ -133,29 +165,72 @@ def read(path):
     """Read a checkpoint, all of it, so that damage shows.
 
     Raises:
-        UsageError: if the file is damaged.
+        Damaged: if the file is damaged, or no file.
+        UsageError: if it was written by a later version.
     """
     try:
-        with np.load(path) as file:
-            header = json.loads(str(file["header"]))
-            # Files of before have no shapes, and nothing in them is packed.
-            shapes = header.get("shapes") or [None] * len(header["names"])
-            values = [
-                sparse_arrays.get(file, f"{number:05d}", shape)
-                for number, shape in enumerate(shapes)
-            ]
-            return Checkpoint(
-                path,
-                header["step"],
-                header["settings"],
-                header["names"],
-                values,
-            )
-    except _DAMAGE as error:
-        reason = str(error) or type(error).__name__
-        raise UsageError(
-            f"the checkpoint {path} is damaged ({reason})"
-        ) from error
+        stored = archive.read(path)
+        digest, header = stored.pop("digest", None), stored["header"]
+        if header.dtype.kind == "U":
+            return _read_old(path, stored)
+        header = json.loads(header.tobytes())
+        if header["format"] <= _FORMAT:
+            if not np.array_equal(digest, archive.digest(stored)):
+                raise ValueError("its digest is another")
+            return _checked(path, header, header["tables"], stored)
+    except Exception as error:  # Damage raises errors of any kind.
+        raise _damaged(path, error) from error
+    raise UsageError(
+        f"the checkpoint {path} has format {header['format']}, of a later "
+        f"version of dsr_tf; this one reads up to {_FORMAT}"
+    )
+
+
+def _read_old(path, stored):
+    header = json.loads(str(stored["header"]))
+    numbers = [f"{number:05d}" for number in range(len(header["names"]))]
+    # Before there were shapes nothing was packed.
+    if "shapes" not in header:
+        header["shapes"] = [stored[number].shape for number in numbers]
+    return _checked(path, header, None, stored)
+
+
+def _checked(path, header, tables, stored):
+    """A `Checkpoint` whose parts are what they should be."""
+    names, shapes = header["names"], header["shapes"]
+    numbers = {f"{number:05d}" for number in range(len(names))}
+    found = [name.partition(".") for name in stored]
+    is_right = (
+        {number for number, _, _ in found} == {"header"} | numbers
+        and {part for _, _, part in found} <= {"", "gaps", "values"}
+        and len(shapes) == len(names)
+        and all(type(n) is int and n >= 0 for shape in shapes for n in shape)
+        and type(header["step"]) is int
+        and header["step"] >= 0
+        and isinstance(header["settings"], dict)
+        and isinstance(tables, dict | None)
+        and all(isinstance(text, str) for text in (tables or {}).values())
+    )
+    if not is_right:
+        raise ValueError("its parts do not fit together")
+    return Checkpoint(
+        path,
+        header["step"],
+        header["settings"],
+        names,
+        [tuple(shape) for shape in shapes],
+        tables,
+        stored,
+    )
+
+
+def _damaged(path, error):
+    if isinstance(error, OSError) and error.filename:
+        reason = f"cannot be read ({error.strerror})"
+    else:
+        words = " ".join(str(error).split()) or type(error).__name__
+        reason = f"is damaged ({words[:200]})"
+    return Damaged(f"the checkpoint {path} {reason}")
 
 
 def restore(checkpoint, model):
@@ -163,7 +238,7 @@ def restore(checkpoint, model):
 
     Raises:
         UsageError: if the checkpoint is of another model or method, or of
-            one without masks.
+            one without masks, or is damaged; nothing has changed then.
     """
     variables, names = _variables(model), _names(model)
     if names != checkpoint.names:
@@ -175,19 +250,27 @@ def restore(checkpoint, model):
             f"the checkpoint {checkpoint.path} is of another model or "
             f"method: it differs at {strange}"
         )
-    for variable, value in zip(variables, checkpoint.values):
-        if tuple(variable.shape) != value.shape:
+    for variable, shape in zip(variables, checkpoint.shapes):
+        if tuple(variable.shape) != shape:
             raise UsageError(
                 f"the checkpoint {checkpoint.path} is of another model: "
-                f"{variable.path} has shape {value.shape} there and "
+                f"{variable.path} has shape {shape} there and "
                 f"{tuple(variable.shape)} here"
+            )
+    for variable, value in zip(variables, checkpoint.values):
+        dtype = keras.backend.standardize_dtype(variable.dtype)
+        if value.shape != tuple(variable.shape) or value.dtype != dtype:
+            raise Damaged(
+                f"the checkpoint {checkpoint.path} is damaged: "
+                f"{variable.path} is {value.dtype} of shape {value.shape} in "
+                f"it, not {dtype} of {tuple(variable.shape)}"
             )
     for variable, value in zip(variables, checkpoint.values):
         variable.assign(value)
 
 
-def _newest_is(folder):
-    steps = _steps(folder)
+def _newest_is(folder, step):
+    steps = [other for other in _steps(folder) if other <= step]
     if not steps:
         return "there is no checkpoint"
     return f"the last checkpoint is of step {steps[-1]}"
@@ -198,15 +281,6 @@ def _steps(folder):
         return []
     matches = (_PATTERN.fullmatch(name) for name in os.listdir(folder))
     return sorted(int(match[1]) for match in matches if match)
-
-
-def _sync_folder(folder):
-    """Make the new name of a file last, where the system can do so."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _variables(model):

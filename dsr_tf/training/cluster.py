@@ -95,9 +95,9 @@ class Cluster:
 
         return gather
 
-    def any(self, is_so):
-        """Whether it is so for any worker; all must call it."""
-        return any(row[0] for row in self.gather([int(is_so)]))
+    def largest(self, number):
+        """The largest integer that any worker gives; all must call it."""
+        return max(row[0] for row in self.gather([number]))
 
     def wait(self):
         """Return when all workers have come here."""

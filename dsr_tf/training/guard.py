@@ -3,15 +3,15 @@
 import contextlib
 import math
 import re
-import signal
-import threading
 
 import keras
 
-from dsr_tf.command_line import Preempted
+from dsr_tf.command_line import GOES_ON
 from dsr_tf.command_line import RunError
 from dsr_tf.reallocation.agreement import ReplicasDiffer
+from dsr_tf.reallocation.device import NotFinite
 from dsr_tf.reallocation.reallocator import BudgetBroken
+from dsr_tf.training.stop import Stopped
 
 
 class Guard(keras.callbacks.Callback):
@@ -21,28 +21,15 @@ class Guard(keras.callbacks.Callback):
 
     Args:
         save: Function of no arguments that saves a checkpoint.
-        any_worker: Function that tells whether something is so for any of
-            several workers, which must stop together.
+        asked: Function that gives the number of the signal that has asked
+            any of several workers to stop, 0 if none has: they must stop
+            together.
     """
 
-    def __init__(self, save, any_worker=bool):
+    def __init__(self, save, asked):
         super().__init__()
-        self._save, self._any_worker = save, any_worker
-        self._asked_to_stop = False
-
-    def __enter__(self):
-        # Python lets the main thread only handle signals.
-        self._handles = threading.current_thread() is threading.main_thread()
-        if self._handles:
-            self._before = signal.signal(signal.SIGTERM, self._ask)
-        return self
-
-    def __exit__(self, *error):
-        if self._handles:
-            signal.signal(signal.SIGTERM, self._before)
-
-    def _ask(self, number, frame):
-        self._asked_to_stop = True
+        self._save, self._asked = save, asked
+        self._has_trained = False
 
     def on_train_batch_end(self, batch, logs=None):
         loss = (logs or {}).get("loss", 0.0)
@@ -51,35 +38,45 @@ class Guard(keras.callbacks.Callback):
                 f"the loss is {loss:g}; the last checkpoint is from before. "
                 "Try a smaller --learning_rate"
             )
-        if self._any_worker(self._asked_to_stop):
+        # At the end of an epoch come its metrics first, then a checkpoint.
+        if batch + 1 < self.params["steps"] and (number := self._asked()):
             self._save()
-            raise Preempted(
-                "stopped by SIGTERM, with a checkpoint; --resume goes on"
-            )
+            raise Stopped(number, ", with a checkpoint; --resume goes on")
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self._has_trained:
+            self.on_train_end()
+        self._has_trained = True
+
+    def on_train_end(self, logs=None):
+        if number := self._asked():
+            raise Stopped(number, ", with a checkpoint; --resume goes on")
 
 
 @contextlib.contextmanager
-def one_sentence():
-    """Turn what ends `fit` into a `RunError`.
+def one_sentence(what="a step failed", afterwards=GOES_ON):
+    """Turn what ends a part of a run into a `RunError`.
 
     Replicas that differ; a budget that is not met; data that cannot be
     read, end early or hold no such label; memory that does not suffice; a
-    worker that is gone: TensorFlow tells the reason among traces of its
-    graph.
+    worker that is gone; a full disk: TensorFlow tells the reason among
+    traces of its graph.
+
+    Args:
+        what: What has failed then.
+        afterwards: What the user can do about it.
     """
     import tensorflow as tf
 
     try:
         yield
-    except (ReplicasDiffer, BudgetBroken) as error:
+    except (ReplicasDiffer, BudgetBroken, NotFinite) as error:
         raise RunError(str(error)) from error
     except tf.errors.OpError as error:
-        why, what = reason(error), "a step failed"
+        why = reason(error)
         if why.startswith("Collective ops is aborted"):
             what = "another worker has stopped"
-        raise RunError(
-            f"{what}: {why}; the checkpoints are whole, and --resume goes on"
-        ) from error
+        raise RunError(f"{what}: {why}{afterwards}") from error
 
 
 def reason(error):

@@ -18,14 +18,19 @@ class FolderLock:
 
     Raises:
         UsageError: if another run holds the lock.
+        OSError: if the folder cannot be locked.
     """
 
     def __init__(self, folder):
-        self._folder = os.open(folder, os.O_RDONLY)
+        self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(self._folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # It may have been removed since it was opened.
+            self.is_there = _is_at(folder, os.fstat(self._folder))
         except OSError as error:
             os.close(self._folder)
+            if not isinstance(error, BlockingIOError):
+                raise
             raise UsageError(
                 f"flag --output_dir={folder}: another run is writing to it; "
                 "wait for its end or give another folder"
@@ -34,3 +39,10 @@ class FolderLock:
     def release(self):
         """Let others in."""
         os.close(self._folder)
+
+
+def _is_at(path, stat):
+    try:
+        return os.path.samestat(os.stat(path), stat)
+    except FileNotFoundError:
+        return False

@@ -1,56 +1,125 @@
 """The tables that a run writes as it goes: metrics and reallocations."""
 
 import csv
+import io
 import os
 import time
 
 import keras
+from absl import logging
+
+from dsr_tf.command_line import UsageError
+from dsr_tf.training import files
 
 
 class Table:
-    """A CSV file that grows by rows and can be cut back.
+    """A CSV file that grows by rows.
 
     Args:
-        path: The file; its header is written with the first row. None keeps
-            the rows in memory only.
-        key: Name of the column of integers that rows are in the order of.
-        keep_below: Rows whose key is at least this are deleted; None keeps
-            all. A resumed run writes those again.
+        path: The file, which is made with the first row. None keeps the rows
+            in memory only.
+        text: What it starts with: text of an earlier `Table`, or "".
     """
 
-    def __init__(self, path, key, keep_below=None):
-        self.path, self.rows, self._columns = path, [], None
-        if path is None or not os.path.exists(path):
+    def __init__(self, path, text=""):
+        self.path, self._texts = path, [text] if text else []
+        self.rows = list(csv.DictReader(io.StringIO(text, newline="")))
+
+    @property
+    def text(self):
+        """All of it, as it is in the file."""
+        return "".join(self._texts)
+
+    def write(self):
+        """Write what it starts with, in place of what is there.
+
+        Raises:
+            OSError: if it cannot be written; the file is as it was then.
+        """
+        if self.path is None:
             return
-        with open(path, newline="") as file:
-            reader = csv.DictReader(file)
-            rows = [row for row in reader if None not in row.values()]
-            self._columns = reader.fieldnames
-        self.rows = [
-            row
-            for row in rows
-            if keep_below is None or int(row[key]) < keep_below
-        ]
-        scratch = f"{path}.tmp"
-        with open(scratch, "w", newline="") as file:
-            writer = csv.DictWriter(file, self._columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(self.rows)
-        os.replace(scratch, path)
+        if self._texts:
+            with files.written_whole(self.path) as file:
+                file.write(self.text.encode())
+        elif os.path.exists(self.path):
+            os.remove(self.path)
 
     def append(self, row):
         """Write a row, given as a dict with always the same keys."""
-        if self.path is not None:
-            self._write(row)
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, row.keys(), lineterminator="\n")
+        if not self._texts:
+            writer.writeheader()
+        writer.writerow(row)
+        self._texts.append(text.getvalue())
         self.rows.append({name: str(value) for name, value in row.items()})
+        if self.path is None:
+            return
+        if os.path.exists(self.path):
+            files.append(self.path, text.getvalue().encode())
+        else:
+            self.write()
 
-    def _write(self, row):
-        with open(self.path, "a", newline="") as file:
-            writer = csv.DictWriter(file, row.keys(), lineterminator="\n")
-            if self._columns is None:
-                writer.writeheader()
-                self._columns = list(row)
-            writer.writerow(row)
+
+def read_table(path):
+    """The whole lines of a table that a killed run has left.
+
+    Raises:
+        UsageError: if it cannot be read.
+    """
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            return "".join(line for line in file if line.endswith("\n"))
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
+def rows_below(path, text, key, limit, numbers=(), is_whole=True):
+    """The rows of a table that a resumed run will not write again.
+
+    Args:
+        path: Where the table comes from, for messages.
+        text: The table.
+        key: Name of the column of integers that rows are in the order of.
+        limit: Rows whose key is at least this are left out.
+        numbers: Columns of numbers that every key from 0 on has.
+        is_whole: Whether all of those must be there. Runs of before lost
+            the row of an epoch at whose last step they were stopped.
+
+    Returns:
+        Text of a table.
+
+    Raises:
+        UsageError: if the table is damaged, or lacks rows.
+    """
+    try:
+        lines = list(io.StringIO(text, newline=""))
+        header, *rows = csv.reader(lines, strict=True) if lines else [[key]]
+        if any(len(row) != len(header) for row in rows):
+            raise ValueError("its rows have not the columns of its header")
+        keys = [int(row[header.index(key)]) for row in rows]
+        if keys != sorted(set(keys)):
+            raise ValueError(f"the column {key} does not ascend")
+        num_kept = sum(number < limit for number in keys)
+        lacks = sorted(set(range(limit if numbers else 0)) - set(keys))
+        if lacks and (is_whole or not num_kept):
+            raise ValueError(f"{key} {lacks[0]} has none")
+        if lacks:
+            logging.warning("%s has no row of %s %s", path, key, lacks)
+        for column in [header.index(name) for name in numbers if rows]:
+            [float(row[column]) for row in rows]
+    except (ValueError, csv.Error) as error:
+        raise _damaged(path, error) from error
+    return "".join(lines[: 1 + num_kept]) if num_kept else ""
+
+
+def _damaged(path, error):
+    return UsageError(
+        f"flag --resume: {path} lacks rows of the run ({error}); put it back "
+        "as it was, or give another --output_dir to start anew"
+    )
 
 
 def reallocation_row(record):

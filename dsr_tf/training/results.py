@@ -2,16 +2,18 @@
 
 import json
 import os
-import shutil
 import statistics
 
 from dsr_tf import export
 from dsr_tf.export import target
 from dsr_tf.summary import sparsity_summary
+from dsr_tf.training import files
 
 
 def write(experiment, settings, model, rows, num_reallocations):
     """Write the model in both forms and the summary, last of all.
+
+    Each is written whole or not at all.
 
     Args:
         experiment: The `Experiment`, scaled.
@@ -24,22 +26,24 @@ def write(experiment, settings, model, rows, num_reallocations):
         The summary.
     """
     folder = experiment.output_dir
-    model.save(os.path.join(folder, "model.keras"))
-    saved_model = os.path.join(folder, "saved_model")
-    # What an interrupted end of this run may have left.
-    shutil.rmtree(saved_model, ignore_errors=True)
-    export.saved_model(model, saved_model)
+    with files.unfinished(folder) as scratch:
+        for name, write_model in (
+            ("model.keras", model.save),
+            ("saved_model", lambda path: export.saved_model(model, path)),
+        ):
+            write_model(os.path.join(scratch, name))
+            files.publish(
+                os.path.join(scratch, name), os.path.join(folder, name)
+            )
     summary = {
         **_summary(experiment, model, rows, num_reallocations),
-        "saved_model_bytes": target.size(saved_model),
+        "saved_model_bytes": target.size(os.path.join(folder, "saved_model")),
         "kernels": sparsity_summary(model).to_dict()["layers"],
         "settings": settings,
     }
-    path = os.path.join(folder, "summary.json")
-    with open(f"{path}.tmp", "w") as file:
-        json.dump(summary, file, indent=2)
-        file.write("\n")
-    os.replace(f"{path}.tmp", path)
+    text = json.dumps(summary, indent=2) + "\n"
+    with files.written_whole(os.path.join(folder, "summary.json")) as file:
+        file.write(text.encode())
     return summary
 
 

@@ -9,46 +9,54 @@ from dsr_tf import data as datasets
 from dsr_tf.command_line import UsageError
 from dsr_tf.training import build
 from dsr_tf.training import checkpoint
+from dsr_tf.training import logs
 from dsr_tf.training import networks
 from dsr_tf.training import results
 from dsr_tf.training.cluster import Cluster
+from dsr_tf.training.folder import RunFolder
+from dsr_tf.training.folder import usable
 from dsr_tf.training.guard import Guard
 from dsr_tf.training.guard import one_sentence
-from dsr_tf.training.lock import FolderLock
 from dsr_tf.training.logs import MetricsLog
 from dsr_tf.training.logs import Table
 from dsr_tf.training.logs import reallocation_row
 from dsr_tf.training.loop import Loop
 from dsr_tf.training.saver import Saver
+from dsr_tf.training.stop import StopSignals
 
 
 class Run:
     """A training run in its folder.
 
     Making it checks everything that can be checked before training, and
-    writes nothing; `train` trains.
+    writes nothing but the folder itself, so that no other run takes it;
+    `train` trains.
 
     Args:
         experiment: An `Experiment`.
+        signals: `StopSignals` that may stop it; None if nothing may.
 
     Raises:
         UsageError: if the data, the model or the folder does not fit.
     """
 
-    def __init__(self, experiment):
+    def __init__(self, experiment, signals=None):
+        self._signals = signals or StopSignals("")
         self.settings = experiment.to_dict()
         self.cluster = Cluster(experiment.strategy)
-        self._lock = None
+        self._folder = None
         if self.cluster.is_chief:
-            self._lock = _lock_folder(experiment.output_dir)
+            self._folder = RunFolder(experiment.output_dir)
         try:
             self._prepare(experiment)
         except BaseException:
-            self._release()
+            if self._folder is not None:
+                self._folder.abandon()
             raise
 
     def _prepare(self, experiment):
-        self.start = self._find_start(experiment)
+        with usable(experiment.output_dir):
+            self.start = self._find_start(experiment)
         self.experiment = experiment = experiment.scaled()
         self.cluster.connect()
         self.data = build.load_data(
@@ -69,12 +77,17 @@ class Run:
                 f"flag --steps_per_execution={per_call}: must divide the "
                 f"{self.steps_per_epoch} steps of an epoch"
             )
+        self._metrics = self._table(
+            "metrics.csv",
+            "epoch",
+            self.start // self.steps_per_epoch,
+            ("test_accuracy", "seconds"),
+        )
+        # What happened at the step of the checkpoint came after it.
+        self._reallocations = self._table(
+            "reallocations.csv", "step", self.start
+        )
         self._build()
-
-    def _release(self):
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
 
     def _chiefs(self, name):
         """Path of what the chief writes in the folder, None for others."""
@@ -86,19 +99,31 @@ class Run:
         """The step to start from: 0, or that of the last checkpoint."""
         folder, resume = experiment.output_dir, experiment.resume
         self._newest = None
-        if not (resume or self.cluster.is_chief):
-            return 0  # The chief, who writes to it, looks at the folder.
-        if os.path.isdir(folder) and os.listdir(folder) and not resume:
-            raise UsageError(
-                f"flag --output_dir={folder}: must be a new or an empty "
-                "folder; give --resume to continue the run in it"
-            )
-        newest = checkpoint.read_newest(os.path.join(folder, "checkpoints"))
-        self._newest = newest
-        if newest is None:
-            return 0
-        experiment.check_continues(newest.settings)
-        return newest.step
+        if self._folder is not None and not resume:
+            self._folder.check_is_new()
+        if resume:
+            checkpoints = os.path.join(folder, "checkpoints")
+            self._newest = checkpoint.read_newest(checkpoints)
+        if self._newest is not None:
+            experiment.check_continues(self._newest.settings)
+        elif self._folder is not None and resume:
+            self._folder.check_nothing_is_lost()
+        if self._folder is not None:
+            self._folder.check_writable()
+        return self._newest.step if self._newest else 0
+
+    def _table(self, name, key, limit, numbers=()):
+        """A table of the chief, with its rows from before the start."""
+        path = self._chiefs(name)
+        if path is None or self._newest is None:
+            return Table(path)
+        is_whole = self._newest.tables is not None
+        if is_whole:
+            path, text = self._newest.path, self._newest.tables.get(name, "")
+        else:  # A checkpoint of before.
+            text = logs.read_table(path)
+        text = logs.rows_below(path, text, key, limit, numbers, is_whole)
+        return Table(self._chiefs(name), text)
 
     def _build(self):
         experiment = self.experiment
@@ -130,26 +155,23 @@ class Run:
             The summary, of the chief; other workers write and return none.
 
         Raises:
-            RunError: if training cannot go on.
+            RunError: if training cannot go on, or has been stopped.
             OSError: if a file cannot be written.
         """
-        folder = self.experiment.output_dir
-        os.makedirs(folder, exist_ok=True)
-        if self._lock is None and self.cluster.is_chief:
-            self._lock = FolderLock(folder)
         try:
-            self.cluster.check_same_step(self.start, folder)
+            self.cluster.check_same_step(self.start, self.experiment.output_dir)
+            self._signals.begin()
+            if self._folder is not None:
+                self._folder.begin()
+                self._metrics.write()
+                self._reallocations.write()
             return self._train()
         finally:
-            self._release()
+            if self._folder is not None:
+                self._folder.abandon()
 
     def _train(self):
         epoch, steps_done = divmod(self.start, self.steps_per_epoch)
-        self._metrics = Table(self._chiefs("metrics.csv"), "epoch", epoch)
-        # What happened at the step of the checkpoint came after it.
-        self._reallocations = Table(
-            self._chiefs("reallocations.csv"), "step", self.start
-        )
         self._fitting = self._fit_on_one
         if self.cluster.is_distributed:
             self._fitting = Loop(self.model, self.cluster, self.data).fit
@@ -172,11 +194,15 @@ class Run:
             self.steps_per_epoch,
             self.settings,
             self.experiment.checkpoints_to_keep,
+            {
+                "metrics.csv": self._metrics,
+                "reallocations.csv": self._reallocations,
+            },
         )
         verbose = 1 if sys.stdout.isatty() else 2
         with (
-            one_sentence(),
-            Guard(saver.save, self.cluster.any) as guard,
+            one_sentence("a step failed"),
+            self._signals.waiting(),
         ):
             self._fitting(
                 build.train_batches(
@@ -187,12 +213,15 @@ class Run:
                 steps_per_epoch=self.steps_per_epoch - steps_done,
                 callbacks=[
                     *([self.reallocation] if self.reallocation else []),
-                    guard,
+                    Guard(saver.save, self._asked_to_stop),
                     MetricsLog(self._metrics, self._learning_rate),
                     saver,
                 ],
                 verbose=verbose if self.cluster.is_chief else 0,
             )
+
+    def _asked_to_stop(self):
+        return self.cluster.largest(int(self._signals.asked))
 
     def _fit_on_one(self, batches, **arguments):
         self.model.fit(
@@ -212,22 +241,14 @@ class Run:
     def _finish(self):
         """Write the results; every worker waits for the chief."""
         summary = None
-        if self.cluster.is_chief:
-            summary = results.write(
-                self.experiment,
-                self.settings,
-                self.model,
-                self._metrics.rows,
-                len(self._reallocations.rows),
-            )
-        self.cluster.wait()
+        with one_sentence("cannot write the results"):
+            if self.cluster.is_chief:
+                summary = results.write(
+                    self.experiment,
+                    self.settings,
+                    self.model,
+                    self._metrics.rows,
+                    len(self._reallocations.rows),
+                )
+            self.cluster.wait()
         return summary
-
-
-def _lock_folder(folder):
-    """The lock of a folder, None where there is no folder yet."""
-    if not os.path.exists(folder):
-        return None
-    if not os.path.isdir(folder):
-        raise UsageError(f"flag --output_dir={folder}: is not a folder")
-    return FolderLock(folder)

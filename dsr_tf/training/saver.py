@@ -19,11 +19,15 @@ class Saver(keras.callbacks.Callback):
         steps_per_epoch: Updates in an epoch.
         settings: Dict of plain values to store with each.
         num_kept: How many stay, the newest.
+        tables: Dict from the name of a table of the run to the `Table`,
+            whose rows belong to the checkpoint.
     """
 
-    def __init__(self, folder, every, steps_per_epoch, settings, num_kept):
+    def __init__(
+        self, folder, every, steps_per_epoch, settings, num_kept, tables
+    ):
         super().__init__()
-        self._num_kept = num_kept
+        self._num_kept, self._tables = num_kept, tables
         self._folder, self._every = folder, every
         self._steps_per_epoch, self._settings = steps_per_epoch, settings
         self._saved = 0
@@ -52,6 +56,11 @@ class Saver(keras.callbacks.Callback):
     def _save(self, step):
         if self._folder is not None:
             checkpoint.save(
-                self._folder, self.model, step, self._settings, self._num_kept
+                self._folder,
+                self.model,
+                step,
+                self._settings,
+                self._num_kept,
+                {name: table.text for name, table in self._tables.items()},
             )
         self._saved = step

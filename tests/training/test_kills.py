@@ -1,5 +1,6 @@
 """Runs that are killed again and again end as if they never were."""
 
+import json
 import os
 import pathlib
 import random
@@ -13,6 +14,7 @@ import pytest
 
 from dsr_tf.training import checkpoint
 from tests.conftest import needs_mnist
+from tests.training import killing
 
 # Batches of 100 digits, 14 steps an epoch.
 DIGITS = [
@@ -31,6 +33,15 @@ MNIST += ["--fraction=0.2", "--pruning_hparams=pruning_frequency=50,"]
 MNIST[-1] += "sparsity_function_end_step=30000"
 METHODS = [("dsr", 20), ("set", 1), ("rigl", 1), ("snfs", 1), ("deep_r", 1)]
 METHODS += [("gradual", 1)]
+# Kills at chosen moments, while each of a run's files is being written.
+MOMENTS = {
+    "dsr": dict.fromkeys(killing.TARGETS, 10),
+    **{
+        method: {name: 2 for name in killing.TARGETS}
+        | {"summary": 1, "keras": 1}
+        for method in ("set", "rigl", "snfs", "deep_r", "gradual")
+    },
+}
 
 
 def start(folder, flags):
@@ -99,6 +110,32 @@ def test_digits(tmp_path):
     kills, _ = train_with_kills(tmp_path / "run", DIGITS, 2)
     assert kills == 2
     assert_same_run(tmp_path / "whole", tmp_path / "run")
+
+
+def kill_at_moments(folder, plan):
+    """Kill and resume by plan; each must end as if it never was killed."""
+    command = [sys.executable, "-m", "tests.training.killing", str(folder)]
+    for method, targets in plan.items():
+        parts = ",".join(f"{name}:{n}" for name, n in targets.items())
+        command.append(f"{method}={parts}")
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    results = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert len(results) == sum(sum(n.values()) for n in plan.values())
+    for result in results:
+        assert result["ends"] == [-signal.SIGKILL, 0], result
+        assert not result["differs"], result
+
+
+def test_killed_while_files_are_written(tmp_path):
+    plan = {"metrics": 1, "checkpoint": 1, "saved_model": 1, "keras": 1}
+    kill_at_moments(tmp_path, {"dsr": plan})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", MOMENTS)
+def test_killed_at_every_kind_of_moment(method, tmp_path):
+    kill_at_moments(tmp_path, {method: MOMENTS[method]})
 
 
 @pytest.mark.slow

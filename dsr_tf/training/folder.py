@@ -1,0 +1,173 @@
+"""The folder of a run: whether it may be written to, found out first."""
+
+import contextlib
+import os
+import tempfile
+
+from dsr_tf.command_line import UsageError
+from dsr_tf.training import files
+from dsr_tf.training.lock import FolderLock
+
+# TensorFlow takes the name of a SavedModel for a pattern.
+_PATTERNS = "*?[\\"
+# The longest name of what a run writes, within its folder.
+_LONGEST = os.path.join(
+    files.UNFINISHED,
+    ".export-01234567",
+    "variables",
+    "variables.data-00000-of-00001.tempstate0123456789012345678901",
+)
+
+
+class RunFolder:
+    """A folder that this process alone writes to.
+
+    It is made where there is none, so that it can be locked at once; after
+    a refusal it is gone again.
+
+    Args:
+        path: The folder.
+
+    Raises:
+        UsageError: if there can be no such folder, or another run is
+            writing to it.
+    """
+
+    def __init__(self, path):
+        self.path, self._made, self._lock = path, [], None
+        _check_name(path)
+        try:
+            with usable(path):
+                _check_length(path)
+                while self._lock is None:
+                    _make(path, self._made)
+                    self._lock = FolderLock(path)
+                    if not self._lock.is_there:
+                        self.release()
+        except BaseException:
+            self.abandon()
+            raise
+
+    def check_writable(self):
+        """Refuse a folder in which nothing could be written.
+
+        Raises:
+            OSError: if it is one.
+        """
+        checkpoints = os.path.join(self.path, "checkpoints")
+        for folder in (self.path, checkpoints):
+            if folder == self.path or os.path.lexists(folder):
+                # It has no name, so there is nothing to see or to clean up.
+                with tempfile.TemporaryFile(dir=folder):
+                    pass
+
+    def check_is_new(self):
+        """Refuse a folder in which anything lies.
+
+        Raises:
+            UsageError: if something does.
+            OSError: if that cannot be known.
+        """
+        if os.listdir(self.path):
+            raise UsageError(
+                f"flag --output_dir={self.path}: must be a new or an empty "
+                "folder; give --resume to continue the run in it"
+            )
+
+    def check_nothing_is_lost(self):
+        """Refuse to start anew over a run whose checkpoints are gone.
+
+        A run that was killed before its first checkpoint has at most one
+        row of metrics.
+
+        Raises:
+            UsageError: if there was such a run.
+            OSError: if that cannot be known.
+        """
+        found = None
+        if os.path.lexists(os.path.join(self.path, "summary.json")):
+            found = "summary.json of a finished run"
+        metrics = os.path.join(self.path, "metrics.csv")
+        if os.path.isfile(metrics):
+            with open(metrics, "rb") as file:
+                num_rows = sum(line.endswith(b"\n") for line in file) - 1
+            if num_rows > 1:
+                found = found or f"metrics.csv of {num_rows} epochs"
+        if found:
+            raise UsageError(
+                f"flag --resume: {self.path} holds {found}, but no "
+                "checkpoint to go on from; give another --output_dir"
+            )
+
+    def begin(self):
+        """Keep the folder, and clear what a killed run has left."""
+        self._made = []
+        files.remove_unfinished(self.path)
+
+    def abandon(self):
+        """Let others in, and leave no folder that was not there."""
+        for folder in reversed(self._made):
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
+        self._made = []
+        self.release()
+
+    def release(self):
+        """Let others in."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+
+@contextlib.contextmanager
+def usable(path):
+    """Turn an error of the system inside into a refusal of the folder."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error) or type(error).__name__
+        raise UsageError(
+            f"flag --output_dir={path}: cannot be used ({reason}); give a "
+            "folder that this run may write to, or the name of a new one"
+        ) from error
+
+
+def _check_name(path):
+    reason = None
+    if any(character in os.path.abspath(path) for character in _PATTERNS):
+        reason = "names with *, ?, [ or \\ are patterns to TensorFlow"
+    elif "://" in path:
+        reason = "names with :// are other file systems to TensorFlow"
+    elif "\0" in path:
+        reason = "no name can hold a NUL"
+    elif any("\ud800" <= character <= "\udfff" for character in path):
+        reason = "TensorFlow reads names as UTF-8, which this is not"
+    if reason:
+        raise UsageError(
+            f"flag --output_dir={path!r}: must be a local folder from which "
+            f"TensorFlow can load a SavedModel, but {reason}"
+        )
+
+
+def _check_length(path):
+    """Ask for what the run will write, if only it can be asked for."""
+    try:
+        os.lstat(os.path.join(path, _LONGEST))
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+
+
+def _make(path, made):
+    """Make a folder and those that it lies in; they are added to `made`."""
+    if os.path.isdir(path):
+        return
+    parent = os.path.dirname(path.rstrip("/"))
+    if parent:
+        _make(parent, made)
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise NotADirectoryError(0, f"{path} is not a folder") from None
+    else:
+        made.append(path)

@@ -1,0 +1,121 @@
+"""Being asked to stop: by SIGTERM, or by Ctrl-C."""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+
+_NAMES = {signal.SIGTERM: "SIGTERM", signal.SIGINT: "Ctrl-C"}
+# Who stops a group of processes may reach one of them twice.
+_SECONDS_BETWEEN = 1.0
+_GOES_ON = "; the checkpoints are whole, and --resume goes on"
+
+
+class Stopped(BaseException):
+    """A run that was asked to stop; code that handles every `Exception`,
+    as there is in Keras, lets it through.
+
+    Args:
+        number: Number of the signal.
+        what: What the sentence adds.
+    """
+
+    def __init__(self, number, what):
+        super().__init__(f"stopped by {_NAMES[number]}{what}")
+        # As shells report a process that the signal has ended.
+        self.exit_code = 128 + number
+
+
+class StopSignals:
+    """In this context the first signal stops a run, the second ends it.
+
+    Both with a sentence on standard error and the exit code that shells
+    report for the signal.
+
+    The first stops it at once, or where training is under way after the
+    step that is. Python hears signals between two of its own operations
+    only: a run that waits for data in TensorFlow hears none. So another
+    thread watches for the second.
+
+    Args:
+        command: Name for the sentence.
+
+    Attributes:
+        asked: Number of the signal that came, 0 for none.
+    """
+
+    def __init__(self, command):
+        self._command, self.asked = command, 0
+        self._waits, self._has_begun = False, False
+
+    def __enter__(self):
+        # Python lets the main thread only handle signals.
+        self._handles = threading.current_thread() is threading.main_thread()
+        if self._handles:
+            reader, self._writer = os.pipe()
+            os.set_blocking(self._writer, False)
+            self._wakeup = signal.set_wakeup_fd(
+                self._writer, warn_on_full_buffer=False
+            )
+            threading.Thread(
+                target=self._watch, args=[reader], daemon=True
+            ).start()
+            self._before = {n: signal.signal(n, self._hear) for n in _NAMES}
+        return self
+
+    def __exit__(self, kind, error, trace):
+        if self._handles:
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
+            signal.set_wakeup_fd(self._wakeup)
+            os.close(self._writer)
+        if kind is Stopped:
+            self._say(error)
+            sys.exit(error.exit_code)
+
+    def begin(self):
+        """From now on there is something to resume."""
+        self._has_begun = True
+
+    @contextlib.contextmanager
+    def waiting(self):
+        """Within this scope the first signal is only noted in `asked`."""
+        self._waits = True
+        try:
+            yield
+        finally:
+            self._waits = False
+        if self.asked:
+            raise self._stopped()
+
+    def _stopped(self):
+        return Stopped(self.asked, self._what())
+
+    def _what(self):
+        return _GOES_ON if self._has_begun else " before it had begun"
+
+    def _hear(self, number, frame):
+        if not self.asked:
+            self.asked = number
+            if not self._waits:
+                raise self._stopped()
+
+    def _watch(self, reader):
+        first = None
+        with os.fdopen(reader, "rb", buffering=0) as signals:
+            while numbers := signals.read(1):
+                now = time.monotonic()
+                if numbers[0] not in _NAMES:
+                    continue
+                if first is not None and now - first > _SECONDS_BETWEEN:
+                    self._end(numbers[0])
+                first = first or now
+
+    def _end(self, number):
+        self._say(f"ended by a second {_NAMES[number]}{self._what()}")
+        os._exit(128 + number)
+
+    def _say(self, sentence):
+        print(f"{self._command}: {sentence}", file=sys.stderr, flush=True)

@@ -1,0 +1,395 @@
+"""Checkpoints and tables that are damaged, hostile or of another model."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import tracemalloc
+import zipfile
+import zlib
+
+import keras
+import numpy as np
+import pytest
+
+import dsr_tf
+from dsr_tf import optimizers
+from dsr_tf import train
+from dsr_tf.command_line import UsageError
+from dsr_tf.training import checkpoint
+from tests.training.test_bad_days import arguments
+from tests.training.test_bad_days import assert_same_run
+from tests.training.test_bad_days import at_step
+from tests.training.test_bad_days import ends
+from tests.training.test_bad_days import whole  # noqa: F401
+
+TABLES = {"metrics.csv": "epoch,x\n0,0.5\n", "reallocations.csv": ""}
+
+
+def make_model(units=8, sparsity=0.9):
+    layers = [keras.Input((8,)), keras.layers.Dense(units, name="a")]
+    model = keras.Sequential(layers, name="net")
+    model = dsr_tf.sparsify(model, sparsity, seed=1)
+    model.compile(optimizers.SGD(0.1))
+    return model
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    """A small checkpoint of 7 variables, packed ones among them."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    checkpoint.save(folder, make_model(), 7, {"a": 1}, tables=TABLES)
+    return folder / "step-7.npz"
+
+
+def content(read):
+    """All that a checkpoint restores, to the bit."""
+    return (
+        read.step,
+        read.settings,
+        read.names,
+        read.tables,
+        [(v.dtype, v.shape, v.tobytes()) for v in read.values],
+    )
+
+
+def told_or_right(path, expected):
+    """Whether damage is told; else the file is as good as it was."""
+    try:
+        read = checkpoint.read(path)
+    except checkpoint.Damaged as error:
+        assert str(error).startswith(f"the checkpoint {path} is damaged (")
+        assert "\n" not in str(error)
+        return True
+    assert content(read) == expected
+    return False
+
+
+def flips(data, positions, path):
+    """How many flipped bits at these places are told as damage."""
+    path.write_bytes(data)
+    expected = content(checkpoint.read(path))
+    told = 0
+    for position in positions:
+        for bit in range(8):
+            changed = bytearray(data)
+            changed[position] ^= 1 << bit
+            path.write_bytes(changed)
+            told += told_or_right(path, expected)
+    return told
+
+
+def test_any_flipped_bit_is_told_or_changes_nothing(file, tmp_path):
+    """Every bit of the zip directory, and of bytes everywhere else."""
+    data = file.read_bytes()
+    start = data.index(b"PK\1\2")
+    directory = range(start, len(data))
+    others = random.Random(0).sample(range(start), 100)
+    told = flips(data, directory, tmp_path / "step-7.npz")
+    assert 0.4 < told / (8 * len(directory)) < 1
+    told = flips(data, others, tmp_path / "step-7.npz")
+    assert told / (8 * len(others)) > 0.8
+
+
+def old_checkpoint(path, read):
+    """Write a checkpoint as it was before there were digests."""
+    header = {
+        "step": read.step,
+        "settings": read.settings,
+        "names": read.names,
+        "shapes": read.shapes,
+    }
+    stored = {k: v for k, v in read.stored.items() if k != "header"}
+    with open(path, "wb") as file:
+        np.savez(file, header=np.array(json.dumps(header)), **stored)
+
+
+def test_checkpoints_without_a_digest_load(file, tmp_path):
+    read = checkpoint.read(file)
+    old_checkpoint(tmp_path / "step-7.npz", read)
+    old = checkpoint.read(tmp_path / "step-7.npz")
+    assert old.tables is None
+    assert content(old)[:3] == content(read)[:3]
+    assert content(old)[4] == content(read)[4]
+    model = make_model()
+    checkpoint.restore(old, model)
+
+
+def test_a_lost_name_in_an_old_checkpoint_is_told(file, tmp_path):
+    """The name of `NNNNN.values` is hit: weights are not 1.0."""
+    path = tmp_path / "step-7.npz"
+    old_checkpoint(path, checkpoint.read(file))
+    data = path.read_bytes()
+    assert b".values.npy" in data
+    for name in (b".valuet.npy", b".gapsss.npy", b"/values.npy"):
+        path.write_bytes(data.replace(b".values.npy", name))
+        with pytest.raises(checkpoint.Damaged):
+            checkpoint.read(path)
+
+
+@pytest.mark.parametrize("length", [0, 1, 100, -1, -30])
+def test_a_file_that_was_cut_is_told(file, tmp_path, length):
+    path = tmp_path / "step-7.npz"
+    path.write_bytes(file.read_bytes()[:length])
+    with pytest.raises(checkpoint.Damaged, match="is damaged"):
+        checkpoint.read(path)
+
+
+def npz(path, compression=zipfile.ZIP_STORED, **members):
+    """A zip file of members given as bytes."""
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, data in members.items():
+            archive.writestr(f"{name}.npy", data)
+
+
+def npy(shape, descr="'<f4'", data=b""):
+    """A `.npy` file that says what it wants."""
+    text = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}"
+    text = text.ljust(117) + "\n"
+    return (
+        b"\x93NUMPY\1\0"
+        + len(text).to_bytes(2, "little")
+        + (text.encode() + data)
+    )
+
+
+HOSTILE = {
+    "absurd shape": npy("(1000000000000,)"),
+    "negative shape": npy("(-4,)", data=bytes(16)),
+    "twice negative": npy("(-2, -2)", data=bytes(16)),
+    "overflow": npy("(4294967296, 4294967296)"),
+    "no shape": npy("None"),
+    "objects": npy("(1,)", "'|O'", b"\x80\x04N."),
+    "nested objects": npy("(1,)", "[('a', '|O')]", bytes(8)),
+    "code": npy("().__class__"),
+    "deep": npy("(" * 5000),
+    "no items": npy("(10000000000,)", "'<U0'"),
+    "no npy": b"PK",
+    "future npy": b"\x93NUMPY\x09\0" + bytes(60),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_malformed_array_is_damage(kind, tmp_path):
+    path = tmp_path / "step-1.npz"
+    npz(path, header=HOSTILE[kind])
+    tracemalloc.start()
+    with pytest.raises(checkpoint.Damaged):
+        checkpoint.read(path)
+    assert tracemalloc.get_traced_memory()[1] < 10e6
+    tracemalloc.stop()
+
+
+def test_compressed_arrays_are_not_unpacked(tmp_path):
+    """A megabyte that would become a gigabyte."""
+    path = tmp_path / "step-1.npz"
+    zeros = npy("(33554432,)", data=bytes(1 << 27))
+    npz(path, zipfile.ZIP_DEFLATED, header=zeros)
+    del zeros
+    tracemalloc.start()
+    with pytest.raises(checkpoint.Damaged, match="more than there is"):
+        checkpoint.read(path)
+    assert tracemalloc.get_traced_memory()[1] < 10e6
+    tracemalloc.stop()
+
+
+def save_with(path, read, **changed):
+    """Write a checkpoint with another header, and a right digest."""
+    header = json.loads(read.stored["header"].tobytes())
+    header = json.dumps({**header, **changed.pop("header", {})})
+    stored = {**read.stored, **changed}
+    stored["header"] = np.frombuffer(header.encode(), "uint8")
+    with open(path, "wb") as file:
+        digest = checkpoint.archive.digest(stored)
+        np.savez(file, digest=digest, **stored)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"step": -1},
+        {"step": "7"},
+        {"names": []},
+        {"names": None},
+        {"shapes": [[1]]},
+        {"shapes": [[-1]] * 7},
+        {"shapes": [["a"]] * 7},
+        {"settings": []},
+        {"tables": {"metrics.csv": 3}},
+        {"tables": []},
+        {"format": "2"},
+        {"format": None},
+    ],
+    ids=str,
+)
+def test_a_malformed_header_is_damage(header, file, tmp_path):
+    path = tmp_path / "step-7.npz"
+    save_with(path, checkpoint.read(file), header=header)
+    with pytest.raises(checkpoint.Damaged):
+        checkpoint.read(path)
+
+
+def test_a_packed_bomb_takes_no_memory(file, tmp_path):
+    read = checkpoint.read(file)
+    number = next(n for n in read.stored if n.endswith(".gaps"))
+    bomb = np.frombuffer(zlib.compress(bytes(1 << 27)), "uint8")
+    path = tmp_path / "step-7.npz"
+    save_with(path, read, **{number: bomb})
+    tracemalloc.start()
+    with pytest.raises(checkpoint.Damaged):
+        checkpoint.restore(checkpoint.read(path), make_model())
+    assert tracemalloc.get_traced_memory()[1] < 10e6
+    tracemalloc.stop()
+
+
+def test_a_later_version_is_not_called_damaged(file, tmp_path):
+    save_with(
+        tmp_path / "step-9.npz", checkpoint.read(file), header={"format": 3}
+    )
+    shutil.copy(file, tmp_path)
+    with pytest.raises(UsageError, match="has format 3, of a later version"):
+        checkpoint.read_newest(tmp_path)
+
+
+@pytest.mark.parametrize("units", [9, 16])
+def test_another_model_is_told_before_anything_changes(file, units):
+    model = make_model(units)
+    before = [np.array(v) for v in model.variables]
+    with pytest.raises(UsageError, match="is of another model.*has shape"):
+        checkpoint.restore(checkpoint.read(file), model)
+    for a, b in zip(before, model.variables):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_dense_model_is_told(file):
+    model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(8)])
+    model.compile(optimizers.SGD(0.1))
+    with pytest.raises(UsageError, match="another model or method"):
+        checkpoint.restore(checkpoint.read(file), model)
+
+
+def test_what_is_no_file_is_passed_over(file, tmp_path, caplog):
+    """A folder, a link to nothing, and names that are none of ours."""
+    shutil.copy(file, tmp_path)
+    (tmp_path / "step-8.npz").mkdir()
+    (tmp_path / "step-9.npz").symlink_to("nowhere")
+    for name in ("step-010.npz", "step--1.npz", "step-٣.npz", "step-1.npz~"):
+        (tmp_path / name).write_bytes(b"")
+    assert checkpoint.read_newest(tmp_path).step == 7
+    assert "step-9.npz cannot be read (No such file" in caplog.text
+    assert "step-8.npz cannot be read (Is a directory)" in caplog.text
+    checkpoint.save(tmp_path, make_model(), 10, {}, num_kept=1)
+    assert (tmp_path / "step-8.npz").is_dir()
+    assert checkpoint.read_newest(tmp_path).step == 10
+
+
+@pytest.mark.parametrize("num_kept, left", [(1, [8]), (2, [7, 8])])
+def test_a_damaged_newer_file_holds_no_place(file, tmp_path, num_kept, left):
+    shutil.copy(file, tmp_path)
+    (tmp_path / "step-20.npz").write_bytes(b"damaged")
+    assert checkpoint.read_newest(tmp_path).step == 7
+    checkpoint.save(tmp_path, make_model(), 8, {}, num_kept)
+    names = [f"step-{step}.npz" for step in left]
+    assert sorted(os.listdir(tmp_path)) == names
+
+
+# What may lie where the tables of a run were, seen in folders of killed runs.
+TABLES_LEFT = {
+    "empty": lambda text: "",
+    "half a header": lambda text: text[:7],
+    "a header only": lambda text: text.split("\n")[0] + "\n",
+    "half a row": lambda text: text[:-9],
+    "a row is gone": lambda text: "\n".join(
+        text.split("\n")[:1] + text.split("\n")[2:]
+    ),
+    "other columns": lambda text: "a,b\n1,2\n",
+    "no text": lambda text: "epoch,step\n\udcff\udcfe\0,1\n",
+    "missing": None,
+}
+
+
+def damage_table(path, kind):
+    text = path.read_text()
+    path.unlink()
+    if TABLES_LEFT[kind] is not None:
+        damaged = TABLES_LEFT[kind](text)
+        path.write_bytes(damaged.encode("utf-8", "surrogateescape"))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        kind
+        if kind in ("empty", "half a row", "missing")
+        else pytest.param(kind, marks=pytest.mark.slow)
+        for kind in TABLES_LEFT
+    ],
+)
+def test_tables_are_those_of_the_checkpoint(kind, whole, tmp_path):  # noqa: F811
+    """A finished run, resumed, has every row again: cheap to try."""
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    for name in TABLES:
+        damage_table(folder / name, kind)
+    resumed(folder).train()
+    for name in TABLES:
+        assert (folder / name).read_text() == (whole / name).read_text()
+
+
+def resumed(folder):
+    """The run in a folder, resumed as a command does but silently."""
+    from absl import flags
+
+    from dsr_tf import command_line
+    from dsr_tf.training import experiment as experiments
+    from dsr_tf.training.run import Run
+
+    flag_values = flags.FlagValues()
+    experiments.define_flags(flag_values)
+    command_line.parse_flags(
+        flag_values, "train", arguments(folder, "--resume")[1:]
+    )
+    return Run(experiments.from_flags(flag_values))
+
+
+def make_old(folder):
+    """Make a run's folder one of before there were digests."""
+    for path in (folder / "checkpoints").iterdir():
+        old_checkpoint(path, checkpoint.read(path))
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """A run that was stopped after 23 of its 56 steps."""
+    folder = tmp_path_factory.mktemp("runs") / "stopped"
+    with pytest.MonkeyPatch.context() as patch:
+        at_step(patch, 23, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        ends(143, folder)
+    return folder
+
+
+def test_an_old_folder_resumes_with_its_rows(whole, stopped, tmp_path):  # noqa: F811
+    folder = tmp_path / "run"
+    shutil.copytree(stopped, folder)
+    make_old(folder)
+    with open(folder / "reallocations.csv", "a") as file:
+        file.write("25,0.1")
+    train.main(arguments(folder, "--resume"))
+    assert_same_run(whole, folder)
+    metrics = (folder / "metrics.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in metrics[1:]] == list("0123")
+
+
+@pytest.mark.parametrize("kind", TABLES_LEFT)
+def test_lost_rows_of_an_old_folder_are_told(kind, stopped, tmp_path, capsys):
+    folder = tmp_path / "run"
+    shutil.copytree(stopped, folder)
+    make_old(folder)
+    path = folder / "metrics.csv"
+    damage_table(path, kind)
+    before = {f: f.stat().st_mtime_ns for f in folder.rglob("*")}
+    ends(2, folder, "--resume")
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith(f"train: flag --resume: {path} lacks rows")
+    assert {f: f.stat().st_mtime_ns for f in folder.rglob("*")} == before
