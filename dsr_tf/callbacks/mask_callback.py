@@ -105,7 +105,7 @@ class MaskCallback(keras.callbacks.Callback):
                 f"Model '{self._masked_model().name}' is not built yet: call "
                 "it on data, or `model.build(input_shape)`, first."
             )
-        self._is_held_open = True
+        self._is_held_open, self._num_calls = True, 0
         self._start_training()
 
     def before_step(self, epoch=0):
@@ -138,7 +138,7 @@ class MaskCallback(keras.callbacks.Callback):
         check_replicas(self.model, self.params)
         if self._is_held_open:
             return
-        self._has_started = False
+        self._has_started, self._num_calls = False, 0
         # A subclassed model may be built by its first batch only.
         if self._is_built():
             self._start_training()
@@ -181,8 +181,7 @@ class MaskCallback(keras.callbacks.Callback):
         self.check(model)
         self._start(model, optimizer)
         self._has_started = True
-        self._first_step = self._step()
-        self._num_changed = self._num_calls = 0
+        self._first_step, self._num_changed = self._step(), 0
 
     def _end_training(self):
         step = self._step()

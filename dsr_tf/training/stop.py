@@ -7,10 +7,11 @@ import sys
 import threading
 import time
 
+from dsr_tf.command_line import GOES_ON
+
 _NAMES = {signal.SIGTERM: "SIGTERM", signal.SIGINT: "Ctrl-C"}
 # Who stops a group of processes may reach one of them twice.
 _SECONDS_BETWEEN = 1.0
-_GOES_ON = "; the checkpoints are whole, and --resume goes on"
 
 
 class Stopped(BaseException):
@@ -94,7 +95,7 @@ class StopSignals:
         return Stopped(self.asked, self._what())
 
     def _what(self):
-        return _GOES_ON if self._has_begun else " before it had begun"
+        return GOES_ON if self._has_begun else " before it had begun"
 
     def _hear(self, number, frame):
         if not self.asked:
