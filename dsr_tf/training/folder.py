@@ -8,8 +8,6 @@ from dsr_tf.command_line import UsageError
 from dsr_tf.training import files
 from dsr_tf.training.lock import FolderLock
 
-# TensorFlow takes the name of a SavedModel for a pattern.
-_PATTERNS = "*?[\\"
 # The longest name of what a run writes, within its folder.
 _LONGEST = os.path.join(
     files.UNFINISHED,
@@ -35,7 +33,6 @@ class RunFolder:
 
     def __init__(self, path):
         self.path, self._made, self._lock = path, [], None
-        _check_name(path)
         try:
             with usable(path):
                 _check_length(path)
@@ -130,23 +127,6 @@ def usable(path):
             f"flag --output_dir={path}: cannot be used ({reason}); give a "
             "folder that this run may write to, or the name of a new one"
         ) from error
-
-
-def _check_name(path):
-    reason = None
-    if any(character in os.path.abspath(path) for character in _PATTERNS):
-        reason = "names with *, ?, [ or \\ are patterns to TensorFlow"
-    elif "://" in path:
-        reason = "names with :// are other file systems to TensorFlow"
-    elif "\0" in path:
-        reason = "no name can hold a NUL"
-    elif any("\ud800" <= character <= "\udfff" for character in path):
-        reason = "TensorFlow reads names as UTF-8, which this is not"
-    if reason:
-        raise UsageError(
-            f"flag --output_dir={path!r}: must be a local folder from which "
-            f"TensorFlow can load a SavedModel, but {reason}"
-        )
 
 
 def _check_length(path):

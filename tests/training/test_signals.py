@@ -128,7 +128,8 @@ def test_the_second_ends_a_run_that_hangs(number, code, name, tmp_path):
         for label in ("cat", "dog"):
             (data / split / label).mkdir(parents=True)
             (data / split / label / "0.png").write_bytes(image)
-    os.mkfifo(data / "train" / "cat" / "1.png")
+    last = data / "train" / "cat" / "1.png"
+    last.write_bytes(image)
     folder = tmp_path / "run"
     flags = ["--dataset=image_folder", f"--data_dir={data}", "--image_size=16"]
     process = subprocess.Popen(
@@ -140,6 +141,9 @@ def test_the_second_ends_a_run_that_hangs(number, code, name, tmp_path):
     )
     while "Epoch 1" not in process.stdout.readline():
         assert process.poll() is None, process.stderr.read()
+    # Each epoch reads each file; this one could not be a pipe at the start.
+    last.unlink()
+    os.mkfifo(last)
     time.sleep(2)
     process.send_signal(number)
     time.sleep(2 * stop._SECONDS_BETWEEN)
