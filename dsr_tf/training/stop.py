@@ -49,7 +49,7 @@ class StopSignals:
 
     def __init__(self, command):
         self._command, self.asked = command, 0
-        self._waits, self._has_begun = False, False
+        self._waits, self._has_begun, self._handles = False, False, False
 
     def __enter__(self):
         # Python lets the main thread only handle signals.
@@ -79,6 +79,10 @@ class StopSignals:
     def begin(self):
         """From now on there is something to resume."""
         self._has_begun = True
+        if self._handles:
+            # TensorFlow has taken SIGTERM where there are several workers.
+            for number in _NAMES:
+                signal.signal(number, self._hear)
 
     @contextlib.contextmanager
     def waiting(self):

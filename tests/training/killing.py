@@ -231,6 +231,11 @@ def moments(number, total):
     return [1 + round(i * (total - 1) / (number - 1)) for i in range(number)]
 
 
+def new_name(folder, name):
+    """A path in a folder where there is nothing yet."""
+    return folder / f"{name}-{len(os.listdir(folder))}"
+
+
 def main(folder, *plans):
     folder = pathlib.Path(folder)
     for plan in plans:
@@ -242,10 +247,14 @@ def main(folder, *plans):
         for part in targets.split(","):
             target, _, number = part.partition(":")
             for event in moments(int(number), counts[target]):
-                run = folder / f"{method}-{target}-{event}"
-                if run.exists():
-                    run = folder / f"{run.name}-again"
-                ends = [live(run, method, (target, event)), live(run, method)]
+                run = new_name(folder, f"{method}-{target}")
+                died = live(run, method, (target, event))
+                while not died and event > 1:
+                    # TensorFlow's files are not seen as often each time.
+                    event = event * 3 // 4
+                    run = new_name(folder, f"{method}-{target}")
+                    died = live(run, method, (target, event))
+                ends = [died, live(run, method)]
                 found = content(run) if ends[1] == 0 else {}
                 result = {
                     "method": method,
