@@ -12,15 +12,14 @@ import sys
 
 from absl import flags
 
-from dsr_tf.errors import Preempted
 from dsr_tf.errors import RunError
 from dsr_tf.errors import UsageError
 from dsr_tf.flagfiles import expand as expand_flagfiles
 
 RUN_ERROR = 1
 USAGE_ERROR = 2
-# As shells report a process that SIGTERM or SIGINT has ended.
-PREEMPTED, INTERRUPTED = 128 + 15, 128 + 2
+# As shells report a process that SIGINT has ended.
+INTERRUPTED = 128 + 2
 
 # What can be done about a run of `dsr_tf.train` that has ended too early.
 GOES_ON = "; the checkpoints are whole, and --resume goes on"
@@ -93,8 +92,7 @@ def say(name, error):
 def run_errors(name, afterwards=""):
     """Turn what may end a run into a sentence and an exit code.
 
-    1 for a run that has gone wrong, 2 for a `UsageError`, 143 for one that
-    SIGTERM has stopped.
+    1 for a run that has gone wrong, 2 for a `UsageError`.
 
     Args:
         name: Name of the command.
@@ -105,7 +103,7 @@ def run_errors(name, afterwards=""):
             yield
     except RunError as error:
         say(name, error)
-        sys.exit(PREEMPTED if isinstance(error, Preempted) else RUN_ERROR)
+        sys.exit(RUN_ERROR)
     except OSError as error:
         say(name, f"cannot write or read a file ({error}){afterwards}")
         sys.exit(RUN_ERROR)

@@ -7,7 +7,3 @@ class UsageError(ValueError):
 
 class RunError(RuntimeError):
     """A run that cannot go on."""
-
-
-class Preempted(RunError):
-    """A run that was asked to stop, and has saved what it needs to go on."""
