@@ -291,3 +291,17 @@ def test_networks_of_keras_applications(name):
     equal(sparse, dense, data.astype("float32"))
     assert [type(x) for x in dense.layers] == [type(x) for x in model.layers]
     dsr_tf.tie(model, 0.9, seed=0)
+
+
+def test_states_between_batches_come_along():
+    inputs = keras.Input(batch_shape=(2, 5, 3))
+    x = keras.layers.GRU(4, stateful=True, return_sequences=True)(inputs)
+    x = keras.layers.Bidirectional(keras.layers.LSTM(3, stateful=True))(x)
+    model = keras.Model(inputs, keras.layers.Dense(2)(x))
+    batches = np.random.default_rng(0).normal(size=(3, 2, 5, 3))
+    model.predict_on_batch(batches[0])
+    copy = dsr_tf.sparsify(model, 0.0)
+    for batch in batches[1:]:
+        np.testing.assert_array_equal(
+            copy.predict_on_batch(batch), model.predict_on_batch(batch)
+        )

@@ -4,6 +4,7 @@ from absl import logging
 
 from dsr_tf.callbacks.mask_callback import MaskCallback
 from dsr_tf.layers import mask_density
+from dsr_tf.layers.masked_weights import are_those_of
 from dsr_tf.pruning import PruningHyperparameters
 from dsr_tf.pruning.pruner import Pruner
 
@@ -92,8 +93,12 @@ class GradualPruning(MaskCallback):
         self._masked_model()
         logs["mask_density"] = mask_density(self._pruner.masked)
 
+    def _serves(self, model):
+        return are_those_of(self._pruner.masked, model)
+
     def _start(self, model, optimizer):
         self._num_active = None
+        self._pruner.begin(optimizer, self._trained_model())
 
     def _look(self, model, optimizer, step):
         last_step = min(step, self._pruner.read_state().last_step)
@@ -105,6 +110,7 @@ class GradualPruning(MaskCallback):
         return None if due is None else due - step
 
     def _settle(self):
+        self._pruner.clear(self._optimizer())
         reached, now = self._num_active, self._pruner.num_active
         if reached is not None and now > reached:
             # Once is enough.

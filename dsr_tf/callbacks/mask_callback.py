@@ -49,7 +49,9 @@ class MaskCallback(keras.callbacks.Callback):
         # Training goes on over several calls of `fit`, or without it.
         self._is_held_open = False
         self._has_started = False
-        self._first_step = self._num_changed = self._num_calls = 0
+        self._first_step = self._num_calls = 0
+        self._num_changed = self._num_reports = 0
+        self._started_with = None
         self._epoch, self._calls_to_skip = 0, 0
 
     # For subclasses.
@@ -60,6 +62,10 @@ class MaskCallback(keras.callbacks.Callback):
         Raises:
             ValueError: as described for the class.
         """
+        raise NotImplementedError
+
+    def _serves(self, model):
+        """Whether what has been begun is for a model as it is now."""
         raise NotImplementedError
 
     def _start(self, model, optimizer):
@@ -121,7 +127,7 @@ class MaskCallback(keras.callbacks.Callback):
             raise RuntimeError(
                 f"Call `{type(self).__name__}.begin()` before `before_step()`."
             )
-        if epoch != self._epoch:
+        if epoch != self._epoch or not self._num_calls:
             self._set_epoch(epoch)
         self._num_calls += 1
         self._look_now()
@@ -136,7 +142,9 @@ class MaskCallback(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         check_replicas(self.model, self.params)
+        _when_all_have_ended(self.model, self._settle_last)
         if self._is_held_open:
+            self._begin_again_if_changed()
             return
         self._has_started, self._num_calls = False, 0
         # A subclassed model may be built by its first batch only.
@@ -165,14 +173,15 @@ class MaskCallback(keras.callbacks.Callback):
             self._calls_to_skip = -(-to_go // per_call) - 1
 
     def on_train_end(self, logs=None):
-        if self._is_held_open:
-            return
-        if self._has_started:
+        if self._has_started and not self._is_held_open:
             self._end_training()
             self._settle()
-            _when_all_have_ended(self.model, self._settle)
-        else:
-            self._warn("it found no masked layers that have been built")
+        elif not self._has_started:
+            self._warn(
+                "no step came after its layers had been built"
+                if self._is_built()
+                else "it found no masked layers that have been built"
+            )
 
     # The rest.
 
@@ -181,7 +190,21 @@ class MaskCallback(keras.callbacks.Callback):
         self.check(model)
         self._start(model, optimizer)
         self._has_started = True
-        self._first_step, self._num_changed = self._step(), 0
+        self._first_step, self._started_with = self._step(), optimizer
+        self._num_changed = self._num_reports = 0
+
+    def _begin_again_if_changed(self):
+        """Layers may have been frozen since `begin`, or the model compiled
+        with another optimizer."""
+        model, optimizer = self._masked_model(), self._optimizer()
+        if self._serves(model) and optimizer is self._started_with:
+            return
+        self._finish(model, self._started_with, self._step())
+        if self.model.train_function is None:
+            self.model.make_train_function()
+        self.check(model)
+        self._start(model, optimizer)
+        self._started_with = optimizer
 
     def _end_training(self):
         step = self._step()
@@ -203,6 +226,10 @@ class MaskCallback(keras.callbacks.Callback):
         """See to what other callbacks may have done as they ended, such as
         restoring earlier weights; called more than once."""
 
+    def _settle_last(self):
+        if self._started_with is not None:
+            self._settle()
+
     def _warn(self, reason):
         logging.warning(
             "%s changed no mask in this training: %s.",
@@ -216,6 +243,7 @@ class MaskCallback(keras.callbacks.Callback):
     def _report(self, record):
         """Pass the `Record` of a change on."""
         self._num_changed += record.num_pruned + record.num_grown
+        self._num_reports += 1
         if self.listener is not None:
             self.listener(record)
 
@@ -278,8 +306,29 @@ class MaskCallback(keras.callbacks.Callback):
 def _when_all_have_ended(model, function):
     """Call a function after the last callback of `fit` has ended.
 
-    The last is the history, which Keras puts behind those of the user.
+    The last is the history, which Keras puts behind those of the user, new
+    for each `fit`. (One that the user gives stays where it is in the list.)
     """
     history = getattr(model, "history", None)
-    if isinstance(history, keras.callbacks.History):
-        history.on_train_end = lambda logs=None: function()
+    if not isinstance(history, keras.callbacks.History):
+        return
+    last = vars(history).get("on_train_end")
+    if not isinstance(last, _AtTheEnd):
+        last = history.on_train_end = _AtTheEnd(history)
+    last.functions.append(function)
+
+
+class _AtTheEnd:
+    """Takes the place of a history's `on_train_end`, once."""
+
+    def __init__(self, history=None):
+        self._history, self.functions = history, []
+
+    def __call__(self, logs=None):
+        vars(self._history).pop("on_train_end", None)
+        for function in self.functions:
+            function()
+
+    def __reduce__(self):
+        # After a `fit` that was broken off, the history holds it still.
+        return _AtTheEnd, ()

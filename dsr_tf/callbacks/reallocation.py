@@ -139,6 +139,9 @@ class Reallocation(MaskCallback):
             if threshold is not None:
                 logs["threshold"] = threshold
 
+    def _serves(self, model):
+        return self._reallocator.serves(model, self._trained_model())
+
     def _start(self, model, optimizer):
         self._reallocator.begin(optimizer, self._epoch)
 
@@ -175,12 +178,14 @@ class Reallocation(MaskCallback):
         self._num_changed += self._reallocator.end(optimizer)
 
     def _settle(self):
-        self._reallocator.clear(self._optimizer())
+        is_needed = self._is_held_open and self.method.dense_gradient != "never"
+        if not is_needed:
+            self._reallocator.clear(self._optimizer())
 
     def _why_nothing_changed(self, step):
         if not self.method.moves_weights:
             return None
-        if self._last_record is not None:
+        if self._num_reports:
             return (
                 "reallocations took place, and found no weight to move by "
                 f"{self.method}"

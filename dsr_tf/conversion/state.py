@@ -48,6 +48,7 @@ class Transfer:
         nested = list(self._nested(old, new))
         for a, b in nested:
             _load(a, b)
+            _copy_states(a, b)
         # Saving leaves out seeds, and adds LoRA to kernels.
         self._assign(old, old.variables, new.variables)
         for a, b in nested:
@@ -287,6 +288,23 @@ def _own_variables(layer):
 
 def _described(variables):
     return [f"{v.name} {tuple(v.shape)}" for v in variables]
+
+
+def _copy_states(old, new):
+    """Copy the states of recurrent layers that are stateful, which Keras
+    does not count among their variables."""
+    if not getattr(old, "stateful", False) or old.states is None:
+        return
+    ours, theirs = (
+        keras.tree.flatten(old.states),
+        keras.tree.flatten(new.states),
+    )
+    if [tuple(v.shape) for v in ours] != [
+        tuple(getattr(v, "shape", ())) for v in theirs
+    ]:
+        raise ValueError(_lost(old, "its states between batches"))
+    for a, b in zip(ours, theirs):
+        b.assign(ops.convert_to_numpy(a))
 
 
 def _lost(layer, what):

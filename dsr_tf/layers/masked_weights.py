@@ -100,6 +100,15 @@ def masked_weights(model):
     return found
 
 
+def are_those_of(masked, model):
+    """Whether a list of `MaskedWeight` is that of a model as it is now."""
+    now = masked_weights(model)
+    return len(now) == len(masked) and all(
+        a.kernel is b.kernel and a.mask is b.mask and a.trainable == b.trainable
+        for a, b in zip(now, masked)
+    )
+
+
 def _layers_with_paths(model):
     """Each layer of a model once, and the names that lead to it.
 

@@ -8,6 +8,8 @@ from dsr_tf.layers import masked_weights
 from dsr_tf.pruning import magnitude
 from dsr_tf.reallocation import optimizer_slots
 from dsr_tf.reallocation.agreement import Agreement
+from dsr_tf.reallocation.device import clear
+from dsr_tf.reallocation.in_step import remove_leftovers
 from dsr_tf.reallocation.reallocator import Record
 from dsr_tf.reallocation.state import LayerCount
 from dsr_tf.reallocation.state import ReallocationState
@@ -60,6 +62,24 @@ class Pruner:
         optimizer_slots.check_optimizer(
             optimizer, [weight.kernel for weight in self.trained]
         )
+
+    def begin(self, optimizer, trained):
+        """Take away what another method may have left in the model.
+
+        Args:
+            optimizer: The optimizer whose slots belong to the weights.
+            trained: The Keras model whose training function runs the steps.
+        """
+        remove_leftovers(self.masked, trained)
+        state = self.read_state()
+        if state.open_until:
+            state.open_from = state.open_until = 0
+            state.write(self.masked)
+        self.clear(optimizer)
+
+    def clear(self, optimizer):
+        """Set inactive weights to 0 and empty their slots."""
+        clear(self.trained, optimizer)
 
     def read_state(self):
         return ReallocationState.read(self.masked)

@@ -156,12 +156,6 @@ class Device:
             part = ops.reshape(moved[start:end], weight.mask.shape)
             self._move_one(weight, part)
 
-    def clear(self):
-        """Let inactive weights be 0 and their slots as if never used."""
-        for weight in self._masked:
-            inactive = ops.logical_not(ops.convert_to_tensor(weight.mask))
-            self._start_all_afresh(weight, inactive, inactive)
-
     def _move_one(self, weight, moved):
         mask = ops.logical_xor(ops.convert_to_tensor(weight.mask), moved)
         stale = moved
@@ -171,12 +165,19 @@ class Device:
         # Or is such a gradient still to be accumulated?
         reset = moved if self._dense_gradient == "always" else stale
         weight.mask.assign(mask)
-        self._start_all_afresh(weight, stale, reset)
+        _start_all_afresh(weight, self.optimizer, stale, reset)
 
-    def _start_all_afresh(self, weight, stale, reset):
-        _start_afresh(weight, weight.kernel, stale, 0)
-        for slot, fresh in optimizer_slots.slots(self.optimizer, weight.kernel):
-            _start_afresh(weight, slot, reset, fresh)
+
+def clear(masked, optimizer):
+    """Let inactive weights be 0 and their slots as if never used.
+
+    Args:
+        masked: List of `MaskedWeight`.
+        optimizer: The optimizer that holds the slots.
+    """
+    for weight in masked:
+        inactive = ops.logical_not(ops.convert_to_tensor(weight.mask))
+        _start_all_afresh(weight, optimizer, inactive, inactive)
 
 
 def places_of_free(ranks, active, start=0):
@@ -205,6 +206,13 @@ def _padded(places):
         return places
     size = 1 << (len(places) - 1).bit_length()
     return np.pad(places, (0, size - len(places)), mode="edge")
+
+
+def _start_all_afresh(weight, optimizer, stale, reset):
+    """Set stale weights to 0, and slots to what they start from."""
+    _start_afresh(weight, weight.kernel, stale, 0)
+    for slot, fresh in optimizer_slots.slots(optimizer, weight.kernel):
+        _start_afresh(weight, slot, reset, fresh)
 
 
 def _start_afresh(weight, variable, places, fresh):

@@ -51,10 +51,13 @@ class InStep:
         Args:
             optimizer: The optimizer that trains the weights.
             epoch: The epoch that begins.
+
+        Returns:
+            Whether hooks were there of a training that was broken off.
         """
         if self._is_installed:
-            return
-        had_leftovers = remove_leftovers(self._masked)
+            return False
+        had_leftovers = remove_leftovers(self._masked, self._trained)
         acts = self._method.moves_every_step
         if self._method.dense_gradient != "never":
             if self._gate is None or self._gate.optimizer is not optimizer:
@@ -79,19 +82,19 @@ class InStep:
         if acts:
             self._is_installed = True
             self._function.use_hooked()
-        elif had_leftovers and self._trained.train_function is not None:
-            self._trained.make_train_function(force=True)
+        return had_leftovers
 
     def remove(self):
         """Leave the model as if the method had never been there."""
         if not self._is_installed:
             return
-        remove_leftovers(self._masked)
+        _take_off(self._masked)
         self._function.use_plain()
         self._is_installed = False
 
     def begin_epoch(self, epoch):
-        """Settle what depends on the epoch."""
+        """Settle what depends on the epoch, and on weights that may have
+        been loaded since the last."""
         if self.sign_flips is not None:
             self.sign_flips.begin_epoch(epoch)
 
@@ -144,12 +147,24 @@ class InStep:
             self._write_state(state)
 
 
-def remove_leftovers(masked):
-    """Take all hooks off, also those of a training that was broken off.
+def remove_leftovers(masked, trained):
+    """Take off what a training that was broken off has left.
+
+    Args:
+        masked: List of `MaskedWeight`.
+        trained: The Keras model whose training function runs the steps.
 
     Returns:
-        Whether there were any.
+        Whether there was anything.
     """
+    found = _take_off(masked)
+    if found and getattr(trained, "train_function", None) is not None:
+        trained.make_train_function(force=True)
+    return found
+
+
+def _take_off(masked):
+    """Take all hooks off; whether there were any."""
     found = False
     for weight in masked:
         if weight.layer.dense_gradient is not None:

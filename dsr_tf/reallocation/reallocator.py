@@ -14,10 +14,12 @@ from keras import ops
 
 from dsr_tf import draws
 from dsr_tf.layers import masked_weights
+from dsr_tf.layers.masked_weights import are_those_of
 from dsr_tf.reallocation import optimizer_slots
 from dsr_tf.reallocation import prune
 from dsr_tf.reallocation.agreement import Agreement
 from dsr_tf.reallocation.device import Device
+from dsr_tf.reallocation.device import clear
 from dsr_tf.reallocation.in_step import InStep
 from dsr_tf.reallocation.state import ReallocationState
 
@@ -103,13 +105,7 @@ class Reallocator:
         """Whether this is for a model as it is now."""
         if model is not self.model or trained is not self._trained:
             return False
-        now = masked_weights(model)
-        return len(now) == len(self.masked) and all(
-            a.kernel is b.kernel
-            and a.mask is b.mask
-            and a.trainable == b.trainable
-            for a, b in zip(now, self.masked)
-        )
+        return are_those_of(self.masked, model)
 
     def check(self, optimizer):
         """Refuse what cannot be reallocated, before training.
@@ -127,7 +123,11 @@ class Reallocator:
     def begin(self, optimizer, epoch):
         """Begin to train: from here on the budget must stay what it is."""
         self._budget = None
-        self.in_step.install(optimizer, epoch)
+        was_broken_off = self.in_step.install(optimizer, epoch)
+        if self.method.dense_gradient == "never" or was_broken_off:
+            # What another method gathered in slots, here or in a file.
+            self.clear(optimizer)
+            self.in_step.close_window(self.read_state())
 
     def end(self, optimizer):
         """End: the model trains on as one that never met a method.
@@ -145,7 +145,7 @@ class Reallocator:
 
     def clear(self, optimizer):
         """Set inactive weights to 0 and empty their slots."""
-        self._device_of(optimizer).clear()
+        clear(self.moving, optimizer)
 
     def clean(self):
         """Store inactive weights as 0 where the optimizer has moved them."""
@@ -194,7 +194,7 @@ class Reallocator:
             k.path: k.num_active - k.num_pruned + k.num_grown for k in kernels
         }
         state.carry = budget - sum(active.values())
-        self._check_carry(state.carry, kernels)
+        self._check_carry(state.carry)
         device.move(kernels)
         state.num_reallocations += 1
         state.last_step = step
@@ -244,8 +244,8 @@ class Reallocator:
             )
         self._budget = budget
 
-    def _check_carry(self, carry, kernels):
-        largest = max(kernel.group_size for kernel in kernels)
+    def _check_carry(self, carry):
+        largest = max(weight.group_size for weight in self.masked)
         if not 0 <= carry < largest:
             raise BudgetBroken(
                 f"{self.method} broke the budget of active weights: "

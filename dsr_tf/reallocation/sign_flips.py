@@ -78,13 +78,12 @@ class SignFlips:
             ]
 
     def install(self):
-        """Constrain the kernels, to the signs that they have now."""
+        """Constrain the kernels, to the signs that `begin_epoch` reads."""
         for weight in self._masked:
             # Another feature may have left its own number there.
             count = LayerCount(weight)
             count.write(max(0, count.read()))
         for vector in self._vectors:
-            vector.read_signs()
             for weight in vector.weights:
                 is_last = weight is vector.weights[-1]
                 weight.kernel.constraint = KeepSigns(
@@ -92,8 +91,11 @@ class SignFlips:
                 )
 
     def begin_epoch(self, epoch):
-        """Set the temperature of the epoch."""
+        """Set the temperature of the epoch, and read the signs again: other
+        callbacks may have loaded weights meanwhile."""
         self._temperature.assign(self._method.temperature_at(epoch))
+        for vector in self._vectors:
+            vector.read_signs()
 
     def collect(self):
         """Weights moved since the last call, by path of the kernel."""

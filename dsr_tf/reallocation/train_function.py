@@ -33,5 +33,8 @@ class TrainFunction:
 
     def use_plain(self):
         """Train as before, once nothing is hooked in any more."""
-        if hasattr(self._model, "train_function"):
+        now = getattr(self._model, "train_function", None)
+        # Another one has been made since, perhaps by `compile` and `fit`; it
+        # has the hooks only if it was made for want of one.
+        if now is not None and (now is self._hooked or self._plain is None):
             self._model.train_function = self._plain

@@ -83,8 +83,9 @@ def remove_unfinished(folder):
     shutil.rmtree(os.path.join(folder, UNFINISHED), ignore_errors=True)
     for parent in (folder, os.path.join(folder, "checkpoints")):
         for name in os.listdir(parent) if os.path.isdir(parent) else []:
-            if _is_of_a_run(name):
-                os.remove(os.path.join(parent, name))
+            path = os.path.join(parent, name)
+            if _is_of_a_run(name) and not os.path.isdir(path):
+                os.remove(path)
 
 
 def _is_of_a_run(name):

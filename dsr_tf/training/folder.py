@@ -90,6 +90,9 @@ class RunFolder:
                 num_rows = sum(line.endswith(b"\n") for line in file) - 1
             if num_rows > 1:
                 found = found or f"metrics.csv of {num_rows} epochs"
+        for name in ("saved_model", "model.keras"):
+            if os.path.lexists(os.path.join(self.path, name)):
+                found = found or f"{name} of a finished run"
         if found:
             raise UsageError(
                 f"flag --resume: {self.path} holds {found}, but no "

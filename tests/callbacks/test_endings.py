@@ -1,5 +1,7 @@
 """What is left of a method once training has ended, and what is said then."""
 
+import pickle
+
 import keras
 import numpy as np
 import pytest
@@ -320,3 +322,152 @@ def test_callbacks_after_ours_find_what_it_adds(data, tmp_path):
     found = dict(zip(header.split(","), first.split(",")))
     assert float(found["mask_density"]) == 0.3
     assert {"num_reallocated", "threshold"} <= set(found)
+
+
+class Restore(keras.callbacks.Callback):
+    """Goes back to the weights of the first epoch, as it ends."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == 0:
+            self.saved = self.model.get_weights()
+
+    def on_train_end(self, logs=None):
+        self.model.set_weights(self.saved)
+
+
+def test_zeros_hold_with_two_callbacks_and_restored_masks(data):
+    model = make_model(momentum())
+    pruning = GradualPruning(target_sparsity=0.9, begin_pruning_step=1000)
+    reallocation = Reallocation(METHODS["set"], 5, seed=0)
+    fit(model, data, reallocation, pruning, Restore(), epochs=4)
+    fit(model, data, epochs=1)
+    assert_zero_outside_masks(model)
+
+
+def test_the_history_can_be_pickled(data):
+    history = fit(make_model(), data, Reallocation(METHODS["set"], 5))
+    again = pickle.loads(pickle.dumps(history))
+    assert again.history == history.history
+
+
+@needs_tensorflow
+@pytest.mark.parametrize("method", ["snfs", "deep_r"])
+def test_pruning_after_what_was_broken_off(method, data, tmp_path):
+    """In this process, and after saving and loading."""
+    model = make_model(momentum())
+
+    def interrupt(epoch, logs):
+        model.save(tmp_path / "model.keras")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(
+            model,
+            data,
+            Reallocation(METHODS[method], 10, seed=0),
+            keras.callbacks.LambdaCallback(on_epoch_end=interrupt),
+        )
+    for found in (model, keras.models.load_model(tmp_path / "model.keras")):
+        pruning = GradualPruning(
+            target_sparsity=0.8,
+            pruning_frequency=5,
+            sparsity_function_end_step=10,
+        )
+        fit(found, data, pruning)
+        before = masks(found)
+        fit(found, data, epochs=1)
+        assert_same(before, masks(found))
+        assert_zero_outside_masks(found)
+
+
+@needs_tensorflow
+def test_deep_r_keeps_weights_that_are_loaded_as_training_begins(data):
+    model, other = make_model(momentum()), make_model(momentum())
+    fit(other, data, epochs=2)
+    # The same masks, and signs that are all the other way round.
+    for weight in layers.masked_weights(other):
+        weight.kernel.assign(-values(weight.kernel))
+    loaded = other.get_weights()
+
+    def total():
+        return sum(
+            np.abs(values(w.kernel)).sum() for w in layers.masked_weights(model)
+        )
+
+    load = keras.callbacks.LambdaCallback(
+        on_train_begin=lambda logs: model.set_weights(loaded)
+    )
+    deep_r = Reallocation(methods.DeepR(1e-9), 10, seed=0)
+    x, y = data
+    model.fit(x[:8], y[:8], batch_size=8, verbose=0, callbacks=[deep_r, load])
+    assert total() > 5
+    held = Reallocation(methods.DeepR(1e-9), 10, seed=0, model=model)
+    held.begin()
+    model.set_weights(
+        [-w if w.dtype == "float32" else w for w in model.get_weights()]
+    )
+    held.before_step()
+    model.fit(x[:8], y[:8], batch_size=8, verbose=0, callbacks=[held])
+    held.end()
+    assert total() > 5
+
+
+@needs_tensorflow
+def test_freezing_and_compiling_anew_between_fits_of_one_training(data):
+    model, records = make_model(momentum()), []
+    callback = Reallocation(
+        METHODS["rigl"], 10, seed=0, model=model, listener=records.append
+    )
+    callback.begin()
+    fit(model, data, callback, epochs=1)
+    model.get_layer("a").trainable = False
+    model.compile(
+        momentum(), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
+    frozen = values(model.get_layer("a").mask)
+    grown_by = []
+    callback.listener = lambda record: (
+        records.append(record),
+        grown_by.append(record.grown),
+    )
+    fit(model, data, callback, epochs=2)
+    callback.end()
+    assert_same([frozen], [values(model.get_layer("a").mask)])
+    assert len(grown_by) == 3
+    assert all(set(grown) == {"b/kernel"} for grown in grown_by)
+    assert sum(g["b/kernel"] for g in grown_by) > 0
+    fit(model, data, epochs=1)
+    assert_zero_outside_masks(model)
+
+
+@needs_tensorflow
+def test_rigl_sees_gradients_of_a_new_optimizer(data):
+    """In the same training: the gate must ask the one that counts now."""
+    model, free = make_model(momentum()), []
+    callback = Reallocation(METHODS["rigl"], 10, seed=0, model=model)
+    callback.begin()
+    fit(model, data, callback, epochs=1)
+    model.compile(
+        momentum(), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
+
+    class Look(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            if batch == 10:
+                weight = layers.masked_weights(model)[0]
+                slot = values(model.optimizer.momentums[0])
+                free.append(np.abs(slot[~values(weight.mask)]).sum())
+
+    fit(model, data, Look(), callback, epochs=1)
+    callback.end()
+    assert free[0] > 0
+
+
+def test_reallocations_that_moved_nothing_in_an_earlier_epoch(data, caplog):
+    callback = Reallocation(
+        methods.DSR(5, initial_threshold=1e-30), {0: 5, 1: 1000}
+    )
+    with caplog.at_level("WARNING", logger="absl"):
+        fit(make_model(), data, callback)
+    (message,) = warnings_of(caplog)
+    assert "found no weight to move by DSR" in message

@@ -240,3 +240,16 @@ def test_markup_in_names_is_printed_as_it_is(tmp_path, capsys):
     """The data set's name may look like rich's markup."""
     line = refused(tmp_path / "run", capsys, "--dataset=a[/b][bold]c")
     assert "a[/b][bold]c" in line
+
+
+@pytest.mark.parametrize("name", ["saved_model", "model.keras"])
+def test_resuming_in_a_folder_that_holds_a_model_only(
+    name, tmp_path, capsys, no_data
+):
+    (tmp_path / "run" / "saved_model").mkdir(parents=True)
+    if name == "model.keras":
+        (tmp_path / "run" / "saved_model").rmdir()
+        (tmp_path / "run" / name).write_text("mine")
+    before = listing(tmp_path)
+    assert name in refused(tmp_path / "run", capsys, "--resume")
+    assert listing(tmp_path) == before
