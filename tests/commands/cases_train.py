@@ -142,7 +142,7 @@ TOGETHER = [
         "--pruning_hparams=begin_pruning_step=60,end_pruning_step=40",
         "--pruning_hparams=begin_pruning_step=60,end_pruning_step=40: ",
     ),
-    ("--resume --output_dir=file", "--output_dir=file: is not a folder"),
+    ("--resume --output_dir=file", "is not a folder"),
 ]
 
 # Of `--method=gradual`, beside which they are tried.

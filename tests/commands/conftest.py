@@ -31,9 +31,15 @@ def world(tmp_path_factory):
 
 
 def listing(root):
-    """Everything in a folder with its size and time."""
+    """Everything in a folder; of files, also size and time.
+
+    (Folders keep no time: to take the lock of a new folder is to make it,
+    and a refusal takes it away again.)
+    """
     return {
-        str(path): (path.lstat().st_size, path.lstat().st_mtime_ns)
+        str(path): path.is_dir()
+        and not path.is_symlink()
+        or (path.lstat().st_size, path.lstat().st_mtime_ns)
         for path in [root, *root.rglob("*")]
     }
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dsr_tf import export
 from dsr_tf import train
 from dsr_tf.training import checkpoint
 from dsr_tf.training import files
@@ -23,7 +24,7 @@ MOMENTS = {
     "first row": (files, "written_whole", "metrics.csv"),
     "a checkpoint": (np, "savez", "step-28.npz"),
     "the Keras file": (keras.Model, "save", "model.keras"),
-    "the SavedModel": (tf.saved_model, "save", "saved_model"),
+    "the SavedModel": (export, "saved_model", "saved_model"),
     "the summary": (files, "written_whole", "summary.json"),
 }
 
