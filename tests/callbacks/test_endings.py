@@ -27,10 +27,10 @@ METHODS = {
 PAIRS = [
     ("deep_r", "snfs"),
     ("deep_r", "rigl"),
-    ("deep_r", "dsr"),
-    ("rigl", "deep_r"),
     ("snfs", "deep_r"),
-    ("snfs", "set"),
+    pytest.param("deep_r", "dsr", marks=pytest.mark.slow),
+    pytest.param("rigl", "deep_r", marks=pytest.mark.slow),
+    pytest.param("snfs", "set", marks=pytest.mark.slow),
 ]
 
 
@@ -115,7 +115,9 @@ def test_what_was_broken_off_ends_with_the_next_training(data):
         for name in METHODS
     ],
 )
-@pytest.mark.parametrize("optimizer", ["momentum", "adam"])
+@pytest.mark.parametrize(
+    "optimizer", ["momentum", pytest.param("adam", marks=pytest.mark.slow)]
+)
 def test_zeros_hold_in_plain_training_afterwards(method, optimizer, data):
     """The slots of inactive weights must have lost what they gathered."""
     model = make_model(
@@ -128,7 +130,8 @@ def test_zeros_hold_in_plain_training_afterwards(method, optimizer, data):
 
 @needs_tensorflow
 def test_after_a_method_a_model_trains_as_one_that_never_met_it(data):
-    for method in METHODS.values():
+    for name in ("rigl", "snfs", "deep_r"):
+        method = METHODS[name]
         met, twin = make_model(momentum()), make_model(momentum())
         fit(met, data, Reallocation(method, 10, seed=0))
         twin.optimizer.build(twin.trainable_variables)
@@ -221,6 +224,7 @@ def warnings_of(caplog):
     return [r.message for r in caplog.records if "changed no mask" in r.message]
 
 
+@needs_tensorflow
 @pytest.mark.parametrize(
     "callback, reason",
     [
@@ -254,6 +258,7 @@ def test_a_callback_that_changed_nothing_says_why(
     assert reason in message
 
 
+@needs_tensorflow
 def test_static_masks_need_no_excuse(data, caplog):
     with caplog.at_level("WARNING", logger="absl"):
         fit(make_model(), data, Reallocation(methods.Static(), 5), epochs=1)
@@ -300,6 +305,7 @@ def test_slots_that_are_not_finite_end_training_in_a_sentence(name, data):
         fit(model, data, reallocation, Poison())
 
 
+@needs_tensorflow
 def test_adafactor_is_refused_unless_its_products_do_not_vanish(data):
     model = make_model(keras.optimizers.Adafactor(0.01))
     with pytest.raises(ValueError, match="Adafactor divides 0 by 0.*epsilon_1"):
@@ -310,6 +316,7 @@ def test_adafactor_is_refused_unless_its_products_do_not_vanish(data):
     assert_zero_outside_masks(model)
 
 
+@needs_tensorflow
 def test_callbacks_after_ours_find_what_it_adds(data, tmp_path):
     model, path = make_model(), tmp_path / "log.csv"
     fit(
@@ -335,6 +342,7 @@ class Restore(keras.callbacks.Callback):
         self.model.set_weights(self.saved)
 
 
+@needs_tensorflow
 def test_zeros_hold_with_two_callbacks_and_restored_masks(data):
     model = make_model(momentum())
     pruning = GradualPruning(target_sparsity=0.9, begin_pruning_step=1000)
@@ -344,6 +352,7 @@ def test_zeros_hold_with_two_callbacks_and_restored_masks(data):
     assert_zero_outside_masks(model)
 
 
+@needs_tensorflow
 def test_the_history_can_be_pickled(data):
     history = fit(make_model(), data, Reallocation(METHODS["set"], 5))
     again = pickle.loads(pickle.dumps(history))
@@ -463,6 +472,7 @@ def test_rigl_sees_gradients_of_a_new_optimizer(data):
     assert free[0] > 0
 
 
+@needs_tensorflow
 def test_reallocations_that_moved_nothing_in_an_earlier_epoch(data, caplog):
     callback = Reallocation(
         methods.DSR(5, initial_threshold=1e-30), {0: 5, 1: 1000}

@@ -34,6 +34,20 @@ by_method = pytest.mark.parametrize(
 )
 
 
+# Hooks in the step are what such trainings could miss; the rest by hand.
+with_hooks = pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(
+            method,
+            id=name,
+            marks=pytest.mark.slow if name in ("dsr", "set") else (),
+        )
+        for name, method in METHODS.items()
+    ],
+)
+
+
 def sgd():
     return keras.optimizers.SGD(0.1, momentum=0.9)
 
@@ -89,7 +103,9 @@ def three_layers(frozen):
 
 
 @by_method
-@pytest.mark.parametrize("frozen", ["at birth", "later"])
+@pytest.mark.parametrize(
+    "frozen", [pytest.param("at birth", marks=pytest.mark.slow), "later"]
+)
 def test_frozen_layers_stay_as_they_are(method, frozen, data):
     model, records = three_layers(frozen), []
     layer = model.get_layer("a")
@@ -174,7 +190,7 @@ class Adversary(keras.Model):
 
 
 @needs_tensorflow
-@by_method
+@with_hooks
 def test_parts_with_optimizers_of_their_own(method, data):
     model, records = Adversary(), {"generator": [], "critic": []}
     optimizers = {"generator": sgd(), "critic": sgd()}
@@ -287,7 +303,7 @@ def train_by_hand(callback, model, optimizer, data, epochs):
 
 
 @needs_tensorflow
-@by_method
+@with_hooks
 def test_a_loop_without_fit_does_what_fit_does(method, data):
     by_fit, by_hand, records = make_model(sgd()), make_model(), []
     period = {0: 5, 1: 10}

@@ -128,7 +128,7 @@ def kill_at_moments(folder, plan):
 
 
 def test_killed_while_files_are_written(tmp_path):
-    plan = {"metrics": 1, "checkpoint": 1, "saved_model": 1, "keras": 1}
+    plan = {"metrics": 1, "checkpoint": 1, "saved_model": 1}
     kill_at_moments(tmp_path, {"dsr": plan})
 
 
