@@ -175,7 +175,6 @@ class MaskCallback(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         if self._has_started and not self._is_held_open:
             self._end_training()
-            self._settle()
         elif not self._has_started:
             self._warn(
                 "no step came after its layers had been built"
@@ -224,7 +223,7 @@ class MaskCallback(keras.callbacks.Callback):
 
     def _settle(self):
         """See to what other callbacks may have done as they ended, such as
-        restoring earlier weights; called more than once."""
+        restoring earlier weights."""
 
     def _settle_last(self):
         if self._started_with is not None:

@@ -164,7 +164,7 @@ class Reallocation(MaskCallback):
         elif in_step.is_pending(state, step) or (is_over and state.open_until):
             # Gradients that no reallocation is going to use.
             reallocator.clear(optimizer)
-            in_step.close_window(state)
+            state.close_window(reallocator.masked)
         if is_over:
             return None
         if is_due:
@@ -178,8 +178,8 @@ class Reallocation(MaskCallback):
         self._num_changed += self._reallocator.end(optimizer)
 
     def _settle(self):
-        is_needed = self._is_held_open and self.method.dense_gradient != "never"
-        if not is_needed:
+        # What slots have gathered is needed where training goes on.
+        if not self._is_held_open or self.method.dense_gradient == "never":
             self._reallocator.clear(self._optimizer())
 
     def _why_nothing_changed(self, step):

@@ -9,7 +9,7 @@ from dsr_tf.pruning import magnitude
 from dsr_tf.reallocation import optimizer_slots
 from dsr_tf.reallocation.agreement import Agreement
 from dsr_tf.reallocation.device import clear
-from dsr_tf.reallocation.in_step import remove_leftovers
+from dsr_tf.reallocation.in_step import start_clean
 from dsr_tf.reallocation.reallocator import Record
 from dsr_tf.reallocation.state import LayerCount
 from dsr_tf.reallocation.state import ReallocationState
@@ -70,12 +70,7 @@ class Pruner:
             optimizer: The optimizer whose slots belong to the weights.
             trained: The Keras model whose training function runs the steps.
         """
-        remove_leftovers(self.masked, trained)
-        state = self.read_state()
-        if state.open_until:
-            state.open_from = state.open_until = 0
-            state.write(self.masked)
-        self.clear(optimizer)
+        start_clean(self.masked, optimizer, trained)
 
     def clear(self, optimizer):
         """Set inactive weights to 0 and empty their slots."""

@@ -8,6 +8,8 @@ state of the reallocation holds, and go when training ends.
 
 from dsr_tf.reallocation import dense_gradient
 from dsr_tf.reallocation import sign_flips
+from dsr_tf.reallocation.device import clear
+from dsr_tf.reallocation.state import ReallocationState
 from dsr_tf.reallocation.train_function import TrainFunction
 
 _FOREVER = 2**31 - 1
@@ -18,18 +20,19 @@ class InStep:
 
     Args:
         method: A `Method`.
-        masked: List of the `MaskedWeight` that may move.
-        state: The variable of the `ReallocationState`.
+        masked: List of all `MaskedWeight` of a model; hooks are for those
+            that are trained.
         trained: The Keras model whose training function runs the steps.
-        read_state, write_state: Functions for the `ReallocationState`.
     """
 
-    def __init__(self, method, masked, state, trained, write_state):
-        self._method, self._masked, self._state = method, masked, state
-        self._trained, self._write_state = trained, write_state
+    def __init__(self, method, masked, trained):
+        self._method, self._trained = method, trained
+        self._all = masked
+        self._masked = [weight for weight in masked if weight.trainable]
+        self._state = masked[0].layer.reallocation_state
         self._function = TrainFunction(trained)
         self.sign_flips = self._gate = None
-        self._is_installed = False
+        self.is_installed = False
 
     def check(self, optimizer):
         """Refuse what the method has no means for, before training.
@@ -51,13 +54,9 @@ class InStep:
         Args:
             optimizer: The optimizer that trains the weights.
             epoch: The epoch that begins.
-
-        Returns:
-            Whether hooks were there of a training that was broken off.
         """
-        if self._is_installed:
-            return False
-        had_leftovers = remove_leftovers(self._masked, self._trained)
+        if self.is_installed:
+            return
         acts = self._method.moves_every_step
         if self._method.dense_gradient != "never":
             if self._gate is None or self._gate.optimizer is not optimizer:
@@ -80,17 +79,16 @@ class InStep:
             self.sign_flips.install()
             self.sign_flips.begin_epoch(epoch)
         if acts:
-            self._is_installed = True
+            self.is_installed = True
             self._function.use_hooked()
-        return had_leftovers
 
     def remove(self):
         """Leave the model as if the method had never been there."""
-        if not self._is_installed:
+        if not self.is_installed:
             return
         _take_off(self._masked)
         self._function.use_plain()
-        self._is_installed = False
+        self.is_installed = False
 
     def begin_epoch(self, epoch):
         """Settle what depends on the epoch, and on weights that may have
@@ -138,29 +136,28 @@ class InStep:
             return
         if window != (state.open_from, state.open_until):
             state.open_from, state.open_until = window
-            self._write_state(state)
-
-    def close_window(self, state):
-        """Let training be as if there were no method."""
-        if state.open_until:
-            state.open_from = state.open_until = 0
-            self._write_state(state)
+            state.write(self._all)
 
 
-def remove_leftovers(masked, trained):
-    """Take off what a training that was broken off has left.
+def start_clean(masked, optimizer, trained, keep_slots=False):
+    """Take away what an earlier training has left in a model.
+
+    Hooks, if it was broken off; and what a file that was saved within it
+    holds: an open window, and slots of inactive weights.
 
     Args:
-        masked: List of `MaskedWeight`.
+        masked: List of all `MaskedWeight` of the model.
+        optimizer: The optimizer that holds the slots.
         trained: The Keras model whose training function runs the steps.
-
-    Returns:
-        Whether there was anything.
+        keep_slots: Whether a training that uses such slots goes on; where
+            hooks are found, it does not.
     """
-    found = _take_off(masked)
-    if found and getattr(trained, "train_function", None) is not None:
+    was_broken_off = _take_off(masked)
+    if was_broken_off and getattr(trained, "train_function", None) is not None:
         trained.make_train_function(force=True)
-    return found
+    if was_broken_off or not keep_slots:
+        clear([weight for weight in masked if weight.trainable], optimizer)
+        ReallocationState.read(masked).close_window(masked)
 
 
 def _take_off(masked):

@@ -21,6 +21,7 @@ from dsr_tf.reallocation.agreement import Agreement
 from dsr_tf.reallocation.device import Device
 from dsr_tf.reallocation.device import clear
 from dsr_tf.reallocation.in_step import InStep
+from dsr_tf.reallocation.in_step import start_clean
 from dsr_tf.reallocation.state import ReallocationState
 
 
@@ -91,13 +92,7 @@ class Reallocator:
                 "to move weights in."
             )
         self.model, self.method, self._trained = model, method, trained
-        self.in_step = InStep(
-            method,
-            self.moving,
-            self.masked[0].layer.reallocation_state,
-            trained or model,
-            self.write_state,
-        )
+        self.in_step = InStep(method, self.masked, trained or model)
         self._agreement = Agreement(model, self.masked)
         self._device = self._budget = None
 
@@ -123,11 +118,14 @@ class Reallocator:
     def begin(self, optimizer, epoch):
         """Begin to train: from here on the budget must stay what it is."""
         self._budget = None
-        was_broken_off = self.in_step.install(optimizer, epoch)
-        if self.method.dense_gradient == "never" or was_broken_off:
-            # What another method gathered in slots, here or in a file.
-            self.clear(optimizer)
-            self.in_step.close_window(self.read_state())
+        if not self.in_step.is_installed:
+            start_clean(
+                self.masked,
+                optimizer,
+                self._trained or self.model,
+                keep_slots=self.method.dense_gradient != "never",
+            )
+        self.in_step.install(optimizer, epoch)
 
     def end(self, optimizer):
         """End: the model trains on as one that never met a method.
@@ -139,7 +137,7 @@ class Reallocator:
         self.in_step.remove()
         flips = self.in_step.sign_flips
         moved = sum(flips.collect().values()) if flips else 0
-        self.in_step.close_window(self.read_state())
+        self.read_state().close_window(self.masked)
         self.clear(optimizer)
         return moved
 
