@@ -70,7 +70,7 @@ class Checkpoint:
                 sparse_arrays.get(self.stored, f"{number:05d}", shape)
                 for number, shape in enumerate(self.shapes)
             ]
-        except Exception as error:
+        except Exception as error:  # Damage raises errors of any kind.
             raise _damaged(self.path, error) from error
 
 

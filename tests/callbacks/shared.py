@@ -1,0 +1,66 @@
+"""What tests of callbacks share: small trainings, by each method."""
+
+import keras
+import pytest
+
+from dsr_tf import layers
+from dsr_tf import methods
+from tests.conftest import needs_tensorflow
+from tests.conftest import values
+
+METHODS = {
+    "dsr": methods.DSR(15, initial_threshold=0.05),
+    "set": methods.SET(0.2),
+    "rigl": methods.RigL(0.2),
+    "snfs": methods.SNFS(0.2),
+    "deep_r": methods.DeepR(1e-3),
+}
+by_method = pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(
+            method, id=name, marks=needs_tensorflow if name == "deep_r" else ()
+        )
+        for name, method in METHODS.items()
+    ],
+)
+
+
+# Hooks in the step are what such trainings could miss; the rest by hand.
+with_hooks = pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(
+            method,
+            id=name,
+            marks=pytest.mark.slow if name in ("dsr", "set") else (),
+        )
+        for name, method in METHODS.items()
+    ],
+)
+
+
+def momentum():
+    return keras.optimizers.SGD(0.1, momentum=0.9)
+
+
+def fit(model, data, *callbacks, epochs=2, **arguments):
+    """Batches of 8: 20 steps an epoch."""
+    return model.fit(
+        *data,
+        batch_size=8,
+        epochs=epochs,
+        shuffle=False,
+        verbose=0,
+        callbacks=[*callbacks],
+        **arguments,
+    )
+
+
+def masks(model):
+    return [values(w.mask) for w in layers.masked_weights(model)]
+
+
+def warnings_of(caplog):
+    """What callbacks said that have changed nothing."""
+    return [r.message for r in caplog.records if "changed no mask" in r.message]
