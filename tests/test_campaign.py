@@ -171,8 +171,10 @@ def callback_of(name, listener):
     return Reallocation(METHODS[name](), PERIOD, seed=7, listener=listener)
 
 
-def train(model, data, callbacks):
-    model.fit(*data, batch_size=BATCH, epochs=2, verbose=0, callbacks=callbacks)
+def train(model, data, callbacks, epochs=2):
+    model.fit(
+        *data, batch_size=BATCH, epochs=epochs, verbose=0, callbacks=callbacks
+    )
 
 
 def check(draw):
