@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -24,6 +25,11 @@ import pytest
 import tensorflow as tf
 
 from dsr_tf import layers
+
+# Shells start what is in the background with Ctrl-C ignored, and so would be
+# all processes that tests start and stop.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes says something about the machine only.
 hypothesis.settings.register_profile("any machine", deadline=None)
