@@ -121,6 +121,21 @@ def _read_densities(folder, summary):
         ) from error
 
 
+# Not all methods move weights, and a folder may have been tidied up.
+_FILES = (
+    "summary.json",
+    "metrics.csv",
+    "reallocations.csv",
+    "checkpoints/",
+    "saved_model/",
+    "model.keras",
+)
+
+
+def _written(folder):
+    return [f for f in _FILES if os.path.exists(os.path.join(folder, f))]
+
+
 def results_table(summary, folder):
     """The results of one run, a line each.
 
@@ -132,8 +147,7 @@ def results_table(summary, folder):
         title="Results",
         box=box.SIMPLE_HEAD,
         show_header=False,
-        caption=f"Written to {folder}: summary.json, metrics.csv, "
-        "reallocations.csv, checkpoints/, saved_model/, model.keras",
+        caption=f"Written to {folder}: {', '.join(_written(folder))}",
     )
     table.add_column(style="bold")
     table.add_column(justify="right")

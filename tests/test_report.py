@@ -34,6 +34,19 @@ def test_it_prints_and_draws(run, capsys):
     assert picture.shape[0] > 400 and picture.std() > 0.05
 
 
+def test_it_names_the_files_that_there_are(run):
+    (run / "reallocations.csv").rename(run / "elsewhere")
+    try:
+        summary = json.loads((run / "summary.json").read_text())
+        table = report.results_table(summary, "run")
+        assert table.caption == "Written to run: "
+        table = report.results_table(summary, str(run))
+    finally:
+        (run / "elsewhere").rename(run / "reallocations.csv")
+    assert "metrics.csv, checkpoints/, saved_model/" in table.caption
+    assert "reallocations.csv" not in table.caption
+
+
 def test_densities_are_those_of_the_run(run):
     summary = json.loads((run / "summary.json").read_text())
     sizes = {k["path"]: k["size"] for k in summary["kernels"]}

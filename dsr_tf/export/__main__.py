@@ -76,7 +76,7 @@ def main(argv=None):
         (
             "preprocessing",
             False,
-            "Add a signature from bytes of images to probabilities, as the "
+            "Add a signature from images (uint8) to probabilities, as the "
             "data set of the run is standardised.",
         ),
         ("dense", False, "Store all zeros, to compare with."),

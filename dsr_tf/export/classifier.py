@@ -1,4 +1,4 @@
-"""The signature of a classifier: bytes of images in, probabilities out."""
+"""The signature of a classifier: uint8 images in, probabilities out."""
 
 import keras
 

@@ -35,8 +35,8 @@ class Guard(keras.callbacks.Callback):
         loss = (logs or {}).get("loss", 0.0)
         if not math.isfinite(loss):
             raise RunError(
-                f"the loss is {loss:g}; the last checkpoint is from before. "
-                "Try a smaller --learning_rate"
+                f"the loss is {loss:g}; no checkpoint was made of it. Try "
+                "a smaller --learning_rate"
             )
         # At the end of an epoch come its metrics first, then a checkpoint.
         if batch + 1 < self.params["steps"] and (number := self._asked()):

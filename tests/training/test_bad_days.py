@@ -158,6 +158,8 @@ def test_a_loss_that_is_not_finite(tmp_path, capsys):
     printed = capsys.readouterr().err
     assert printed.count("train: ") == 1
     assert "not finite" in printed or "the loss is" in printed
+    # The first epoch had not ended: there is none to speak of.
+    assert "last checkpoint" not in printed
     assert "smaller --learning_rate" in printed
     for path in (tmp_path / "run" / "checkpoints").glob("*"):
         for value in checkpoint.read(path).values:

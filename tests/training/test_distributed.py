@@ -25,11 +25,13 @@ FLAGS = [
     "--nojit_compile",
 ]
 METHODS = [
-    ["deep_r", "--temperature=1e-5", "--l1=1e-4"],
     ["rigl"],
     ["gradual", "--pruning_hparams=pruning_frequency=7,begin_pruning_step=7"],
 ]
-BY_HAND = [["dense"], ["hashed"], ["static"], ["set"], ["snfs"], ["dsr"]]
+BY_HAND = [
+    ["deep_r", "--temperature=1e-5", "--l1=1e-4"],
+    *(["dense"], ["hashed"], ["static"], ["set"], ["snfs"], ["dsr"]),
+]
 METHODS += [pytest.param(m, marks=pytest.mark.slow) for m in BY_HAND]
 
 

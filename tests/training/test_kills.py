@@ -105,6 +105,7 @@ def assert_same_run(first, second):
             np.testing.assert_array_equal(a, b, err_msg=name)
 
 
+@pytest.mark.slow
 def test_digits(tmp_path):
     assert finish(start(tmp_path / "whole", DIGITS))
     kills, _ = train_with_kills(tmp_path / "run", DIGITS, 2)
