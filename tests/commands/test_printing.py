@@ -142,8 +142,17 @@ def test_top_5_of_0_is_told(world):
     assert "test accuracy, top 5" in printed_by(table)
 
 
-@pytest.mark.parametrize("activation", [None, "softmax", "sigmoid"])
-@pytest.mark.parametrize("format", ["keras", "saved_model"])
+@pytest.mark.parametrize(
+    "format, activation",
+    [
+        ("keras", None),
+        ("keras", "softmax"),
+        ("keras", "sigmoid"),
+        # Outputs of SavedModels do not tell a sigmoid from other things.
+        ("saved_model", None),
+        ("saved_model", "softmax"),
+    ],
+)
 def test_cross_entropy_of_what_a_model_gives(
     activation, format, tmp_path, capsys
 ):
@@ -154,8 +163,6 @@ def test_cross_entropy_of_what_a_model_gives(
     path = tmp_path / "m.keras"
     model.save(path)
     if format == "saved_model":
-        if activation == "sigmoid":
-            pytest.skip("outputs do not tell what they are")
         path = tmp_path / "m"
         dsr_tf.export.saved_model(model, str(path))
     data = dsr_tf.training.build.load_data("digits", None, None)

@@ -30,7 +30,12 @@ METHODS = [
 ]
 BY_HAND = [
     ["deep_r", "--temperature=1e-5", "--l1=1e-4"],
-    *(["dense"], ["hashed"], ["static"], ["set"], ["snfs"], ["dsr"]),
+    ["dense"],
+    ["hashed"],
+    ["static"],
+    ["set"],
+    ["snfs"],
+    ["dsr"],
 ]
 METHODS += [pytest.param(m, marks=pytest.mark.slow) for m in BY_HAND]
 
