@@ -37,7 +37,7 @@ from dsr_tf.conversion import sparsify
 from dsr_tf.conversion import strip
 from dsr_tf.conversion import tie
 from dsr_tf.layers import masked_weights
-from dsr_tf.summary import sparsity_summary
+from dsr_tf.layers.summary import sparsity_summary
 
 __version__ = "0.1.0"
 

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from dsr_tf import sparse_arrays
+from dsr_tf.core import sparse_arrays
 
 
 class SparseSlots:

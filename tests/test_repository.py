@@ -90,9 +90,7 @@ def test_flags_that_the_readme_names_exist():
     named = set(re.findall(r"python -m dsr_tf\.(\w+)([^\n`]*)", readme))
     assert named
     for command, line in named:
-        source = ROOT / "dsr_tf" / f"{command}.py"
-        if not source.exists():
-            source = ROOT / "dsr_tf" / command / "__main__.py"
+        source = ROOT / "dsr_tf" / "commands" / f"{command}.py"
         own = set(re.findall(r'"(\w+)"', source.read_text()))
         for name in re.findall(r"--(?:no)?(\w+)", line):
             assert {name, f"no{name}"} & (known | own), (command, line)

@@ -4,7 +4,7 @@ import keras
 from absl import logging
 from keras import ops
 
-from dsr_tf.callbacks.replicas import check_replicas
+from dsr_tf.callbacks.keras_limits import check_replicas
 from dsr_tf.layers import masked_weights
 
 

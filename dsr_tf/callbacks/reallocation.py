@@ -2,14 +2,14 @@
 
 from absl import logging
 
-from dsr_tf import draws
 from dsr_tf.callbacks.mask_callback import MaskCallback
-from dsr_tf.checks import is_integer
+from dsr_tf.core import draws
+from dsr_tf.core.checks import is_integer
+from dsr_tf.core.schedule import Schedule
 from dsr_tf.layers import mask_density
-from dsr_tf.reallocation.method import Method
-from dsr_tf.reallocation.methods import DSR
+from dsr_tf.methods import DSR
+from dsr_tf.methods.method import Method
 from dsr_tf.reallocation.reallocator import Reallocator
-from dsr_tf.schedule import Schedule
 
 
 class Reallocation(MaskCallback):

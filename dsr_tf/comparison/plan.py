@@ -7,11 +7,11 @@ import re
 from absl import flags
 
 from dsr_tf import command_line
-from dsr_tf import run_summary
 from dsr_tf.command_line import UsageError
+from dsr_tf.core.schedule import exact
 from dsr_tf.export import target
-from dsr_tf.schedule import exact
 from dsr_tf.training import experiment as experiments
+from dsr_tf.training import run_summary
 
 _REFERENCE = re.compile(r"\{(\w+)\}")
 # A run may be continued for more epochs, but here it is finished.

@@ -3,9 +3,6 @@
 import numpy as np
 from keras import ops
 
-from dsr_tf import distribution as distributions
-from dsr_tf import draws
-from dsr_tf import granularity as granularities
 from dsr_tf.conversion.graph import config_of
 from dsr_tf.conversion.graph import rebuild
 from dsr_tf.conversion.selection import as_predicate
@@ -14,6 +11,9 @@ from dsr_tf.conversion.selection import reason_to_skip
 from dsr_tf.conversion.selection import refuse_nothing_to_do
 from dsr_tf.conversion.selection import report
 from dsr_tf.conversion.selection import skip
+from dsr_tf.core import distribution as distributions
+from dsr_tf.core import draws
+from dsr_tf.core import granularity as granularities
 from dsr_tf.layers import MASKED_KINDS
 from dsr_tf.layers import masked_weights
 
@@ -46,12 +46,12 @@ def sparsify(
         distribution: How the budget is shared at the start: `"uniform"`,
             the same density in every kernel; `"er"` or `"erk"`, denser the
             smaller the kernel; or a dict `{regular expression: sparsity}`
-            for some kernels by path, see `dsr_tf.distribution`.
+            for some kernels by path, see `dsr_tf.core.distribution`.
         filters: Which layers to mask: a regular expression searched for in
             the layer's name, a list of such, or a callable that receives
             the layer; None for all.
         granularity: What one mask entry governs: `"element"`, `"kernel"`,
-            `"channel"` or `"block:HxW"`, see `dsr_tf.granularity`.
+            `"channel"` or `"block:HxW"`, see `dsr_tf.core.granularity`.
         mask: `"random"`, or `"magnitude"` to keep the largest weights of
             each kernel of a trained model.
         seed: Integer that random masks are drawn from; None draws one.

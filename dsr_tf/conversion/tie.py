@@ -1,7 +1,5 @@
 """`tie`: a model whose kernels repeat the weights of small banks."""
 
-from dsr_tf import distribution as distributions
-from dsr_tf import draws
 from dsr_tf.conversion.graph import config_of
 from dsr_tf.conversion.graph import rebuild
 from dsr_tf.conversion.graph import without_lora
@@ -11,6 +9,8 @@ from dsr_tf.conversion.selection import reason_to_skip
 from dsr_tf.conversion.selection import refuse_nothing_to_do
 from dsr_tf.conversion.selection import report
 from dsr_tf.conversion.selection import skip
+from dsr_tf.core import distribution as distributions
+from dsr_tf.core import draws
 from dsr_tf.layers import HASHED_KINDS
 
 

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 
-from dsr_tf import memory
+from dsr_tf.core import memory
 from dsr_tf.data import image_folder
 from dsr_tf.data.image_data import DataError
 from dsr_tf.data.image_data import assemble

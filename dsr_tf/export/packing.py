@@ -1,7 +1,7 @@
 """Packing a long array that is mostly zeros, without loss.
 
 An array becomes three byte strings. `gaps` has the positions of the
-non-zeros (`dsr_tf.sparse_arrays`). The bytes of the values follow in
+non-zeros (`dsr_tf.core.sparse_arrays`). The bytes of the values follow in
 planes, all first bytes, then all second ones: of the high planes (sign,
 exponent, top of the mantissa) some values are far more frequent, so they
 are compressed; the low ones are noise, kept raw.
@@ -12,7 +12,7 @@ import dataclasses
 import ml_dtypes
 import numpy as np
 
-from dsr_tf import sparse_arrays
+from dsr_tf.core import sparse_arrays
 
 DTYPES = {
     "float32": np.dtype("float32"),

@@ -42,7 +42,7 @@ class SparseConv1D(_SparseConvolution, keras.layers.Conv1D):
         kernel_size: Integer, length of the window.
         sparsity: Share of inactive weights, in [0, 1).
         granularity: What one mask entry governs: `"element"`, `"kernel"`,
-            `"channel"` or `"block:HxW"`, see `dsr_tf.granularity`.
+            `"channel"` or `"block:HxW"`, see `dsr_tf.core.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.Conv1D`.
 
@@ -60,7 +60,7 @@ class SparseConv2D(_SparseConvolution, keras.layers.Conv2D):
         kernel_size: Integer or pair, height and width of the window.
         sparsity: Share of inactive weights, in [0, 1).
         granularity: What one mask entry governs: `"element"`, `"kernel"`,
-            `"channel"` or `"block:HxW"`, see `dsr_tf.granularity`.
+            `"channel"` or `"block:HxW"`, see `dsr_tf.core.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.Conv2D`.
 
@@ -78,7 +78,7 @@ class SparseConv3D(_SparseConvolution, keras.layers.Conv3D):
         kernel_size: Integer or triple, size of the window.
         sparsity: Share of inactive weights, in [0, 1).
         granularity: What one mask entry governs: `"element"`, `"kernel"`,
-            `"channel"` or `"block:HxW"`, see `dsr_tf.granularity`.
+            `"channel"` or `"block:HxW"`, see `dsr_tf.core.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.Conv3D`.
 
@@ -98,7 +98,7 @@ class SparseConv2DTranspose(
         kernel_size: Integer or pair, height and width of the window.
         sparsity: Share of inactive weights, in [0, 1).
         granularity: What one mask entry governs: `"element"`, `"kernel"`,
-            `"channel"` or `"block:HxW"`, see `dsr_tf.granularity`.
+            `"channel"` or `"block:HxW"`, see `dsr_tf.core.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.Conv2DTranspose`.
 
@@ -119,7 +119,7 @@ class SparseDepthwiseConv2D(
         kernel_size: Integer or pair, height and width of the window.
         sparsity: Share of inactive weights, in [0, 1).
         granularity: What one mask entry governs: `"element"`, `"kernel"`,
-            `"channel"` or `"block:HxW"`, see `dsr_tf.granularity`.
+            `"channel"` or `"block:HxW"`, see `dsr_tf.core.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.DepthwiseConv2D`.
 

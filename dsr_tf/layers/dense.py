@@ -19,7 +19,7 @@ class SparseDense(MaskedKernel, keras.layers.Dense):
         sparsity: Share of inactive weights, in [0, 1). The layer starts with
             `round((1 - sparsity) * num_groups)` active groups, at least one.
         granularity: What one mask entry governs: `"element"`, `"kernel"`,
-            `"channel"` or `"block:HxW"`, see `dsr_tf.granularity`.
+            `"channel"` or `"block:HxW"`, see `dsr_tf.core.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.Dense`.
 
@@ -67,7 +67,7 @@ class SparseEinsumDense(MaskedKernel, keras.layers.EinsumDense):
         output_shape: Expected shape of the output without the batch.
         sparsity: Share of inactive weights, in [0, 1).
         granularity: What one mask entry governs: `"element"`, `"kernel"`,
-            `"channel"` or `"block:HxW"`, see `dsr_tf.granularity`.
+            `"channel"` or `"block:HxW"`, see `dsr_tf.core.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.EinsumDense`.
 

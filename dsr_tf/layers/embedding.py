@@ -18,7 +18,7 @@ class SparseEmbedding(Masked, keras.layers.Embedding):
         output_dim: Positive integer, length of a vector.
         sparsity: Share of inactive weights, in [0, 1).
         granularity: What one mask entry governs: `"element"`, `"kernel"`,
-            `"channel"` or `"block:HxW"`, see `dsr_tf.granularity`.
+            `"channel"` or `"block:HxW"`, see `dsr_tf.core.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.Embedding`.
 

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from dsr_tf import distribution
-from dsr_tf import draws
+from dsr_tf.core import distribution
+from dsr_tf.core import draws
 
 
 class Hashed:

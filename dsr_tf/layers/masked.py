@@ -14,10 +14,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from dsr_tf import distribution
-from dsr_tf import draws
-from dsr_tf import granularity as granularities
-from dsr_tf import sparse_arrays
+from dsr_tf.core import distribution
+from dsr_tf.core import draws
+from dsr_tf.core import granularity as granularities
+from dsr_tf.core import sparse_arrays
 
 STATE_SIZE = 8
 
@@ -58,7 +58,7 @@ class Masked:
         sparsity: Share of inactive weights, in [0, 1). The layer starts
             with `round((1 - sparsity) * num_groups)` active groups, at least
             one, at random places.
-        granularity: What one mask entry governs, see `dsr_tf.granularity`.
+        granularity: What one mask entry governs, see `dsr_tf.core.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
     """
 
@@ -175,8 +175,8 @@ class Masked:
     def save_own_variables(self, store):
         """Store the mask as packed positions and the active weights only.
 
-        `mask.gaps` is that of `dsr_tf.sparse_arrays`; `<kernel>.active` has
-        the weights of active groups, in the order of the mask. All other
+        `mask.gaps` is that of `dsr_tf.core.sparse_arrays`; `<kernel>.active`
+        has the weights of active groups, in the order of the mask. All other
         variables are stored under their names, as they are.
         """
         active = ops.convert_to_numpy(self.mask).reshape(-1)

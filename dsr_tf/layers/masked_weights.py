@@ -36,7 +36,7 @@ class MaskedWeight:
 
     @property
     def grouping(self):
-        """The `dsr_tf.granularity.Grouping` of kernel and mask."""
+        """The `dsr_tf.core.granularity.Grouping` of kernel and mask."""
         return self.layer.grouping
 
     @property

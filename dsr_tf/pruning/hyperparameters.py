@@ -5,8 +5,8 @@ import re
 
 from absl import logging
 
-from dsr_tf.checks import is_integer
-from dsr_tf.checks import is_number
+from dsr_tf.core.checks import is_integer
+from dsr_tf.core.checks import is_number
 
 _POOLINGS = ("AVG", "MAX")
 # Names of that library that have no meaning here, with the reason.

@@ -7,8 +7,8 @@ Inactive groups stay inactive: their weights are stored as 0.
 
 import numpy as np
 
-from dsr_tf import distribution
-from dsr_tf.reallocation import grow
+from dsr_tf.core import distribution
+from dsr_tf.methods import grow
 
 
 def largest(scores, active, sparsity):

@@ -3,7 +3,7 @@
 import numpy as np
 from keras import ops
 
-from dsr_tf import granularity
+from dsr_tf.core import granularity
 from dsr_tf.layers import masked_weights
 from dsr_tf.pruning import magnitude
 from dsr_tf.reallocation import optimizer_slots

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from dsr_tf.reallocation.method import KernelView
+from dsr_tf.methods.method import KernelView
 
 
 @dataclasses.dataclass

@@ -12,11 +12,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from dsr_tf import draws
+from dsr_tf.core import draws
 from dsr_tf.layers import masked_weights
 from dsr_tf.layers.masked_weights import are_those_of
+from dsr_tf.methods import prune
 from dsr_tf.reallocation import optimizer_slots
-from dsr_tf.reallocation import prune
 from dsr_tf.reallocation.agreement import Agreement
 from dsr_tf.reallocation.device import Device
 from dsr_tf.reallocation.device import clear
@@ -68,7 +68,7 @@ class Reallocator:
     Args:
         model: A built Keras model with masked layers. Those that are frozen
             keep their weights, and their part of the budget.
-        method: A `dsr_tf.reallocation.methods.Method`.
+        method: A `dsr_tf.methods.Method`.
         trained: The Keras model whose training function runs the steps,
             where that is another one, of which `model` is a part.
 

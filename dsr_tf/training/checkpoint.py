@@ -20,9 +20,9 @@ import numpy as np
 from absl import logging
 from keras import ops
 
-from dsr_tf import sparse_arrays
 from dsr_tf.command_line import RunError
 from dsr_tf.command_line import UsageError
+from dsr_tf.core import sparse_arrays
 from dsr_tf.training import archive
 from dsr_tf.training import files
 

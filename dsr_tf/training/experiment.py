@@ -4,15 +4,15 @@ import dataclasses
 
 import keras
 
-from dsr_tf.checks import is_integer
 from dsr_tf.command_line import UsageError
 from dsr_tf.command_line import define
-from dsr_tf.draws import MAX_SEED
+from dsr_tf.command_line.flag_kinds import LARGEST_INTEGER
+from dsr_tf.command_line.flag_kinds import Steps
+from dsr_tf.core.checks import is_integer
+from dsr_tf.core.draws import MAX_SEED
+from dsr_tf.core.schedule import Schedule
 from dsr_tf.export import target
-from dsr_tf.flag_kinds import LARGEST_INTEGER
-from dsr_tf.flag_kinds import Steps
 from dsr_tf.pruning import PruningHyperparameters
-from dsr_tf.schedule import Schedule
 from dsr_tf.training.settings import Settings
 
 # A resumed run may differ from the one it continues in these only.

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from dsr_tf import data as datasets
-from dsr_tf.training.replicas import Replicas
+from dsr_tf.training.replicated_step import Replicas
 
 _TEST_BATCH = 1000
 

@@ -11,7 +11,8 @@ from dsr_tf.training import build
 from dsr_tf.training import checkpoint
 from dsr_tf.training import logs
 from dsr_tf.training import networks
-from dsr_tf.training import results
+from dsr_tf.training import outputs
+from dsr_tf.training.checkpoint_callback import Saver
 from dsr_tf.training.cluster import Cluster
 from dsr_tf.training.folder import RunFolder
 from dsr_tf.training.folder import usable
@@ -21,7 +22,6 @@ from dsr_tf.training.logs import MetricsLog
 from dsr_tf.training.logs import Table
 from dsr_tf.training.logs import reallocation_row
 from dsr_tf.training.loop import Loop
-from dsr_tf.training.saver import Saver
 from dsr_tf.training.stop import StopSignals
 
 
@@ -243,7 +243,7 @@ class Run:
         summary = None
         with one_sentence("cannot write the results"):
             if self.cluster.is_chief:
-                summary = results.write(
+                summary = outputs.write(
                     self.experiment,
                     self.settings,
                     self.model,

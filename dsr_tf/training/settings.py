@@ -3,17 +3,17 @@
 import dataclasses
 import re
 
-from dsr_tf import distribution
-from dsr_tf import granularity
+from dsr_tf.command_line.flag_kinds import LARGEST_INTEGER
+from dsr_tf.command_line.flag_kinds import Named
+from dsr_tf.command_line.flag_kinds import Number
+from dsr_tf.command_line.flag_kinds import Steps
+from dsr_tf.command_line.flag_kinds import Whole
+from dsr_tf.core import distribution
+from dsr_tf.core import granularity
+from dsr_tf.core.schedule import Schedule
 from dsr_tf.data import AUGMENTATIONS
-from dsr_tf.flag_kinds import LARGEST_INTEGER
-from dsr_tf.flag_kinds import Named
-from dsr_tf.flag_kinds import Number
-from dsr_tf.flag_kinds import Steps
-from dsr_tf.flag_kinds import Whole
 from dsr_tf.models import MODELS
 from dsr_tf.pruning import PruningHyperparameters
-from dsr_tf.schedule import Schedule
 from dsr_tf.training.cluster import STRATEGIES
 
 # From all weights, over few but free to move, to fewer and fewer.

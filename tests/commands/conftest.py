@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 import dsr_tf
-from dsr_tf import train
+from dsr_tf.commands import train
 
 
 @pytest.fixture(scope="session")

@@ -3,12 +3,12 @@ nothing written."""
 
 import pytest
 
-from dsr_tf import benchmark
-from dsr_tf import compare
-from dsr_tf import evaluate
-from dsr_tf import report
-from dsr_tf import train
-from dsr_tf.export import __main__ as export
+from dsr_tf.commands import benchmark
+from dsr_tf.commands import compare
+from dsr_tf.commands import evaluate
+from dsr_tf.commands import export
+from dsr_tf.commands import report
+from dsr_tf.commands import train
 from tests.commands import cases
 from tests.commands import cases_train
 from tests.commands.conftest import listing

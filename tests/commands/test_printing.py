@@ -13,14 +13,14 @@ import pytest
 from rich.console import Console
 
 import dsr_tf
-from dsr_tf import evaluate
-from dsr_tf import report
-from dsr_tf import terminal
-from dsr_tf.comparison import results
+from dsr_tf.command_line import terminal
+from dsr_tf.commands import evaluate
+from dsr_tf.commands import export
+from dsr_tf.commands import report
+from dsr_tf.commands.report import results_table
+from dsr_tf.comparison import aggregate
 from dsr_tf.comparison import tables
-from dsr_tf.export import __main__ as export
-from dsr_tf.report import results_table
-from tests.comparison.test_results import run as compared
+from tests.comparison.test_aggregate import run as compared
 
 NAMES = ("a[/b]", "run[dsr]", "[red]x", "x:smile:")
 
@@ -94,7 +94,7 @@ def test_names_in_an_export(bracketed, tmp_path, capsys):
 
 
 def test_names_in_a_comparison():
-    rows = results.rows([compared("a[/b]", "dsr", 0.1, 1, 0.9, 150, 3.0)])
+    rows = aggregate.rows([compared("a[/b]", "dsr", 0.1, 1, 0.9, 150, 3.0)])
     console = terminal.console(width=120, file=io.StringIO())
     console.print(tables.rich_table(rows, "set[dsr]"))
     assert "a[/b]" in console.file.getvalue()
@@ -103,11 +103,11 @@ def test_names_in_a_comparison():
 
 IN_ASCII = """
 import sys
-from dsr_tf import terminal
+from dsr_tf.command_line import terminal
 from dsr_tf.comparison import results, tables
-from tests.comparison.test_results import run
+from tests.comparison.test_aggregate import run
 assert sys.stdout.encoding.lower() in ("ascii", "us-ascii", "ansi_x3.4-1968")
-rows = results.rows([
+rows = aggregate.rows([
     run("n\\u00e4her", "dsr", 0.1, seed, 0.9, 150, 3.0) for seed in (1, 2)
 ])
 console = terminal.console()

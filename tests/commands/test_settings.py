@@ -9,10 +9,10 @@ from absl import flags
 from hypothesis import strategies
 
 from dsr_tf import command_line
+from dsr_tf.command_line.flag_kinds import Number
+from dsr_tf.command_line.flag_kinds import Steps
+from dsr_tf.command_line.flag_kinds import Whole
 from dsr_tf.comparison.plan import plan
-from dsr_tf.flag_kinds import Number
-from dsr_tf.flag_kinds import Steps
-from dsr_tf.flag_kinds import Whole
 from dsr_tf.training import build
 from dsr_tf.training import experiment as experiments
 from dsr_tf.training.experiment import Experiment

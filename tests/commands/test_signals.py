@@ -9,13 +9,13 @@ import time
 
 import pytest
 
-from dsr_tf import benchmark
-from dsr_tf import compare
-from dsr_tf import evaluate
-from dsr_tf import report
 from dsr_tf.command_line import UsageError
+from dsr_tf.commands import benchmark
+from dsr_tf.commands import compare
+from dsr_tf.commands import evaluate
+from dsr_tf.commands import export
+from dsr_tf.commands import report
 from dsr_tf.comparison.plan import plan
-from dsr_tf.export import __main__ as export
 from dsr_tf.training.lock import FolderLock
 
 
@@ -135,10 +135,10 @@ def test_a_damaged_summary_is_not_run_over(content, tmp_path):
 @pytest.mark.parametrize(
     "command, first_thing_it_does, argument",
     [
-        (evaluate, "dsr_tf.served.find", "--model=x"),
-        (report, "dsr_tf.report._read_summary", "--run=x"),
+        (evaluate, "dsr_tf.export.runtimes.find", "--model=x"),
+        (report, "dsr_tf.commands.report._read_summary", "--run=x"),
         (benchmark, "dsr_tf.training.experiment.from_flags", "--rounds=1"),
-        (export, "dsr_tf.export.__main__._check", "--model=x"),
+        (export, "dsr_tf.commands.export._check", "--model=x"),
     ],
     ids=["evaluate", "report", "benchmark", "export"],
 )

@@ -6,10 +6,10 @@ import shutil
 
 import pytest
 
-from dsr_tf import compare
 from dsr_tf.command_line import UsageError
+from dsr_tf.commands import compare
 from dsr_tf.comparison.plan import plan
-from tests.test_commands import refuse
+from tests.commands.test_commands import refuse
 
 COMMON = ["--dataset=digits", "--epochs=2", "--period=7", "--nojit_compile"]
 

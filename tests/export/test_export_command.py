@@ -10,13 +10,13 @@ import pytest
 import tensorflow as tf
 
 import dsr_tf
-from dsr_tf import evaluate
-from dsr_tf import served
-from dsr_tf import timing
-from dsr_tf import train
-from dsr_tf.export import __main__ as export
+from dsr_tf.commands import evaluate
+from dsr_tf.commands import export
+from dsr_tf.commands import train
+from dsr_tf.export import runtimes
 from dsr_tf.export import sizes
 from dsr_tf.export import target
+from dsr_tf.export import timing
 from dsr_tf.models import lenet_300_100
 from tests.export.test_target import full_disk
 
@@ -105,7 +105,9 @@ def test_comparing(exported, capsys, monkeypatch):
 
 def test_a_gpu_is_timed_by_the_wall(monkeypatch):
     def latency():
-        waits = served.Served("m", "", lambda _: time.sleep(0.02), (None, 1))
+        waits = runtimes.RunnableModel(
+            "m", "", lambda _: time.sleep(0.02), (None, 1)
+        )
         return timing.latencies([waits], 1)[0]
 
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])

@@ -7,9 +7,9 @@ import tensorflow as tf
 
 import dsr_tf
 from dsr_tf import layers
-from dsr_tf import served as from_disk
-from tests import models_to_copy
+from dsr_tf.export import runtimes
 from tests.conftest import outputs_of
+from tests.conversion import models_to_copy
 
 NUMBERS = np.random.default_rng(0).normal(size=(5, 6)).astype("float32")
 
@@ -167,7 +167,7 @@ def test_lora(format, sparse_matmul, tuned, tmp_path):
         dsr_tf.export.saved_model(tuned, path, sparse_matmul=sparse_matmul)
     else:
         getattr(dsr_tf.export, format)(tuned, path)
-    found = from_disk.load("model", path).predict(SEQUENCES)
+    found = runtimes.load("model", path).predict(SEQUENCES)
     expected = outputs_of(tuned, SEQUENCES)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     plain = keras.models.clone_model(tuned)

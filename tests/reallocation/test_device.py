@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsr_tf import granularity
 from dsr_tf import methods
+from dsr_tf.core import granularity
 from dsr_tf.layers import masked_weights
 from dsr_tf.reallocation import reallocator as reallocators
 from dsr_tf.reallocation.device import Device

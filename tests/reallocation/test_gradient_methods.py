@@ -8,9 +8,9 @@ from keras import ops
 from dsr_tf import layers
 from dsr_tf import methods
 from dsr_tf.callbacks import Reallocation
-from dsr_tf.reallocation import grow
-from dsr_tf.reallocation import redistribute
-from dsr_tf.reallocation.method import KernelView
+from dsr_tf.methods import grow
+from dsr_tf.methods import redistribute
+from dsr_tf.methods.method import KernelView
 from dsr_tf.reallocation.state import ReallocationState
 from tests.conftest import assert_same
 from tests.conftest import assert_zero_outside_masks

@@ -21,7 +21,7 @@ import zipfile
 
 import tensorflow as tf
 
-from dsr_tf import train
+from dsr_tf.commands import train
 from dsr_tf.training import checkpoint
 
 # Batches of 100 digits, 14 steps an epoch.

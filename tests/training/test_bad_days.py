@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from dsr_tf import data as datasets
-from dsr_tf import train
+from dsr_tf.commands import train
 from dsr_tf.layers import masked_weights
 from dsr_tf.training import build
 from dsr_tf.training import checkpoint

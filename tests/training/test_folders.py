@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from dsr_tf import train
+from dsr_tf.commands import train
 from dsr_tf.training import build
 from tests.training.test_bad_days import arguments
 from tests.training.test_bad_days import ends

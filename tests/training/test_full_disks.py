@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from dsr_tf import export
-from dsr_tf import train
+from dsr_tf.commands import train
 from dsr_tf.training import checkpoint
 from dsr_tf.training import files
 from tests.training.test_bad_days import arguments

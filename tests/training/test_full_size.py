@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dsr_tf import train
+from dsr_tf.commands import train
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dsr_tf import layers
-from dsr_tf import train
+from dsr_tf.commands import train
 from dsr_tf.models import lenet_300_100
 
 FLAGS = [

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from dsr_tf import train
+from dsr_tf.commands import train
 from tests.conftest import needs_mnist
 
 pytestmark = [pytest.mark.slow, needs_mnist]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import dsr_tf
-from dsr_tf import evaluate
-from dsr_tf import train
+from dsr_tf.commands import evaluate
+from dsr_tf.commands import train
 from dsr_tf.training import checkpoint
 from dsr_tf.training.logs import Table
 from dsr_tf.training.logs import read_table

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from dsr_tf import export
-from dsr_tf import train
+from dsr_tf.commands import train
 from dsr_tf.training import build
 from dsr_tf.training import checkpoint
 from dsr_tf.training import stop

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from dsr_tf import train
+from dsr_tf.commands import train
 from dsr_tf.training import checkpoint
 from tests.training.test_bad_days import arguments
 from tests.training.test_bad_days import assert_same_run

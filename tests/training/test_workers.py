@@ -28,7 +28,7 @@ print("checksum", zlib.crc32(b"".join(values)))
 """
 COMMAND = """
 import sys
-from dsr_tf import train
+from dsr_tf.commands import train
 train.main(["train", *sys.argv[1:]])
 """
 

@@ -1,0 +1,152 @@
+"""The kinds of values that flags take: parsers for absl."""
+
+import re
+
+from absl import flags
+
+from dsr_tf.core.schedule import Schedule
+
+# What fits into 32 bits; no count of anything here is larger.
+LARGEST_INTEGER = 2**31 - 1
+# Arithmetic is in float32, where more is infinity.
+LARGEST_NUMBER = 3.4e38
+
+
+class Whole(flags.ArgumentParser):
+    """An integer from `minimum` to `maximum`."""
+
+    def __init__(self, minimum=0, maximum=LARGEST_INTEGER):
+        self.minimum, self.maximum = minimum, maximum
+
+    def parse(self, argument):
+        try:
+            value = int(argument)
+        except (TypeError, ValueError):
+            value = None
+        if value is None or value < self.minimum:
+            raise ValueError(
+                f"must be an integer of at least {self.minimum}"
+            ) from None
+        if value > self.maximum:
+            raise ValueError(f"must be an integer of at most {self.maximum}")
+        return value
+
+    def flag_type(self):
+        return "integer"
+
+
+class Number(flags.ArgumentParser):
+    """A number from `minimum` (or above it) to below `limit`."""
+
+    def __init__(self, minimum=0.0, limit=LARGEST_NUMBER, above=False):
+        self.minimum, self.limit, self.above = minimum, limit, above
+
+    def parse(self, argument):
+        try:
+            value = float(argument)
+        except (TypeError, ValueError):
+            value = None
+        if value is None or not self._accepts(value):
+            start = "above" if self.above else "of at least"
+            raise ValueError(
+                f"must be a number {start} {self.minimum:g} and below "
+                f"{self.limit:g}"
+            )
+        return value
+
+    def _accepts(self, value):
+        low = value > self.minimum if self.above else value >= self.minimum
+        return low and value < self.limit
+
+    def flag_type(self):
+        return "number"
+
+
+class Density(Number):
+    """A share of active weights, in (0, 1]."""
+
+    # Sparsities are rounded to twelve digits.
+    least = 1e-12
+
+    def parse(self, argument):
+        try:
+            value = float(argument)
+        except (TypeError, ValueError):
+            value = 0.0
+        if not self.least <= value <= 1:
+            raise ValueError(
+                f"must be a number above 0 (at least {self.least:g}) and at "
+                "most 1"
+            )
+        return value
+
+
+class Steps(flags.ArgumentParser):
+    """A positive number or a schedule of them, see `dsr_tf.core.schedule`."""
+
+    def __init__(self, integer=False):
+        self.integer = integer
+
+    def parse(self, argument):
+        try:
+            schedule = Schedule(argument, "value", integer=self.integer)
+        except ValueError:
+            kind = "integer" if self.integer else "number"
+            raise ValueError(
+                f"must be a positive {kind}, or a schedule from epoch 0 such "
+                "as 0:100,25:200, each epoch once"
+            ) from None
+        largest = LARGEST_INTEGER if self.integer else LARGEST_NUMBER
+        if max(schedule.values.values()) > largest:
+            raise ValueError(f"must have values of at most {largest}")
+        if max(schedule.values) > LARGEST_INTEGER:
+            raise ValueError(f"must have epochs of at most {LARGEST_INTEGER}")
+        return schedule
+
+    def flag_type(self):
+        return "schedule"
+
+
+class ListOf(flags.ArgumentParser):
+    """Values separated by commas, each read by `item`.
+
+    Args:
+        item: Function from text to a value.
+        distinct: Whether no value may be there twice.
+    """
+
+    def __init__(self, item, distinct=False):
+        self.item, self.distinct = item, distinct
+
+    def parse(self, argument):
+        if isinstance(argument, list):
+            return argument
+        values = [self.item(part) for part in argument.split(",") if part]
+        if not values:
+            raise ValueError("must be a list of values separated by commas")
+        for index, value in enumerate(values if self.distinct else []):
+            if value in values[:index]:
+                raise ValueError(f"{value} is there twice")
+        return values
+
+    def flag_type(self):
+        return "list"
+
+
+class Named(flags.ArgumentParser):
+    """A text that `lookup` takes, which raises an error for others."""
+
+    def __init__(self, lookup):
+        self.lookup = lookup
+
+    def parse(self, argument):
+        try:
+            self.lookup(argument)
+        except (re.error, RecursionError, OverflowError) as error:
+            raise ValueError(
+                f"must be a regular expression ({error})"
+            ) from None
+        return argument
+
+    def flag_type(self):
+        return "text"

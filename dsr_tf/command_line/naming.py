@@ -1,0 +1,46 @@
+"""From a sentence of the library, about an argument, to one about a flag."""
+
+import contextlib
+import re
+
+from dsr_tf.command_line.errors import UsageError
+
+# What the library calls otherwise than the flag that sets it.
+_FLAG_OF = {
+    "target_sparsity": "pruning_hparams",
+    "weight_sparsity_map": "pruning_hparams",
+    "budget": "parameter_budget",
+    "filters": "granularity",
+}
+
+
+@contextlib.contextmanager
+def naming_flags(values, otherwise):
+    """Turn a `ValueError` inside into a `UsageError` that names a flag.
+
+    The library's messages name an argument, as in "`period` must be" or
+    "Received: period=0"; the flag is that of the argument.
+
+    Args:
+        values: Dict `{flag: value}`.
+        otherwise: The flag to name where the message names none of them.
+    """
+    try:
+        yield
+    except UsageError:
+        raise
+    except ValueError as error:
+        name = _named_in(str(error), values) or otherwise
+        # What a function is called tells nobody anything.
+        reason = re.sub(r"\.? Received: \w+=<.*", "", str(error))
+        raise UsageError(f"flag --{name}={values[name]}: {reason}") from error
+
+
+def _named_in(message, values):
+    """The first flag whose argument a message names, None for none."""
+    for words in re.findall(r"`(\w+)`|Received: (\w+)=", message):
+        name = "".join(words)
+        name = _FLAG_OF.get(name, name)
+        if name in values:
+            return name
+    return None

@@ -1,0 +1,76 @@
+"""Flags: defining and parsing them, without any that are global.
+
+Each command has flags of its own, so that importing two commands into one
+process is harmless.
+"""
+
+import re
+import sys
+
+from absl import flags
+
+from dsr_tf.command_line.endings import usage_errors
+from dsr_tf.command_line.errors import UsageError
+from dsr_tf.command_line.flagfiles import expand as expand_flagfiles
+
+
+def define(flag_values, name, default, help, kind=None):
+    """Define one flag; `kind` is a parser, a list of choices, or None for
+    text, and a boolean default makes an on/off flag."""
+    if isinstance(kind, (list, tuple)):
+        flags.DEFINE_enum(name, default, kind, help, flag_values=flag_values)
+    elif isinstance(default, bool) or kind is bool:
+        flags.DEFINE_boolean(name, default, help, flag_values=flag_values)
+    elif kind is None:
+        flags.DEFINE_string(name, default, help, flag_values=flag_values)
+    else:
+        flags.DEFINE(kind, name, default, help, flag_values=flag_values)
+
+
+def parse(flag_values, argv, description):
+    """Parse a command line into `flag_values`, or end with a sentence."""
+    name = argv[0]
+    if any(word in ("--help", "-h", "-help") for word in argv[1:]):
+        print(description.strip(), "", "Flags:", sep="\n")
+        print(_help(flag_values))
+        sys.exit(0)
+    with usage_errors(name):
+        parse_flags(flag_values, name, argv[1:])
+
+
+def parse_flags(flag_values, name, arguments):
+    """Parse flags, and the flagfiles among them, into `flag_values`.
+
+    Raises:
+        UsageError: if one is unknown or its value not accepted.
+    """
+    try:
+        rest = flag_values([name, *expand_flagfiles(arguments)])
+    except (flags.Error, ValueError) as error:
+        if isinstance(error, UsageError):
+            raise
+        raise UsageError(_sentence(error)) from None
+    if len(rest) > 1:
+        raise UsageError(
+            f"unexpected argument {rest[1]!r}: only flags are accepted"
+        )
+
+
+def _sentence(error):
+    text = str(error).replace("FATAL Flags parsing error:", "")
+    # As absl says it: ('Non-boolean argument to boolean flag', 'maybe')
+    text = re.sub(r"\('Non-boolean arg.*\)", "must be true or false", text)
+    return " ".join(text.split())
+
+
+def _help(flag_values):
+    lines = []
+    for name in flag_values:
+        flag = flag_values[name]
+        choices = getattr(flag.parser, "enum_values", None)
+        kind = "|".join(choices) if choices else flag.flag_type()
+        default = "" if flag.default is None else f" (default {flag.default})"
+        # absl puts the choices before the help as well.
+        help = flag.help.removeprefix(f"<{kind}>: ")
+        lines.append(f"  --{name}=<{kind}>\n      {help}{default}")
+    return "\n".join(lines)

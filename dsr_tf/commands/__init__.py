@@ -1,0 +1,1 @@
+"""The bodies of the commands, `python -m dsr_tf.NAME`."""

@@ -1,0 +1,177 @@
+"""Compare methods: `python -m dsr_tf.compare --flagfiles=A,B --output_dir=DIR`.
+
+Trains a network for each flagfile, density and seed by `dsr_tf.train`, each
+in a folder of its own below --output_dir. A finished run is not run again
+and an interrupted one is resumed, so the same command goes on where it
+stopped. All flags of `dsr_tf.train` but --seed, --sparsity and --resume may
+be given; they hold for every run.
+
+A flagfile may say --initial_checkpoint={dense} or --copy_masks_from={dsr}:
+the run of that flagfile with the same seed and density, which must come
+before it in the list.
+
+Writes comparison.csv, comparison.md and comparison.png. Times are those of
+the runs themselves: to compare them, run one at a time on a quiet machine,
+or use `dsr_tf.benchmark`.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+
+from absl import flags
+
+from dsr_tf import command_line
+from dsr_tf.command_line import UsageError
+from dsr_tf.command_line import output_paths
+from dsr_tf.command_line import terminal
+from dsr_tf.command_line.flag_kinds import Density
+from dsr_tf.command_line.flag_kinds import ListOf
+from dsr_tf.command_line.flag_kinds import Whole
+from dsr_tf.comparison import aggregate
+from dsr_tf.comparison import tables
+from dsr_tf.comparison.execute import Stopped
+from dsr_tf.comparison.execute import execute
+from dsr_tf.comparison.plan import plan
+from dsr_tf.comparison.plot import write_plot
+from dsr_tf.core.draws import MAX_SEED
+from dsr_tf.training import experiment as experiments
+
+# Set by the comparison itself.
+_PER_RUN = ("output_dir", "seed", "sparsity", "resume")
+
+
+def main(argv=None):
+    argv = argv or ["dsr_tf.compare", *sys.argv[1:]]
+    flag_values = flags.FlagValues()
+    experiments.define_flags(flag_values)
+    for name, default, help, kind in (
+        ("flagfiles", None, "Flagfiles of dsr_tf.train.", ListOf(str)),
+        (
+            "seeds",
+            "1",
+            "Seeds.",
+            ListOf(Whole(0, MAX_SEED).parse, distinct=True),
+        ),
+        (
+            "densities",
+            "0.1",
+            "Shares of active weights, in (0, 1].",
+            ListOf(Density().parse, distinct=True),
+        ),
+        ("parallel_runs", 1, "Runs at a time.", Whole(1)),
+    ):
+        command_line.define(flag_values, name, default, help, kind)
+    command_line.parse(flag_values, argv, __doc__)
+    with command_line.usage_errors(argv[0]):
+        folder, runs = _plan(flag_values)
+        finished = [run.summary() is not None for run in runs]
+    console = terminal.console()
+    console.print(
+        f"{len(runs)} runs, {sum(finished)} of them finished before.",
+        highlight=False,
+    )
+    logs = os.path.join(folder, "logs")
+    with command_line.usage_errors(argv[0]), _endings(argv[0]):
+        failed, skipped = execute(
+            runs,
+            logs,
+            flag_values["parallel_runs"].value,
+            lambda *ended: _report(console, *ended),
+        )
+        _write(console, folder, runs)
+    for run in failed:
+        log = os.path.join(logs, f"{os.path.basename(run.folder)}.txt")
+        command_line.say(argv[0], f"the run {run} failed, see {log}")
+    for run in skipped:
+        needed = ", ".join(os.path.basename(path) for path in run.needs)
+        command_line.say(
+            argv[0],
+            f"the run {run} was not started, for it needs {needed}",
+        )
+    if failed or skipped:
+        sys.exit(command_line.RUN_ERROR)
+
+
+@contextlib.contextmanager
+def _endings(name):
+    """Turn what may end a comparison into a sentence and an exit code."""
+    try:
+        yield
+    except (Stopped, KeyboardInterrupt) as error:
+        stopped = (
+            error if isinstance(error, Stopped) else Stopped(signal.SIGINT)
+        )
+        command_line.say(
+            name,
+            f"{stopped}, and the runs with it; the same command goes on",
+        )
+        sys.exit(128 + stopped.number)
+    except OSError as error:
+        command_line.say(
+            name,
+            f"cannot write or read a file ({error}); finished runs stay, and "
+            "the same command goes on",
+        )
+        sys.exit(command_line.RUN_ERROR)
+
+
+def _plan(flag_values):
+    for name in ("flagfiles", "output_dir"):
+        if not flag_values[name].value:
+            raise UsageError(f"flag --{name} is required")
+    for name in ("seed", "sparsity", "resume"):
+        if flag_values[name].present:
+            raise UsageError(
+                f"flag --{name}: is set for each run; give "
+                + {
+                    "seed": "--seeds",
+                    "sparsity": "--densities",
+                    "resume": "the same command again to go on",
+                }[name]
+            )
+    common = [
+        f"--{name}={_text(flag_values[name].value)}"
+        for name in experiments.names()
+        if flag_values[name].present and name not in _PER_RUN
+    ]
+    folder = flag_values["output_dir"].value
+    output_paths.check_folder("output_dir", folder, "logs")
+    lists = (flag_values[n].value for n in ("flagfiles", "seeds", "densities"))
+    return folder, plan(*lists, folder, common)
+
+
+def _text(value):
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _report(console, run, summary, seconds):
+    if summary is None:
+        what = "not started" if seconds is None else "failed"
+        console.print(f"{run}: {what}", style="red", highlight=False)
+        return
+    console.print(
+        f"{run}: {summary['test_accuracy']:.2%}, {seconds:.0f} s",
+        highlight=False,
+    )
+
+
+def _write(console, folder, runs):
+    finished = [(run, run.summary()) for run in runs]
+    finished = [(run, summary) for run, summary in finished if summary]
+    if not finished:
+        return
+    rows, settings = aggregate.rows(finished), runs[-1].settings
+    title = f"{settings['model']} on {settings['dataset']}"
+    tables.write_csv(rows, os.path.join(folder, "comparison.csv"))
+    path = os.path.join(folder, "comparison.md")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(tables.markdown(rows))
+    write_plot(rows, os.path.join(folder, "comparison.png"), title)
+    console.print(tables.rich_table(rows, title))
+    console.print(
+        f"Written to {folder}: comparison.csv, comparison.md, comparison.png",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,219 @@
+"""Test accuracy of a trained model: `python -m dsr_tf.evaluate --model=PATH`.
+
+PATH is a SavedModel, a .keras, .tflite or .onnx file, or the folder of a run.
+The data set is the one that the run was trained on, unless --dataset names
+another. Several paths, separated by commas, are compared: in size, time to
+load, time to predict, and accuracy.
+"""
+
+import os
+import sys
+
+import numpy as np
+from absl import flags
+from rich import box
+from rich.table import Table
+
+from dsr_tf import command_line
+from dsr_tf import data as datasets
+from dsr_tf.command_line import UsageError
+from dsr_tf.command_line import terminal
+from dsr_tf.command_line.flag_kinds import Whole
+from dsr_tf.export import runtimes
+from dsr_tf.export import target
+from dsr_tf.export import timing
+from dsr_tf.export.classifier import ends_with_probabilities
+from dsr_tf.layers.summary import sparsity_summary
+from dsr_tf.training import build
+from dsr_tf.training.earlier_runs import settings_of_run
+from dsr_tf.training.guard import reason
+
+# Inputs of a larger prediction.
+_BATCH = 32
+# Sums of probabilities in float16 are as far from 1; Keras' least one.
+_NEAR_ONE, _LEAST = 1e-2, 1e-7
+
+
+def main(argv=None):
+    argv = argv or ["dsr_tf.evaluate", *sys.argv[1:]]
+    flag_values = flags.FlagValues()
+    for name, default, help, *kind in (
+        (
+            "model",
+            None,
+            "SavedModel, .keras, .tflite or .onnx file, or folder of a run; "
+            "several are compared.",
+        ),
+        ("dataset", None, "Data set; by default that of the run."),
+        (
+            "data_dir",
+            None,
+            "Folder of TensorFlow Datasets; by default that of the run.",
+        ),
+        ("image_size", None, "Size of images that differ in size.", Whole(1)),
+    ):
+        command_line.define(flag_values, name, default, help, *kind)
+    command_line.parse(flag_values, argv, __doc__)
+    with command_line.usage_errors(argv[0]):
+        paths = [runtimes.find(path) for path in _paths(flag_values)]
+        settings = settings_of_run(os.path.dirname(os.path.abspath(paths[0])))
+        dataset = flag_values["dataset"].value or settings.get("dataset")
+        data_dir = flag_values["data_dir"].value or settings.get("data_dir")
+        if not dataset:
+            raise UsageError(
+                f"flag --dataset is required: --model={paths[0]} is not in "
+                "the folder of a run that would tell its data set"
+            )
+        models = [runtimes.load("model", path) for path in paths]
+        image_size = flag_values["image_size"].value or settings.get(
+            "image_size"
+        )
+        data = build.load_data(dataset, data_dir, image_size)
+        for model in models:
+            _check_takes(model, data)
+        results = [_evaluate(model, data) for model in models]
+    if len(models) == 1:
+        _print(models[0], dataset, results[0])
+    else:
+        _print_comparison(models, dataset, results)
+
+
+def _paths(flag_values):
+    paths = (flag_values["model"].value or "").split(",")
+    paths = [path for path in paths if path]
+    if not paths:
+        raise UsageError(
+            "flag --model is required: a SavedModel, a .keras, .tflite or "
+            ".onnx file, or the folder of a run"
+        )
+    return paths
+
+
+def _check_takes(model, data):
+    shape = model.input_shape
+    wanted = (None, *data.image_shape)
+    if len(shape) != len(wanted) or any(
+        None not in pair and pair[0] != pair[1] for pair in zip(shape, wanted)
+    ):
+        raise UsageError(
+            f"flag --model={model.path}: does not take the images "
+            f"{data.image_shape} of {data.name}, but batches {shape}"
+        )
+
+
+def _evaluate(model, data):
+    correct, losses = 0, {"logits": 0.0, "probabilities": 0.0}
+    are_probabilities = _tells_probabilities(model)
+    seem_probabilities = True
+    for images, labels in _readable(datasets.test_batches(data), data):
+        labels = labels.numpy()
+        outputs = model.predict(images.numpy()).astype("float64")
+        if outputs.shape != (len(labels), data.num_classes):
+            raise UsageError(
+                f"flag --model={model.path}: gives outputs of shape "
+                f"{outputs.shape[1:]} where {data.name} has "
+                f"{data.num_classes} classes"
+            )
+        correct += int(np.sum(outputs.argmax(axis=1) == labels))
+        losses["logits"] += _loss_of_logits(outputs, labels)
+        if are_probabilities is not False:
+            losses["probabilities"] += _loss_of_probabilities(outputs, labels)
+        seem_probabilities &= bool(
+            np.all(outputs >= 0)
+            and np.allclose(outputs.sum(axis=1), 1, atol=_NEAR_ONE)
+        )
+    if are_probabilities is None:
+        are_probabilities = seem_probabilities
+    taken_for = "probabilities" if are_probabilities else "logits"
+    count = data.num_test
+    return {
+        "images": count,
+        "accuracy": correct / count,
+        "loss": losses[taken_for] / count,
+        "taken_for": taken_for,
+    }
+
+
+def _tells_probabilities(model):
+    """Whether outputs are probabilities; None if the model does not tell."""
+    if model.keras_model is None or not model.keras_model.outputs:
+        return None
+    return ends_with_probabilities(model.keras_model)
+
+
+def _loss_of_logits(logits, labels):
+    top = logits.max(axis=1, keepdims=True)
+    total = top[:, 0] + np.log(np.exp(logits - top).sum(axis=1))
+    return float(np.sum(total - logits[np.arange(len(labels)), labels]))
+
+
+def _loss_of_probabilities(outputs, labels):
+    """As Keras': of parts of their sum, none below 1e-7."""
+    outputs = outputs / outputs.sum(axis=1, keepdims=True)
+    chosen = outputs[np.arange(len(labels)), labels]
+    return float(-np.sum(np.log(np.clip(chosen, _LEAST, 1))))
+
+
+def _readable(batches, data):
+    """The batches; what cannot be read is told in a sentence."""
+    import tensorflow as tf
+
+    try:
+        yield from batches
+    except tf.errors.OpError as error:
+        raise UsageError(
+            f"flag --dataset={data.name}: cannot be read ({reason(error)})"
+        ) from error
+
+
+def _print(model, dataset, results):
+    table = Table(box=box.SIMPLE_HEAD, show_header=False, title="Evaluation")
+    table.add_column(style="bold")
+    table.add_column(justify="right", overflow="fold")
+    table.add_row("model", model.path)
+    table.add_row("data set", f"{dataset}, {results['images']:,} test images")
+    table.add_row("test accuracy", f"{results['accuracy']:.2%}")
+    table.add_row("outputs taken for", results["taken_for"])
+    table.add_row("cross-entropy", f"{results['loss']:.4f}")
+    console = terminal.console()
+    console.print(table)
+    if model.keras_model is not None:
+        console.print(sparsity_summary(model.keras_model).table())
+
+
+def _print_comparison(models, dataset, results):
+    """A row a model; the first once more, to show the noise of times."""
+    loads = timing.load_times(models)
+    again = runtimes.load("model", models[0].path)
+    timed = [*models, again]
+    single, many = (timing.latencies(timed, batch) for batch in (1, _BATCH))
+    paths = [os.path.abspath(model.path) for model in models]
+    # Paths from where all of them are leave room for the figures.
+    folder = os.path.commonpath([os.path.dirname(path) for path in paths])
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        title=f"On {dataset}, models of {folder}; times are {timing.kind()}",
+    )
+    table.add_column("model", overflow="fold")
+    names = ("format", "bytes", "load", "1 input", f"{_BATCH} inputs")
+    for name in (*names, "accuracy"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for path, model, result, load, *times in zip(
+        paths, models, results, loads, single, many
+    ):
+        table.add_row(
+            os.path.relpath(path, folder),
+            model.format,
+            f"{target.size(model.path):,}",
+            f"{load:.2f} s",
+            *(f"{1000 * seconds:.2f} ms" for seconds in times),
+            f"{result['accuracy']:.2%}",
+        )
+    table.add_row(
+        "first again",
+        *[""] * 3,
+        *(f"{1000 * times[-1]:.2f} ms" for times in (single, many)),
+        "",
+    )
+    terminal.console().print(table)

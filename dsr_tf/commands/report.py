@@ -1,0 +1,199 @@
+"""What a run has found: `python -m dsr_tf.report --run=DIR`.
+
+Prints the results of a finished run of `dsr_tf.train` and where its budget
+lies, and draws the densities of its kernels over time to
+DIR/densities.png, or to --plot.
+"""
+
+import os
+import sys
+
+from absl import flags
+from rich import box
+from rich.table import Table
+
+from dsr_tf import command_line
+from dsr_tf.command_line import UsageError
+from dsr_tf.command_line import output_paths
+from dsr_tf.command_line import terminal
+from dsr_tf.commands import density_plot
+from dsr_tf.training import run_summary
+
+# What the tables show of a summary.
+_SHOWN = (
+    "method",
+    "dataset",
+    "model",
+    "epochs",
+    "test_accuracy",
+    "best_test_accuracy",
+    "num_parameters",
+    "num_active_parameters",
+    "mask_density",
+    "model_density",
+    "num_reallocations",
+    "seconds_per_epoch",
+    "saved_model_bytes",
+    "kernels",
+)
+
+
+def main(argv=None):
+    argv = argv or ["dsr_tf.report", *sys.argv[1:]]
+    flag_values = flags.FlagValues()
+    for name, help in (
+        ("run", "Folder of a finished run."),
+        ("plot", "File for the picture; by default densities.png there."),
+    ):
+        command_line.define(flag_values, name, None, help)
+    command_line.parse(flag_values, argv, __doc__)
+    with command_line.usage_errors(argv[0]):
+        folder = flag_values["run"].value
+        summary = _read_summary(folder)
+        path = flag_values["plot"].value
+        densities = None
+        if summary["num_reallocations"]:
+            path = path or os.path.join(folder, "densities.png")
+            _check_plot(path)
+            densities = _read_densities(folder, summary)
+        elif path:
+            raise UsageError(
+                f"flag --plot={path}: no weights have moved in --run={folder}, "
+                "so there is no picture"
+            )
+    console = terminal.console()
+    console.print(results_table(summary, folder))
+    console.print(_kernels_table(summary))
+    if densities is None:
+        console.print("No weights have moved, so there is no picture.")
+        return
+    title = f"{summary['model']} on {summary['dataset']}, {summary['method']}"
+    try:
+        density_plot.write_plot(*densities, path, title)
+    except OSError as error:
+        command_line.say(
+            argv[0], f"the picture {path} could not be written ({error})"
+        )
+        sys.exit(command_line.RUN_ERROR)
+    console.print(f"Drawn to {path}", highlight=False, soft_wrap=True)
+
+
+def _read_summary(folder):
+    if not folder:
+        raise UsageError("flag --run is required: the folder of a run")
+    wanted = (
+        f"flag --run={folder}: must be the folder of a finished run of "
+        "dsr_tf.train"
+    )
+    try:
+        summary = run_summary.read(folder)
+        if "kernels" not in summary:
+            raise UsageError(
+                f"flag --run={folder}: was trained by an earlier version, "
+                "which did not note the kernels in summary.json"
+            )
+        return run_summary.read(folder, _SHOWN)
+    except FileNotFoundError as error:
+        raise UsageError(f"{wanted} ({error})") from error
+    except run_summary.Damaged as error:
+        raise UsageError(f"{wanted} ({error})") from error
+
+
+def _check_plot(path):
+    """Refuse a picture that could not be drawn, before anything is."""
+    ending = os.path.splitext(path)[1].removeprefix(".").lower()
+    if ending not in density_plot.endings():
+        raise UsageError(
+            f"flag --plot={path}: must end in one of "
+            f"{', '.join('.' + known for known in density_plot.endings())}"
+        )
+    output_paths.check_file("plot", path)
+
+
+def _read_densities(folder, summary):
+    sizes = {k["path"]: k["size"] for k in summary["kernels"]}
+    path = os.path.join(folder, "reallocations.csv")
+    try:
+        return density_plot.read_densities(path, sizes)
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"flag --run={folder}: {path} cannot be read ({error})"
+        ) from error
+
+
+# Not all methods move weights, and a folder may have been tidied up.
+_FILES = (
+    "summary.json",
+    "metrics.csv",
+    "reallocations.csv",
+    "checkpoints/",
+    "saved_model/",
+    "model.keras",
+)
+
+
+def _written(folder):
+    return [f for f in _FILES if os.path.exists(os.path.join(folder, f))]
+
+
+def results_table(summary, folder):
+    """The results of one run, a line each.
+
+    Args:
+        summary: Dict as in `summary.json`.
+        folder: The run's folder, named below the table.
+    """
+    table = Table(
+        title="Results",
+        box=box.SIMPLE_HEAD,
+        show_header=False,
+        caption=f"Written to {folder}: {', '.join(_written(folder))}",
+    )
+    table.add_column(style="bold")
+    table.add_column(justify="right")
+    dense_bytes = 4 * summary["num_parameters"]
+    stored = summary["saved_model_bytes"]
+    top5 = summary.get("test_top5_accuracy")
+    for name, value in (
+        ("method", summary["method"]),
+        ("data set", summary["dataset"]),
+        ("model", summary["model"]),
+        ("epochs", summary["epochs"]),
+        ("test accuracy", f"{summary['test_accuracy']:.2%}"),
+        *([] if top5 is None else [("test accuracy, top 5", f"{top5:.2%}")]),
+        ("best test accuracy", f"{summary['best_test_accuracy']:.2%}"),
+        ("parameters", f"{summary['num_parameters']:,}"),
+        ("active parameters", f"{summary['num_active_parameters']:,}"),
+        ("density of masked kernels", f"{summary['mask_density']:.4f}"),
+        ("density of all parameters", f"{summary['model_density']:.4f}"),
+        ("reallocations", f"{summary['num_reallocations']:,}"),
+        ("seconds per epoch", f"{summary['seconds_per_epoch']:.2f}"),
+        (
+            "SavedModel",
+            f"{stored / 1000:,.1f} kB ({_compared(stored, dense_bytes)} than "
+            "dense float32)",
+        ),
+    ):
+        table.add_row(name, str(value))
+    return table
+
+
+def _compared(size, other):
+    if size <= other:
+        return f"{other / size:.1f} times smaller"
+    return f"{size / other:.1f} times larger"
+
+
+def _kernels_table(summary):
+    table = Table(title="Masked kernels", box=box.SIMPLE_HEAD)
+    table.add_column("kernel", overflow="fold")
+    for column in ("weights", "active", "density"):
+        table.add_column(column, justify="right")
+    for kernel in summary["kernels"]:
+        table.add_row(
+            kernel["path"],
+            f"{kernel['size']:,}",
+            f"{kernel['num_active']:,}",
+            f"{kernel['density']:.4f}",
+        )
+    return table

@@ -1,0 +1,63 @@
+"""Train a sparse network: `python -m dsr_tf.train --flagfile=FILE`.
+
+Settings are flags, of which a flagfile holds a line each; a flag on the
+command line overrides the flagfile. Everything that the run writes goes to
+--output_dir: summary.json, metrics.csv, reallocations.csv, checkpoints/,
+saved_model/ and model.keras.
+"""
+
+import sys
+
+from absl import flags
+
+from dsr_tf import command_line
+from dsr_tf.command_line import terminal
+from dsr_tf.commands.report import results_table
+from dsr_tf.layers.summary import sparsity_summary
+from dsr_tf.training import experiment as experiments
+from dsr_tf.training.run import Run
+from dsr_tf.training.stop import StopSignals
+
+
+def main(argv=None):
+    argv = argv or ["dsr_tf.train", *sys.argv[1:]]
+    flag_values = flags.FlagValues()
+    experiments.define_flags(flag_values)
+    command_line.parse(flag_values, argv, __doc__)
+    with StopSignals(argv[0]) as signals:
+        _train(argv[0], flag_values, signals)
+
+
+def _train(name, flag_values, signals):
+    with command_line.usage_errors(name):
+        run = Run(experiments.from_flags(flag_values), signals)
+    # Of several workers, one speaks.
+    console = terminal.console(quiet=not run.cluster.is_chief)
+    _announce(run, console)
+    with command_line.run_errors(name, command_line.GOES_ON):
+        summary = run.train()
+    if summary is None:
+        return
+    console.print(sparsity_summary(run.model).table())
+    console.print(results_table(summary, run.experiment.output_dir))
+
+
+def _announce(run, console):
+    experiment, sparsity = run.experiment, sparsity_summary(run.model)
+    console.print(
+        f"{experiment.model} on {experiment.dataset}, {experiment.method}: "
+        f"{sparsity.num_active_parameters:,} of {sparsity.num_parameters:,} "
+        f"parameters active, mask density {sparsity.mask_density:.4f}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if run.cluster.is_distributed:
+        console.print(
+            f"Each batch is shared by {run.cluster.num_replicas} replicas, "
+            f"{run.cluster.num_replicas // run.cluster.num_workers} here.",
+            highlight=False,
+        )
+    if run.start:
+        console.print(f"Resuming at step {run.start}.", highlight=False)
+    elif experiment.resume:
+        console.print("No checkpoint to resume from: starting at step 0.")

@@ -1,0 +1,1 @@
+"""What all parts share: counts, draws, schedules, packed arrays."""

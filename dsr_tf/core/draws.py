@@ -1,0 +1,49 @@
+"""Random draws that depend on a seed and a counter, and on nothing else.
+
+No generator is ever kept: each draw makes its own from what identifies it,
+so a run that was stopped and resumed, and every replica of a model, draws
+the same numbers (numpy's counter-based Philox generator).
+"""
+
+import random
+
+import numpy as np
+
+from dsr_tf.core.checks import is_integer
+
+# Stored in 32 bits, plus one (`ReallocationState`).
+MAX_SEED = 2**31 - 2
+
+
+def check_seed(seed):
+    """Return `seed` as an int, or a fresh one where it is None.
+
+    The fresh seed comes from Python's `random`, so that
+    `keras.utils.set_random_seed` governs it, as it does Keras' own seeds.
+
+    Raises:
+        ValueError: if `seed` is neither None nor an integer from 0 to
+            2**31 - 2.
+    """
+    if seed is None:
+        return random.randrange(MAX_SEED + 1)
+    if not is_integer(seed) or not 0 <= seed <= MAX_SEED:
+        raise ValueError(
+            "`seed` must be None or an integer from 0 to 2**31 - 2. "
+            f"Received: seed={seed!r}"
+        )
+    return int(seed)
+
+
+def generator(seed, count=0, stream=0):
+    """A numpy generator for draw `count` of `stream` under `seed`.
+
+    Args:
+        seed: Integer from 0 to 2**31 - 2.
+        count: Which event draws; 0 is the making of masks, reallocations
+            count from 1.
+        stream: Which of the kernels draws, below 2**20.
+    """
+    return np.random.Generator(
+        np.random.Philox(key=[seed, (count << 20) + stream])
+    )

@@ -1,0 +1,77 @@
+"""How long served models take, measured against each other."""
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+_ROUNDS, _LOADS = 15, 3
+CPU_TIME, WALL_TIME = "CPU time", "wall time"
+# A process of its own, in which nothing is warm but the files.
+_LOAD = """
+import json
+import sys
+import time
+import numpy as np
+import tensorflow
+from dsr_tf.export import runtimes
+path, shape = sys.argv[1], json.loads(sys.argv[2])
+start = time.perf_counter()
+model = runtimes.load("model", path)
+model.predict(np.zeros(shape, "float32"))
+print(time.perf_counter() - start)
+"""
+
+
+def kind():
+    """`CPU_TIME` or, where there is a GPU, `WALL_TIME`.
+
+    The time of all threads together is what a busy machine disturbs least,
+    but says nothing about what a GPU does.
+    """
+    import tensorflow as tf
+
+    return WALL_TIME if tf.config.list_physical_devices("GPU") else CPU_TIME
+
+
+def latencies(models, batch, seed=0):
+    """Seconds of one prediction of each model, of the `kind` above.
+
+    In turn, in an order that changes by round; medians.
+
+    Args:
+        models: List of `RunnableModel` that take inputs of one shape.
+        batch: Number of inputs of a prediction.
+    """
+    generator = np.random.default_rng(seed)
+    inputs = generator.normal(size=(batch, *models[0].input_shape[1:]))
+    inputs = inputs.astype("float32")
+    clock = time.perf_counter if kind() == WALL_TIME else time.process_time
+    seconds = [[] for _ in models]
+    for model in models:
+        model.predict(inputs)
+    for _ in range(_ROUNDS):
+        for index in generator.permutation(len(models)):
+            start = clock()
+            models[index].predict(inputs)
+            seconds[index].append(clock() - start)
+    return [statistics.median(times) for times in seconds]
+
+
+def load_times(models):
+    """Seconds to load each model and predict once, in new processes."""
+    seconds = [[] for _ in models]
+    for _ in range(_LOADS):
+        for model, times in zip(models, seconds):
+            shape = json.dumps([1, *model.input_shape[1:]])
+            done = subprocess.run(
+                [sys.executable, "-c", _LOAD, model.path, shape],
+                check=True,
+                capture_output=True,
+                text=True,
+            )
+            times.append(float(done.stdout.splitlines()[-1]))
+    return [statistics.median(times) for times in seconds]

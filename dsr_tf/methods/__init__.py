@@ -1,0 +1,21 @@
+"""How weights of a sparse model move: the rules, and a file a method."""
+
+from dsr_tf.methods.deep_r import DeepR
+from dsr_tf.methods.dsr import DSR
+from dsr_tf.methods.method import KernelView
+from dsr_tf.methods.method import Method
+from dsr_tf.methods.rigl import RigL
+from dsr_tf.methods.set import SET
+from dsr_tf.methods.snfs import SNFS
+from dsr_tf.methods.static import Static
+
+__all__ = [
+    "DSR",
+    "DeepR",
+    "KernelView",
+    "Method",
+    "RigL",
+    "SET",
+    "SNFS",
+    "Static",
+]

@@ -1,0 +1,67 @@
+"""What RigL and SNFS share: a fraction to move that falls to nothing."""
+
+import dataclasses
+import math
+
+from dsr_tf.core.checks import check_fraction
+from dsr_tf.core.checks import is_integer
+from dsr_tf.methods import grow
+from dsr_tf.methods import prune
+from dsr_tf.methods.method import Method
+
+
+@dataclasses.dataclass(frozen=True)
+class Annealed(Method):
+    """Prunes the smallest weights of every kernel, a fraction that anneals.
+
+    At update t the fraction is `fraction / 2 * (1 + cos(pi * t / end_step))`
+    and nothing moves from `end_step` on. Where the kernel is nearly full no
+    more is pruned than there is room to grow elsewhere in it. Growth takes
+    the groups of the largest accumulated gradient.
+
+    Args:
+        fraction: Share of the active weights to move at the start, (0, 1).
+        end_step: Update at which the share has fallen to 0; None keeps it.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+
+    fraction: float = 0.3
+    end_step: int | None = None
+
+    def __post_init__(self):
+        check_fraction(self.fraction)
+        if self.end_step is not None and (
+            not is_integer(self.end_step) or self.end_step < 1
+        ):
+            raise ValueError(
+                "`end_step` must be None or a positive integer, a number of "
+                f"updates. Received: end_step={self.end_step!r}"
+            )
+
+    def fraction_at(self, step):
+        """The share of active weights to move after `step` updates."""
+        if self.end_step is None:
+            return self.fraction
+        if step >= self.end_step:
+            return 0.0
+        return (
+            self.fraction / 2 * (1 + math.cos(math.pi * step / self.end_step))
+        )
+
+    def is_over(self, step):
+        return self.end_step is not None and step >= self.end_step
+
+    def prune(self, kernels, state, step):
+        fraction = self.fraction_at(step)
+        return [
+            prune.smallest(
+                kernel.scores,
+                min(round(fraction * kernel.num_active), kernel.num_free),
+            )
+            for kernel in kernels
+        ]
+
+    def grow(self, kernel, num_grown, generator):
+        return grow.largest(kernel.free_gradients, num_grown)

@@ -1,0 +1,116 @@
+"""What a method of reallocation is: a choice of prune, redistribute, grow."""
+
+import abc
+import dataclasses
+
+import numpy as np
+
+from dsr_tf.methods import grow
+from dsr_tf.methods import redistribute
+
+
+@dataclasses.dataclass(frozen=True)
+class KernelView:
+    """What a method sees of one kernel; groups are those of its mask.
+
+    Attributes:
+        scores: Array `(num_active_groups,)`, float32: mean magnitude of the
+            weights of each active group, in memory order.
+        num_free: Number of inactive groups.
+        group_size: Weights a group.
+        num_pruned: Groups chosen for pruning, once that is decided.
+        active_gradients: Array `(num_active_groups,)`, float32: mean
+            magnitude of what the optimizer has accumulated of the gradient
+            (its momentum) for each active group. None unless the method
+            asks for it by `dense_gradient`.
+        free_gradients: The same for the inactive groups, `(num_free,)`.
+    """
+
+    scores: np.ndarray
+    num_free: int
+    group_size: int
+    num_pruned: int = 0
+    active_gradients: np.ndarray | None = None
+    free_gradients: np.ndarray | None = None
+
+    @property
+    def num_active(self):
+        return len(self.scores)
+
+
+class Method(abc.ABC):
+    """Base of all methods: prune somehow, regrow at random in place.
+
+    The reallocator sees to the budget, the last group of a kernel, zeros
+    and optimizer slots; a method only chooses.
+    """
+
+    moves_weights = True
+    # Whether the gradient of inactive weights is needed: "never"; "last",
+    # that of the step before each reallocation; "always", as momentum.
+    dense_gradient = "never"
+    # Whether weights move inside of every training step, see `sign_flips`.
+    moves_every_step = False
+
+    def validate(self, num_active):
+        """Refuse a model whose number of active weights does not fit."""
+
+    def threshold(self, state):
+        """The magnitude below which weights are pruned, None if there is
+        no such number."""
+        return None
+
+    def is_over(self, step):
+        """Whether nothing will move any more from this step on."""
+        return False
+
+    @abc.abstractmethod
+    def prune(self, kernels, state, step):
+        """Choose what becomes inactive.
+
+        Args:
+            kernels: List of `KernelView`.
+            state: The `ReallocationState` before this step.
+            step: Number of updates so far, `optimizer.iterations`.
+
+        Returns:
+            One boolean array `(num_active_groups,)` a kernel.
+        """
+
+    def redistribute(self, total, kernels):
+        """Choose how many groups each kernel grows.
+
+        Args:
+            total: Number of weights to grow.
+            kernels: List of `KernelView`, with `num_pruned` filled in.
+
+        Returns:
+            Number of groups, one a kernel, at most `num_free` each.
+        """
+        return redistribute.where_pruned(
+            total,
+            [k.num_pruned * k.group_size for k in kernels],
+            [k.num_free for k in kernels],
+            [k.group_size for k in kernels],
+        )
+
+    def grow(self, kernel, num_grown, generator):
+        """Choose which free groups of one kernel become active.
+
+        Args:
+            kernel: A `KernelView`.
+            num_grown: Number of groups to choose.
+            generator: A `numpy.random.Generator` for this choice alone.
+
+        Returns:
+            Integer array `(num_grown,)`, indices below `kernel.num_free`.
+        """
+        return grow.at_random(kernel.num_free, num_grown, generator)
+
+    def update(self, state, num_below):
+        """Change the method's part of `state` after a step.
+
+        Args:
+            state: The `ReallocationState`, to be changed in place.
+            num_below: Number of weights that `prune` chose.
+        """

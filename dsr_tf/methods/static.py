@@ -1,0 +1,16 @@
+"""Weights that never move."""
+
+import dataclasses
+
+from dsr_tf.methods import prune
+from dsr_tf.methods.method import Method
+
+
+@dataclasses.dataclass(frozen=True)
+class Static(Method):
+    """Fixed random sparsity: weights never move (the paper's baseline)."""
+
+    moves_weights = False
+
+    def prune(self, kernels, state, step):
+        return [prune.none(kernel.scores) for kernel in kernels]

@@ -1,0 +1,76 @@
+"""What a run leaves behind when it has ended."""
+
+import json
+import os
+import statistics
+
+from dsr_tf import export
+from dsr_tf.export import target
+from dsr_tf.layers.summary import sparsity_summary
+from dsr_tf.training import files
+
+
+def write(experiment, settings, model, rows, num_reallocations):
+    """Write the model in both forms and the summary, last of all.
+
+    Each is written whole or not at all.
+
+    Args:
+        experiment: The `Experiment`, scaled.
+        settings: Its settings as they were given, for JSON.
+        model: The trained model.
+        rows: Rows of `metrics.csv`.
+        num_reallocations: Number of rows of `reallocations.csv`.
+
+    Returns:
+        The summary.
+    """
+    folder = experiment.output_dir
+    with files.unfinished(folder) as scratch:
+        for name, write_model in (
+            ("model.keras", model.save),
+            ("saved_model", lambda path: export.saved_model(model, path)),
+        ):
+            write_model(os.path.join(scratch, name))
+            files.publish(
+                os.path.join(scratch, name), os.path.join(folder, name)
+            )
+    summary = {
+        **_summary(experiment, model, rows, num_reallocations),
+        "saved_model_bytes": target.size(os.path.join(folder, "saved_model")),
+        "kernels": sparsity_summary(model).to_dict()["layers"],
+        "settings": settings,
+    }
+    text = json.dumps(summary, indent=2) + "\n"
+    with files.written_whole(os.path.join(folder, "summary.json")) as file:
+        file.write(text.encode())
+    return summary
+
+
+def _summary(experiment, model, rows, num_reallocations):
+    """The results as plain values for JSON."""
+    sparsity = sparsity_summary(model)
+    accuracies = [float(row["test_accuracy"]) for row in rows]
+    top5 = {
+        name: float(rows[-1][name])
+        for name in ("test_top5_accuracy",)
+        if name in rows[-1]
+    }
+    # The first epoch compiles; a run of one epoch has no other.
+    seconds = [float(row["seconds"]) for row in rows[1:] or rows]
+    return {
+        "method": experiment.method,
+        "dataset": experiment.dataset,
+        "model": experiment.model,
+        "seed": experiment.seed,
+        "epochs": len(rows),
+        "test_accuracy": accuracies[-1],
+        **top5,
+        "best_test_accuracy": max(accuracies),
+        "num_parameters": sparsity.num_parameters,
+        "num_active_parameters": sparsity.num_active_parameters,
+        "mask_density": sparsity.mask_density,
+        "model_density": sparsity.model_density,
+        "num_reallocations": num_reallocations,
+        "seconds_per_epoch": statistics.median(seconds),
+    }

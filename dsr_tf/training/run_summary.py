@@ -1,0 +1,129 @@
+"""Reading `summary.json`, which a finished run leaves: checked before use."""
+
+import json
+import math
+import os
+
+from dsr_tf.core.checks import is_integer
+from dsr_tf.core.checks import is_number
+
+NAME = "summary.json"
+_MAX_BYTES = 2**26
+
+
+def _is_text(value):
+    return isinstance(value, str)
+
+
+def _is_count(value):
+    return is_integer(value) and 0 <= value < 2**63
+
+
+def _is_positive(value):
+    return _is_count(value) and value > 0
+
+
+def _is_share(value):
+    return is_number(value) and 0 <= value <= 1
+
+
+def _is_time(value):
+    return is_number(value) and math.isfinite(value) and value > 0
+
+
+def _is_settings(value):
+    if not isinstance(value, dict):
+        return False
+    size = value.get("image_size")
+    return (size is None or _is_positive(size)) and all(
+        value.get(name) is None or _is_text(value[name])
+        for name in ("dataset", "data_dir")
+    )
+
+
+def _are_kernels(value):
+    return isinstance(value, list) and all(map(_is_kernel, value))
+
+
+def _is_kernel(value):
+    return (
+        isinstance(value, dict)
+        and _is_text(value.get("path"))
+        and _is_positive(value.get("size"))
+        and _is_count(value.get("num_active"))
+        and value["num_active"] <= value["size"]
+        and _is_share(value.get("density"))
+    )
+
+
+_ACCEPTED = {
+    **dict.fromkeys(("method", "dataset", "model"), _is_text),
+    **dict.fromkeys(("seed", "num_reallocations"), _is_count),
+    **dict.fromkeys(
+        (
+            "epochs",
+            "num_parameters",
+            "num_active_parameters",
+            "saved_model_bytes",
+        ),
+        _is_positive,
+    ),
+    **dict.fromkeys(
+        (
+            "test_accuracy",
+            "best_test_accuracy",
+            "test_top5_accuracy",
+            "mask_density",
+            "model_density",
+        ),
+        _is_share,
+    ),
+    "seconds_per_epoch": _is_time,
+    "settings": _is_settings,
+    "kernels": _are_kernels,
+}
+
+
+class Damaged(ValueError):
+    """A summary that is not what a run writes; the message says where."""
+
+
+def read(folder, needed=()):
+    """The summary of the run in a folder.
+
+    Args:
+        folder: Folder of the run.
+        needed: Names of what it must hold; earlier versions wrote less.
+
+    Returns:
+        A dict in which every value that this version knows is of its type.
+
+    Raises:
+        FileNotFoundError: if the folder holds none.
+        Damaged: if it cannot be read, or holds something else.
+    """
+    path = os.path.join(folder, NAME)
+    try:
+        with open(path, "rb") as file:
+            content = file.read(_MAX_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(str(error)) from error
+    except (OSError, ValueError) as error:
+        raise Damaged(f"{path} cannot be read ({error})") from error
+    try:
+        summary = json.loads(content[:_MAX_BYTES])
+    except (ValueError, RecursionError) as error:
+        raise Damaged(f"{path} is no JSON ({error})") from error
+    if not isinstance(summary, dict):
+        raise Damaged(
+            f"{path} is damaged: it holds a {type(summary).__name__}, not "
+            "the results of a run"
+        )
+    for name, is_accepted in _ACCEPTED.items():
+        if name in summary and not is_accepted(summary[name]):
+            raise Damaged(
+                f"{path} is damaged: it holds {name}={str(summary[name])[:60]}"
+            )
+        if name not in summary and name in needed:
+            raise Damaged(f"{path} is damaged: it does not hold {name}")
+    return summary

@@ -1,0 +1,110 @@
+import csv
+import io
+
+import pytest
+from rich.console import Console
+
+from dsr_tf.comparison import aggregate
+from dsr_tf.comparison import tables
+from dsr_tf.comparison.plan import PlannedRun
+from dsr_tf.comparison.plot import write_plot
+
+
+def run(name, method, density, seed, accuracy, parameters, seconds, mask=0.1):
+    planned = PlannedRun(name, method, density, seed, "", [], [], {})
+    return planned, {
+        "test_accuracy": accuracy,
+        "num_active_parameters": parameters,
+        "num_parameters": 1000,
+        "mask_density": mask,
+        "seconds_per_epoch": seconds,
+    }
+
+
+@pytest.fixture
+def rows():
+    return aggregate.rows(
+        [
+            run("mine", "dsr", 0.1, 1, 0.90, 150, 3.0),
+            run("mine", "dsr", 0.1, 2, 0.94, 150, 5.0),
+            run("mine", "dsr", 0.2, 1, 0.95, 250, 4.0, 0.2),
+            run("dense", "dense", None, 1, 0.96, 1000, 2.0, 1.0),
+            run("dense", "dense", None, 2, 0.98, 1000, 2.0, 1.0),
+            run("tied", "hashed", 0.1, 1, 0.8, 150, 2.0, 1.0),
+        ]
+    )
+
+
+def test_means_by_hand(rows):
+    mine, other, dense, tied = rows
+    assert mine.num_seeds == 2 and other.num_seeds == 1
+    assert mine.accuracy == pytest.approx(0.92)
+    # Of two numbers it is their distance over the root of 2.
+    assert mine.deviation == pytest.approx(0.04 / 2**0.5)
+    assert other.deviation is None
+    assert mine.difference == pytest.approx(-0.05)
+    assert dense.difference == 0
+    assert mine.model_density == pytest.approx(0.15)
+    assert mine.epoch_ratio == pytest.approx(2.0)
+    assert mine.mask_density == 0.1 and tied.mask_density is None
+
+
+def test_without_a_dense_network():
+    (row,) = aggregate.rows([run("mine", "dsr", 0.1, 1, 0.9, 150, 3.0)])
+    assert row.difference is row.model_density is row.epoch_ratio is None
+    assert "–" in tables.markdown([row])
+
+
+def test_markdown(rows):
+    lines = tables.markdown(rows).splitlines()
+    assert len(lines) == 2 + 4
+    # Dense first, then by density.
+    assert lines[2].startswith("| 1 | dense | 97.00 ± 1.41 | +0.00 | 1,000 |")
+    assert lines[3].startswith("| 0.2 | mine | 95.00 | -2.00 | 250 |")
+    assert lines[4].startswith("| 0.1 | mine | 92.00 ± 2.83 | -5.00 | 150 |")
+
+
+def test_the_table_fits_a_terminal(rows):
+    wide = aggregate.rows(
+        [
+            run("gradual", "gradual", 0.01, s, 0.9 - s / 10, 12_345_678, 9.9)
+            for s in (1, 2)
+        ]
+    )
+    console = Console(width=80, file=io.StringIO())
+    console.print(tables.rich_table(rows + wide, "title"))
+    text = console.file.getvalue()
+    assert "…" not in text and "12,345,678" in text and "± 7.07" in text
+
+
+def test_csv(rows, tmp_path):
+    tables.write_csv(rows, tmp_path / "c.csv")
+    with open(tmp_path / "c.csv", newline="") as file:
+        read = list(csv.DictReader(file))
+    assert [r["name"] for r in read] == ["dense", "mine", "mine", "tied"]
+    assert float(read[2]["accuracy"]) == pytest.approx(0.92)
+    assert read[1]["deviation"] == ""
+
+
+def test_plot(rows, tmp_path):
+    import matplotlib.image
+
+    write_plot(rows, tmp_path / "c.png", "title")
+    picture = matplotlib.image.imread(tmp_path / "c.png")
+    assert picture.shape[0] > 400 and picture.std() > 0.05
+
+
+def test_ticks_of_a_narrow_range():
+    from dsr_tf.comparison import plot
+
+    assert list(plot._ticks(85.2, 90.1)) == [86, 87, 88, 89, 90]
+    assert list(plot._ticks(40, 99)) == [50, 70, 80, 90, 95, 97, 98, 99]
+
+
+def test_plot_of_one_density(rows, tmp_path):
+    import matplotlib.image
+
+    dense_and_first = [r for r in rows if r.density in (None, rows[-1].density)]
+    write_plot(dense_and_first, tmp_path / "c.png", "title")
+    picture = matplotlib.image.imread(tmp_path / "c.png")
+    assert picture.min() < 0.5 < picture.max()

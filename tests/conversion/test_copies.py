@@ -1,0 +1,307 @@
+"""A copy is the model: states, graphs and layers of every kind."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import dsr_tf
+from tests.conftest import needs_tensorflow
+from tests.conftest import values
+from tests.conversion.models_to_copy import NUMBERS
+from tests.conversion.models_to_copy import PLAIN
+from tests.conversion.models_to_copy import WITH_TABLES
+from tests.conversion.models_to_copy import WORDS
+from tests.conversion.models_to_copy import statistics
+from tests.conversion.models_to_copy import with_head
+
+
+def names(cases):
+    return {"argvalues": cases, "ids": [c.__qualname__ for c in cases]}
+
+
+def equal(first, second, data, **kwargs):
+    for a, b in zip(
+        keras.tree.flatten(first(data, **kwargs)),
+        keras.tree.flatten(second(data, **kwargs)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(values(a), values(b))
+
+
+def copies(make):
+    model, data = make()
+    before = [values(v) for v in model.variables]
+    data = keras.tree.map_structure(keras.ops.convert_to_tensor, data)
+    twin = dsr_tf.sparsify(model, 0.0)
+    equal(model, twin, data)
+    assert [o.name for o in twin.layers] == [o.name for o in model.layers]
+    sparse = dsr_tf.sparsify(model, 0.5, seed=0)
+    dense = dsr_tf.strip(sparse)
+    equal(sparse, dense, data)
+    assert not any(
+        isinstance(layer, dsr_tf.layers.Masked)
+        for layer in dense._flatten_layers()
+    )
+    tied = dsr_tf.tie(model, 0.5, seed=0)
+    equal(tied, dsr_tf.strip(tied), data)
+    for a, b in zip(before, model.variables, strict=True):
+        np.testing.assert_array_equal(a, values(b))
+
+
+@pytest.mark.parametrize("make", **names(PLAIN))
+def test_copies_compute_what_the_model_does(make):
+    copies(make)
+
+
+@needs_tensorflow
+@pytest.mark.parametrize("make", **names(WITH_TABLES))
+def test_copies_know_the_words_of_the_model(make):
+    copies(make)
+
+
+def test_the_same_units_drop_out():
+    model = keras.Sequential(
+        [
+            keras.Input((5,)),
+            layers.GaussianNoise(1.0),
+            layers.Dense(20),
+            layers.Dropout(0.5),
+        ]
+    )
+    model(NUMBERS, training=True)
+    twin = dsr_tf.sparsify(model, 0.0)
+    sparse = dsr_tf.sparsify(model, 0.5)
+    equal(model, twin, NUMBERS, training=True)
+    dense = dsr_tf.strip(sparse)
+    for _ in range(2):
+        equal(sparse, dense, NUMBERS, training=True)
+    with pytest.raises(AssertionError):
+        equal(model, model, NUMBERS, training=True)
+
+
+def test_what_is_frozen_stays_frozen():
+    dense = [layers.Dense(5, name=name) for name in "abc"]
+    model = keras.Sequential([keras.Input((5,)), *dense])
+    model.get_layer("a").trainable = False
+    model.get_layer("b")._kernel.trainable = False
+    sparse = dsr_tf.sparsify(model, 0.5)
+    for copy in (sparse, dsr_tf.strip(sparse), dsr_tf.tie(model, 0.5)):
+        kernel = "bank" if hasattr(copy.layers[0], "bank") else "kernel"
+        free = [v.path.split("/", 1)[1] for v in copy.trainable_variables]
+        assert free == ["b/bias", f"c/{kernel}", "c/bias"]
+
+
+@needs_tensorflow
+def test_a_vocabulary_may_be_learnt_later():
+    inputs = keras.Input((1,), dtype="string")
+    x = layers.StringLookup(name="words")(inputs)
+    x = layers.Flatten()(layers.Embedding(9, 2)(x))
+    sparse = dsr_tf.sparsify(with_head(inputs, x), 0.5)
+    sparse.get_layer("words").adapt(WORDS)
+    assert sparse.get_layer("words").vocabulary_size() == 5
+
+
+def test_other_networks_are_refused():
+    first, second, third = (
+        keras.Sequential([keras.Input((5, 5)), layer])
+        for layer in (layers.Dense(3), layers.Dense(2), layers.Conv1D(3, 2))
+    )
+    for other in (second, third, dsr_tf.tie(second, 0.5)):
+        with pytest.raises(ValueError, match="Layer|layer"):
+            dsr_tf.conversion.copy_weights(first, other)
+
+
+class Forgetful(layers.Layer):
+    """A layer that does not tell all about itself."""
+
+    def __init__(self, forgets, size=5, factor=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.forgets, self.size, self.factor = forgets, size, factor
+
+    def build(self, shape):
+        self.table = self.add_weight(shape=(self.size,), name="table")
+
+    def call(self, x):
+        return self.factor * x + self.table[0]
+
+    def get_config(self):
+        if self.forgets == "configuration":
+            raise RuntimeError("I have none")
+        config = {"forgets": self.forgets, "size": 5, "name": self.name}
+        return {**super().get_config(), **config}
+
+    def load_own_variables(self, store):
+        if self.forgets == "loading":
+            raise KeyError("what?")
+        super().load_own_variables(store)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"forgets": "configuration"}, r"'odd' \(Forgetful\).*\(I have none"),
+        ({"forgets": "loading"}, r"what it saves \('what\?'\) did not come"),
+        ({"forgets": "size", "size": 7}, r"'odd'.*did not come along"),
+        ({"forgets": "factor", "factor": 2.0}, "its argument factor=2.0 did"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["sparsify", "tie", "strip"])
+def test_a_layer_that_cannot_be_copied_is_named(verb, arguments, message):
+    inputs = keras.Input((5,))
+    x = Forgetful(name="odd", **arguments)(inputs)
+    model = keras.Model(inputs, dsr_tf.layers.SparseDense(3)(x))
+    if verb != "strip":
+        model = with_head(inputs, x)
+    more = () if verb == "strip" else (0.5,)
+    with pytest.raises(ValueError, match=message):
+        getattr(dsr_tf, verb)(model, *more)
+
+
+class Borrower(layers.Layer):
+    """Multiplies by another layer's kernel, transposed."""
+
+    def __init__(self, lender, **kwargs):
+        super().__init__(**kwargs)
+        self.lender = lender
+
+    def call(self, x):
+        return keras.ops.matmul(x, keras.ops.transpose(self.lender.kernel))
+
+    def get_config(self):
+        lender = keras.saving.serialize_keras_object(self.lender)
+        return {**super().get_config(), "lender": lender}
+
+    @classmethod
+    def from_config(cls, config):
+        config["lender"] = keras.saving.deserialize_keras_object(
+            config["lender"]
+        )
+        return cls(**config)
+
+
+def borrowing(inputs, lender):
+    return Borrower(lender, name="odd")(lender(inputs))
+
+
+def kernel_in_an_expression(inputs, lender):
+    return keras.ops.matmul(lender(inputs), lender.kernel)
+
+
+@pytest.mark.parametrize(
+    "connect, message",
+    [
+        (borrowing, "'lender.*' is part of several layers"),
+        (kernel_in_an_expression, "the variable lender/kernel, which a copy"),
+    ],
+)
+def test_what_would_be_shared_no_more_is_refused(connect, message):
+    inputs = keras.Input((5,))
+    x = connect(inputs, layers.Dense(5, name="lender"))
+    with pytest.raises(ValueError, match=message):
+        dsr_tf.sparsify(with_head(inputs, x), 0.5)
+
+
+def test_layers_beside_the_graph_are_refused():
+    model, _ = statistics()
+    model.aside = layers.Dense(2, name="aside")
+    model.aside.build((None, 4))
+    with pytest.raises(ValueError, match="aside/kernel.*no layer of the graph"):
+        dsr_tf.sparsify(model, 0.5)
+
+
+class Doubled(keras.Sequential):
+    def call(self, x, training=None):
+        return 2 * super().call(x, training=training)
+
+
+def test_a_subclass_that_does_more_than_its_layers_is_refused():
+    model = Doubled([keras.Input((5,)), layers.Dense(3)])
+    with pytest.raises(ValueError, match="what a subclassed model does"):
+        dsr_tf.sparsify(model, 0.5)
+
+
+def test_wrapped_layers_are_converted_or_listed():
+    inputs = keras.Input((4, 5))
+    x = layers.TimeDistributed(layers.Dense(6, name="each"), name="t")(inputs)
+    x = layers.TimeDistributed(layers.Dense(6, name="not"), name="u")(x)
+    x = layers.SpectralNormalization(layers.Dense(3), name="spectral")(x)
+    model = keras.Model(inputs, x)
+    for verb, kind in (("tie", "tied"), ("sparsify", "masked")):
+        copy = getattr(dsr_tf, verb)(model, 0.5, filters="each")
+        assert copy.skipped_layers == {
+            "not": "the filters leave it out",
+            "spectral": f"there is no {kind} kind of SpectralNormalization",
+        }
+        assert type(copy.get_layer("t").layer) in (
+            dsr_tf.layers.SparseDense,
+            dsr_tf.layers.HashedDense,
+        )
+    (weight,) = dsr_tf.masked_weights(copy)
+    assert weight.num_active == 15
+
+
+class Own(layers.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = dsr_tf.layers.SparseDense(3, name="deep")
+
+    def build(self, shape):
+        self.dense.build(shape)
+
+    def call(self, x):
+        return self.dense(x)
+
+
+class Special(dsr_tf.layers.SparseDense):
+    pass
+
+
+@pytest.mark.parametrize(
+    "layer, message",
+    [
+        (lambda: Own(name="own"), r"'own' \(Own\), with 'deep' \(SparseDense"),
+        (
+            lambda: Special(3, name="own"),
+            "the kind Special, which has no dense",
+        ),
+    ],
+)
+def test_sparse_layers_that_strip_cannot_replace_are_named(layer, message):
+    model = keras.Sequential([keras.Input((5,)), layer()])
+    with pytest.raises(ValueError, match=message):
+        dsr_tf.strip(model)
+
+
+APPLICATIONS = ["MobileNetV3Small", "ConvNeXtTiny", "EfficientNetB0"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_networks_of_keras_applications(name):
+    model = getattr(keras.applications, name)(
+        input_shape=(64, 64, 3), weights=None
+    )
+    data = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3))
+    for training in (False, True):
+        twin = dsr_tf.sparsify(model, 0.0)
+        equal(model, twin, data.astype("float32"), training=training)
+    sparse = dsr_tf.sparsify(model, 0.9, seed=0)
+    dense = dsr_tf.strip(sparse)
+    equal(sparse, dense, data.astype("float32"))
+    assert [type(x) for x in dense.layers] == [type(x) for x in model.layers]
+    dsr_tf.tie(model, 0.9, seed=0)
+
+
+def test_states_between_batches_come_along():
+    inputs = keras.Input(batch_shape=(2, 5, 3))
+    x = keras.layers.GRU(4, stateful=True, return_sequences=True)(inputs)
+    x = keras.layers.Bidirectional(keras.layers.LSTM(3, stateful=True))(x)
+    model = keras.Model(inputs, keras.layers.Dense(2)(x))
+    batches = np.random.default_rng(0).normal(size=(3, 2, 5, 3))
+    model.predict_on_batch(batches[0])
+    copy = dsr_tf.sparsify(model, 0.0)
+    for batch in batches[1:]:
+        np.testing.assert_array_equal(
+            copy.predict_on_batch(batch), model.predict_on_batch(batch)
+        )

@@ -1,0 +1,65 @@
+import numpy as np
+
+from dsr_tf.methods import grow
+from dsr_tf.methods import prune
+from dsr_tf.methods import redistribute
+
+
+def test_below_is_strict():
+    pruned = prune.below(np.array([0.0, 0.5, 0.1, 0.7]), 0.5)
+    assert pruned.tolist() == [True, False, True, False]
+
+
+def test_smallest_takes_exactly_so_many():
+    scores = np.array([0.3, 0.1, 0.1, 0.9, 0.2])
+    assert prune.smallest(scores, 3).tolist() == [0, 1, 1, 0, 1]
+    assert prune.smallest(np.zeros(5), 2).sum() == 2
+    assert not prune.smallest(scores, 0).any()
+    assert prune.smallest(scores, 5).all()
+
+
+def test_the_largest_group_is_the_last_to_stay():
+    scores = np.array([0.2, 0.4, 0.3])
+    kept = prune.keep_last_group(np.ones(3, bool), scores)
+    assert kept.tolist() == [True, False, True]
+    some = np.array([True, True, False])
+    assert prune.keep_last_group(some, scores).tolist() == some.tolist()
+
+
+def test_no_more_is_pruned_than_can_be_grown():
+    pruned = [np.array([True, True, False]), np.array([True, False])]
+    scores = [np.array([0.1, 0.3, 0.9]), np.array([0.2, 0.8])]
+    limited = prune.limit_weights(pruned, scores, [1, 1], 2)
+    assert [p.tolist() for p in limited] == [
+        [True, False, False],
+        [True, False],
+    ]
+    # With groups of four weights in the second kernel, 3 weights fit only
+    # into groups of the first.
+    limited = prune.limit_weights(pruned, scores, [1, 4], 3)
+    assert [p.tolist() for p in limited] == [
+        [True, False, False],
+        [False, False],
+    ]
+    assert prune.limit_weights(pruned, scores, [1, 1], 3) is pruned
+
+
+def test_growth_follows_the_survivors():
+    counts = redistribute.to_survivors(10, [30, 60, 10], [99] * 3, [1] * 3)
+    assert counts == [3, 6, 1]
+
+
+def test_growth_where_pruned():
+    counts = redistribute.where_pruned(5, [2, 0, 3], [99, 99, 1], [1] * 3)
+    assert counts == [4, 0, 1]
+
+
+def test_random_growth_is_uniform():
+    generator = np.random.default_rng(0)
+    counts = np.zeros(8)
+    for _ in range(4000):
+        chosen = grow.at_random(8, 3, generator)
+        assert len(set(chosen.tolist())) == 3
+        counts[chosen] += 1
+    # Expected 1500 each, standard deviation 31.
+    assert abs(counts - 1500).max() < 150
