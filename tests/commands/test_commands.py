@@ -9,6 +9,7 @@ import pytest
 
 import dsr_tf
 from dsr_tf import command_line
+from dsr_tf.command_line import flagfiles
 from dsr_tf.commands import benchmark
 from dsr_tf.commands import evaluate
 from dsr_tf.commands import train
@@ -293,23 +294,21 @@ def test_flagfiles(tmp_path):
     )
     (tmp_path / "sub" / "b.flags").write_text("--x=2\n--y=2\n")
     path = tmp_path / "sub" / "a.flags"
-    expanded = command_line.expand_flagfiles(["--x=0", f"--flagfile={path}"])
+    expanded = flagfiles.expand(["--x=0", f"--flagfile={path}"])
     # What stands last counts: the command line, then a, then b.
     assert expanded == ["--x=2", "--y=2", "--x=1", "--x=0"]
-    assert expanded == command_line.expand_flagfiles(
-        ["--flagfile", str(path), "--x=0"]
-    )
+    assert expanded == flagfiles.expand(["--flagfile", str(path), "--x=0"])
 
 
 def test_broken_flagfiles(tmp_path):
     loop = tmp_path / "loop.flags"
     loop.write_text("--flagfile=loop.flags\n")
     with pytest.raises(command_line.UsageError, match="includes itself"):
-        command_line.expand_flagfiles([f"--flagfile={loop}"])
+        flagfiles.expand([f"--flagfile={loop}"])
     other = tmp_path / "other.flags"
     other.write_text("epochs 3\n")
     with pytest.raises(command_line.UsageError, match="must be a flag"):
-        command_line.expand_flagfiles([f"--flagfile={other}"])
+        flagfiles.expand([f"--flagfile={other}"])
 
 
 def test_another_backend(tmp_path, monkeypatch, capsys):

@@ -104,7 +104,7 @@ def test_names_in_a_comparison():
 IN_ASCII = """
 import sys
 from dsr_tf.command_line import terminal
-from dsr_tf.comparison import results, tables
+from dsr_tf.comparison import aggregate, tables
 from tests.comparison.test_aggregate import run
 assert sys.stdout.encoding.lower() in ("ascii", "us-ascii", "ansi_x3.4-1968")
 rows = aggregate.rows([
