@@ -148,38 +148,44 @@ class Reallocation(MaskCallback):
     def _set_epoch(self, epoch):
         super()._set_epoch(epoch)
         if self._has_started:
-            self._reallocator.in_step.begin_epoch(epoch)
+            self._reallocator.hook.begin_epoch(epoch)
 
     def _look(self, model, optimizer, step):
         if not self.method.moves_weights:
             return None
         reallocator, state = self._reallocator, self._reallocator.read_state()
-        in_step = reallocator.in_step
+        hook = reallocator.hook
         self._settle_start(state, step)
         period, is_over = self.period(self._epoch), self._is_over(step)
         is_due = not is_over and step // period > state.last_step // period
-        if is_due and in_step.is_ready(state, step):
+        if is_due and hook.is_ready(state.last_step, step):
             self._last_record = reallocator.step(optimizer, step, state)
             self._report(self._last_record)
-        elif in_step.is_pending(state, step) or (is_over and state.open_until):
-            # Gradients that no reallocation is going to use.
-            reallocator.clear(optimizer)
-            state.close_window(reallocator.masked)
+        else:
+            if hook.is_pending(state.last_step, step) or (
+                is_over and hook.is_open
+            ):
+                # Gradients that no reallocation is going to use.
+                reallocator.clear(optimizer)
+                hook.close()
+            if is_due:
+                # Without the gradients that it needs, until the next.
+                state.last_step = step
+                reallocator.write_state(state)
         if is_over:
             return None
-        if is_due:
-            state.last_step = step
         to_go = period - step % period
-        in_step.open_window(state, step, step + to_go)
+        hook.open(step, step + to_go)
         self._warn_if_late(period)
-        return to_go - 1 if in_step.looks_before() and to_go > 1 else to_go
+        return to_go - 1 if hook.looks_before and to_go > 1 else to_go
 
     def _finish(self, model, optimizer, step):
         self._num_changed += self._reallocator.end(optimizer)
 
     def _settle(self):
         # What slots have gathered is needed where training goes on.
-        if not self._is_held_open or self.method.dense_gradient == "never":
+        gathers = self._reallocator.hook.gathers_gradients
+        if not (self._is_held_open and gathers):
             self._reallocator.clear(self._optimizer())
 
     def _why_nothing_changed(self, step):

@@ -62,9 +62,9 @@ def reason_to_skip(layer, wanted, kinds, granularity=None):
     if not wanted(layer):
         return "the filters leave it out"
     if granularity is not None:
-        name = MASKED_KINDS[type(layer)]._weight_name
         try:
-            granularity.grouping(getattr(layer, name).shape)
+            for name in MASKED_KINDS[type(layer)].masked_names:
+                granularity.grouping(getattr(layer, name).shape)
         except ValueError:
             return f"blocks of {granularity.name} do not divide its kernel"
     return None

@@ -13,16 +13,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from dsr_tf.layers import HASHED_KINDS
-from dsr_tf.layers import MASKED_KINDS
+from dsr_tf.layers import DENSE_KINDS
+from dsr_tf.layers import Hashed
 from dsr_tf.layers import Masked
-
-# Masked or tied kind -> Keras' layer.
-DENSE_KINDS = {
-    special: dense
-    for kinds in (MASKED_KINDS, HASHED_KINDS)
-    for dense, special in kinds.items()
-}
 
 
 class Transfer:
@@ -89,26 +82,12 @@ class Transfer:
                 f"cannot be that of a layer {type(new).__name__}."
             )
         special = new if type(new) in DENSE_KINDS else old
-        name = getattr(special, "_weight_name", "kernel")
+        names = getattr(special, "masked_names", ("kernel",))
         # A masked layer has LoRA's matrices beside its kernel, as the dense
         # one has; for others they are added to the kernel.
         beside = isinstance(new, Masked) and special is new
-        kernel = _stored(old, name) if beside else getattr(old, name)
-        kernel = np.array(ops.convert_to_numpy(kernel))
-        shape = tuple(getattr(new, name).shape)
-        if kernel.shape != shape:
-            raise ValueError(
-                f"The kernel {kernel.shape} of layer '{old.name}' cannot be "
-                f"that of a layer with a kernel {shape}."
-            )
-        stored = [_stored(layer, name) for layer in (old, new)]
-        if special is new:
-            new.set_kernel(kernel)
-        else:
-            stored[1].assign(kernel)
-        # LoRA freezes kernels; what it is added to is as free as it was.
-        if not getattr(old, "lora_enabled", False):
-            stored[1].trainable = stored[0].trainable
+        for name in names:
+            _convert_kernel(old, new, name, beside)
         ours, theirs = (
             {variable.name: variable for variable in _own_variables(layer)}
             for layer in (old, new)
@@ -117,7 +96,7 @@ class Transfer:
         rest = [
             n
             for n in dense
-            if n != name and (beside or not n.startswith("lora_"))
+            if n not in names and (beside or not n.startswith("lora_"))
         ]
         for variables in (ours, theirs):
             if not variables.keys() >= set(rest):
@@ -158,6 +137,26 @@ class Transfer:
                 "more as copies."
             )
         return False
+
+
+def _convert_kernel(old, new, name, beside):
+    """Copy one kernel between kinds of layers that keep it differently."""
+    kernel = _stored(old, name) if beside else getattr(old, name)
+    kernel = np.array(ops.convert_to_numpy(kernel))
+    shape = tuple(getattr(new, name).shape)
+    if kernel.shape != shape:
+        raise ValueError(
+            f"The kernel {kernel.shape} of layer '{old.name}' cannot be "
+            f"that of a layer with a kernel {shape}."
+        )
+    before, after = (_stored(layer, name) for layer in (old, new))
+    if isinstance(new, Hashed):
+        new.set_kernel(kernel)
+    else:
+        after.assign(kernel)
+    # LoRA freezes kernels; what it is added to is as free as it was.
+    if not getattr(old, "lora_enabled", False):
+        after.trainable = before.trainable
 
 
 def _stored(layer, name):

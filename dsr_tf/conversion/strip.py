@@ -5,7 +5,7 @@ from dsr_tf.conversion.graph import copy_layer
 from dsr_tf.conversion.graph import rebuild
 from dsr_tf.conversion.graph import without_lora
 from dsr_tf.conversion.selection import check_model
-from dsr_tf.conversion.state import DENSE_KINDS
+from dsr_tf.layers import DENSE_KINDS
 from dsr_tf.layers import Hashed
 from dsr_tf.layers import Masked
 

@@ -22,7 +22,7 @@ from dsr_tf.export.compact import compact
 from dsr_tf.export.layout import Layout
 from dsr_tf.layers import HASHED_KINDS
 from dsr_tf.layers import masked_weights
-from dsr_tf.layers.masked import serving
+from dsr_tf.layers.masked_variable import exporting
 
 
 def saved_model(
@@ -85,7 +85,7 @@ def saved_model(
 
     @tf.function(input_signature=signature, autograph=False)
     def serve(*inputs):
-        with keras.StatelessScope(list(state())), serving(products):
+        with keras.StatelessScope(list(state())), exporting(products):
             return call(inputs)
 
     root.serve = serve
@@ -145,7 +145,7 @@ def _store(root, model, values, sparse_matmul):
         *(r for kernel in kernels.values() for r in kernel.resources),
     ]
     root.packed = [r.variables for r in root.resources]
-    products = {weight.layer: kernels[weight].multiply for weight in sparse}
+    products = {weight.variable: kernels[weight].multiply for weight in sparse}
     return lambda: layout.tensors(blob.read()), products
 
 
@@ -158,7 +158,7 @@ def _active(weight):
     layer = weight.layer
     kernel = ops.convert_to_numpy(weight.kernel)
     if getattr(layer, "lora_enabled", False):
-        merged = ops.convert_to_numpy(getattr(layer, layer._weight_name))
+        merged = ops.convert_to_numpy(getattr(layer, weight.variable.name))
         kernel = merged.astype(kernel.dtype)
     mask = weight.grouping.spread(ops.convert_to_tensor(weight.mask))
     return np.where(ops.convert_to_numpy(mask), kernel, kernel.dtype.type(0))

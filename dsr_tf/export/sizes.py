@@ -50,10 +50,10 @@ def unread_of(weight):
     what LoRA's matrices add is in the kernel.
     """
     layer = weight.layer
-    lora = (f"lora_{layer._weight_name}_{which}" for which in "ab")
+    lora = (f"lora_{weight.variable.name}_{which}" for which in "ab")
     found = [getattr(layer, name, None) for name in lora]
     found = [variable for variable in found if variable is not None]
-    return [weight.mask, layer.reallocation_state, *found]
+    return [weight.mask, *layer.state_variables, *found]
 
 
 def _bytes(variable):

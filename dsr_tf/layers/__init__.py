@@ -1,57 +1,60 @@
-"""Keras layers whose kernel is `mask * weights`, or tied weights."""
+"""Keras layers with masked or tied weights."""
 
-import keras
-
+from dsr_tf.core import discovery
 from dsr_tf.layers.convolution import SparseConv1D
 from dsr_tf.layers.convolution import SparseConv2D
-from dsr_tf.layers.convolution import SparseConv2DTranspose
 from dsr_tf.layers.convolution import SparseConv3D
-from dsr_tf.layers.convolution import SparseDepthwiseConv2D
 from dsr_tf.layers.dense import SparseDense
 from dsr_tf.layers.dense import SparseEinsumDense
+from dsr_tf.layers.depthwise_convolution import SparseDepthwiseConv1D
+from dsr_tf.layers.depthwise_convolution import SparseDepthwiseConv2D
+from dsr_tf.layers.depthwise_convolution import SparseSeparableConv1D
+from dsr_tf.layers.depthwise_convolution import SparseSeparableConv2D
 from dsr_tf.layers.embedding import SparseEmbedding
 from dsr_tf.layers.hashed import Hashed
 from dsr_tf.layers.hashed import HashedConv2D
 from dsr_tf.layers.hashed import HashedDense
+from dsr_tf.layers.kinds import DENSE_KINDS
+from dsr_tf.layers.kinds import HASHED_KINDS
+from dsr_tf.layers.kinds import MASKED_KINDS
 from dsr_tf.layers.masked import Masked
+from dsr_tf.layers.masked_variable import MaskedVariable
 from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.layers.masked_weights import mask_density
 from dsr_tf.layers.masked_weights import masked_weights
-
-# Keras' layer -> its masked kind.
-MASKED_KINDS = {
-    keras.layers.Conv1D: SparseConv1D,
-    keras.layers.Conv2D: SparseConv2D,
-    keras.layers.Conv2DTranspose: SparseConv2DTranspose,
-    keras.layers.Conv3D: SparseConv3D,
-    keras.layers.Dense: SparseDense,
-    keras.layers.DepthwiseConv2D: SparseDepthwiseConv2D,
-    keras.layers.EinsumDense: SparseEinsumDense,
-    keras.layers.Embedding: SparseEmbedding,
-}
-
-# Keras' layer -> its tied kind.
-HASHED_KINDS = {
-    keras.layers.Conv2D: HashedConv2D,
-    keras.layers.Dense: HashedDense,
-}
+from dsr_tf.layers.transposed_convolution import SparseConv1DTranspose
+from dsr_tf.layers.transposed_convolution import SparseConv2DTranspose
+from dsr_tf.layers.transposed_convolution import SparseConv3DTranspose
 
 __all__ = [
+    "DENSE_KINDS",
     "HASHED_KINDS",
     "Hashed",
     "HashedConv2D",
     "HashedDense",
     "MASKED_KINDS",
     "Masked",
+    "MaskedVariable",
     "MaskedWeight",
     "SparseConv1D",
+    "SparseConv1DTranspose",
     "SparseConv2D",
     "SparseConv2DTranspose",
     "SparseConv3D",
+    "SparseConv3DTranspose",
     "SparseDense",
+    "SparseDepthwiseConv1D",
     "SparseDepthwiseConv2D",
     "SparseEinsumDense",
     "SparseEmbedding",
+    "SparseSeparableConv1D",
+    "SparseSeparableConv2D",
     "mask_density",
     "masked_weights",
 ]
+
+# Kinds in files that are not named above.
+discovery.import_files(__name__, __path__)
+for _kind in DENSE_KINDS:
+    if _kind.__module__.startswith(f"{__name__}."):
+        globals()[_kind.__name__] = _kind

@@ -2,12 +2,12 @@
 
 import keras
 
-from dsr_tf.layers.masked import MaskedKernel
-from dsr_tf.layers.masked import product_of
+from dsr_tf.layers.kinds import masks
+from dsr_tf.layers.masked import Masked
 
 
-@keras.saving.register_keras_serializable(package="dsr_tf")
-class SparseDense(MaskedKernel, keras.layers.Dense):
+@masks(keras.layers.Dense, kernel=(-1,))
+class SparseDense(Masked, keras.layers.Dense):
     """`keras.layers.Dense` whose kernel is `mask * weights`.
 
     It computes `activation(dot(input, mask * kernel) + bias)` with dense
@@ -49,7 +49,7 @@ class SparseDense(MaskedKernel, keras.layers.Dense):
         )
 
     def call(self, inputs, training=None):
-        multiply = product_of(self)
+        multiply = self.masked_variables["kernel"].product
         if multiply is None:
             return super().call(inputs, training=training)
         outputs = multiply(inputs)
@@ -58,8 +58,8 @@ class SparseDense(MaskedKernel, keras.layers.Dense):
         return outputs if self.activation is None else self.activation(outputs)
 
 
-@keras.saving.register_keras_serializable(package="dsr_tf")
-class SparseEinsumDense(MaskedKernel, keras.layers.EinsumDense):
+@masks(keras.layers.EinsumDense, kernel=(-1,))
+class SparseEinsumDense(Masked, keras.layers.EinsumDense):
     """`keras.layers.EinsumDense` whose kernel is `mask * weights`.
 
     Args:

@@ -2,10 +2,11 @@
 
 import keras
 
+from dsr_tf.layers.kinds import masks
 from dsr_tf.layers.masked import Masked
 
 
-@keras.saving.register_keras_serializable(package="dsr_tf")
+@masks(keras.layers.Embedding, embeddings=(-1,))
 class SparseEmbedding(Masked, keras.layers.Embedding):
     """`keras.layers.Embedding` whose table is `mask * weights`.
 
@@ -28,8 +29,6 @@ class SparseEmbedding(Masked, keras.layers.Embedding):
     Raises:
         ValueError: if an argument is out of range, or `weights` is given.
     """
-
-    _weight_name = "embeddings"
 
     def __init__(
         self,
@@ -55,9 +54,3 @@ class SparseEmbedding(Masked, keras.layers.Embedding):
             seed=seed,
             **kwargs,
         )
-
-    @property
-    def embeddings(self):
-        if self.is_serving:
-            return self.masked_variable
-        return self._apply_mask(super().embeddings)

@@ -6,6 +6,7 @@ from keras import ops
 
 from dsr_tf.core import distribution
 from dsr_tf.core import draws
+from dsr_tf.layers.kinds import ties
 
 
 class Hashed:
@@ -139,7 +140,7 @@ class _Positions:
         return read(bank)
 
 
-@keras.saving.register_keras_serializable(package="dsr_tf")
+@ties(keras.layers.Dense)
 class HashedDense(Hashed, keras.layers.Dense):
     """`keras.layers.Dense` whose kernel repeats the weights of a bank.
 
@@ -174,7 +175,7 @@ class HashedDense(Hashed, keras.layers.Dense):
         super().__init__(units, sparsity=sparsity, seed=seed, **kwargs)
 
 
-@keras.saving.register_keras_serializable(package="dsr_tf")
+@ties(keras.layers.Conv2D)
 class HashedConv2D(Hashed, keras.layers.Conv2D):
     """`keras.layers.Conv2D` whose kernel repeats the weights of a bank.
 

@@ -1,43 +1,58 @@
-"""Finding the masked kernels of a model."""
+"""Finding the masked weights of a model."""
 
 import dataclasses
-
-import numpy as np
-from keras import ops
+import math
 
 from dsr_tf.layers.masked import Masked
+from dsr_tf.layers.masked_variable import MaskedVariable
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class MaskedWeight:
-    """One masked kernel of a model.
+    """One masked weight of a model, such as the kernel of a Dense layer.
 
     Attributes:
         path: Its name in the model, such as `"sparse_dense/kernel"`: names
             of layers from the model down, then that of the variable. It is
             the same before and after saving, and no two are alike.
-        kernel: Keras variable, the stored weights, 0 where inactive.
-        mask: Keras variable of booleans, True where a group is active.
-        layer: The layer that holds both.
+        variable: The `MaskedVariable`, which the layer owns.
         trainable: Whether the model trains it; False where the layer, or
             one around it, is frozen. Frozen weights never move.
     """
 
     path: str
-    kernel: object
-    mask: object
-    layer: Masked
+    variable: MaskedVariable
     trainable: bool = True
 
     @property
-    def size(self):
-        """Number of weights."""
-        return int(np.prod(self.kernel.shape))
+    def kernel(self):
+        """Keras variable, the stored weights, 0 where inactive."""
+        return self.variable.kernel
+
+    @property
+    def mask(self):
+        """Keras variable of booleans, True where a group is active."""
+        return self.variable.mask
+
+    @property
+    def layer(self):
+        """The layer that holds both."""
+        return self.variable.layer
 
     @property
     def grouping(self):
         """The `dsr_tf.core.granularity.Grouping` of kernel and mask."""
-        return self.layer.grouping
+        return self.variable.grouping
+
+    @property
+    def granularity(self):
+        """Name of the granularity, such as `"element"`."""
+        return self.layer.granularity.name
+
+    @property
+    def size(self):
+        """Number of weights."""
+        return math.prod(self.grouping.kernel_shape)
 
     @property
     def group_size(self):
@@ -47,8 +62,7 @@ class MaskedWeight:
     @property
     def num_active(self):
         """Number of active weights, counted from the mask."""
-        mask = ops.convert_to_numpy(self.mask)
-        return int(np.count_nonzero(mask)) * self.group_size
+        return self.variable.num_active_groups() * self.group_size
 
     def set_mask(self, mask):
         """Change the mask; weights outside of it are stored as 0.
@@ -56,11 +70,7 @@ class MaskedWeight:
         Args:
             mask: Boolean array of as many entries as the mask has.
         """
-        mask = np.reshape(mask, self.mask.shape)
-        groups = self.grouping.groups(ops.convert_to_numpy(self.kernel).copy())
-        groups[~mask.reshape(-1)] = 0
-        self.mask.assign(mask)
-        self.kernel.assign(self.grouping.ungroup(groups))
+        self.variable.set_mask(mask)
 
 
 def mask_density(weights):
@@ -69,7 +79,7 @@ def mask_density(weights):
 
 
 def masked_weights(model):
-    """The masked kernels of a model, each once, in the order of its layers.
+    """The masked weights of a model, each once, in the order of its layers.
 
     Args:
         model: A Keras model or layer, of any kind; layers inside of other
@@ -92,11 +102,12 @@ def masked_weights(model):
                 f"Layer '{layer.name}' is not built yet: call the model on "
                 "data, or `model.build(input_shape)`, first."
             )
-        kernel = layer.masked_variable
-        path = _unlike(f"{path}/{kernel.name}".lstrip("/"), paths)
-        found.append(
-            MaskedWeight(path, kernel, layer.mask, layer, id(kernel) in trained)
-        )
+        for variable in layer.masked_variables.values():
+            name = f"{path}/{variable.name}".lstrip("/")
+            is_trained = id(variable.kernel) in trained
+            found.append(
+                MaskedWeight(_unlike(name, paths), variable, is_trained)
+            )
     return found
 
 
@@ -104,7 +115,7 @@ def are_those_of(masked, model):
     """Whether a list of `MaskedWeight` is that of a model as it is now."""
     now = masked_weights(model)
     return len(now) == len(masked) and all(
-        a.kernel is b.kernel and a.mask is b.mask and a.trainable == b.trainable
+        a.variable is b.variable and a.trainable == b.trainable
         for a, b in zip(now, masked)
     )
 

@@ -173,7 +173,7 @@ def sparsity_summary(model):
             LayerSummary(
                 path=weight.path,
                 shape=tuple(weight.kernel.shape),
-                granularity=weight.layer.granularity.name,
+                granularity=weight.granularity,
                 size=weight.size,
                 num_active=weight.num_active,
                 trainable=weight.trainable,

@@ -7,6 +7,7 @@ from dsr_tf.core.checks import is_number
 from dsr_tf.core.schedule import Schedule
 from dsr_tf.methods import prune
 from dsr_tf.methods.method import Method
+from dsr_tf.methods.sign_walk import SignWalk
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +41,6 @@ class DeepR(Method):
     temperature: object = 0.0
     l1: float = 0.0
 
-    moves_every_step = True
-
     def __post_init__(self):
         if not is_number(self.temperature) or self.temperature != 0:
             Schedule(self.temperature, "temperature")
@@ -55,6 +54,9 @@ class DeepR(Method):
         if self.temperature == 0:
             return 0.0
         return Schedule(self.temperature, "temperature")(epoch)
+
+    def in_step(self, masked, trained):
+        return SignWalk(self, masked, trained)
 
     def prune(self, kernels, state, step):
         # Between steps nothing is left to do.

@@ -37,6 +37,9 @@ class DSR(Method):
     tolerance: float = 0.1
     initial_threshold: float = 1e-3
 
+    # e, where the threshold is `initial_threshold * 2**e`.
+    state_names = ("threshold_exponent",)
+
     def __post_init__(self):
         k, delta, h = dataclasses.astuple(self)
         if not is_integer(k) or k < 1:
@@ -65,7 +68,8 @@ class DSR(Method):
             )
 
     def threshold(self, state):
-        return math.ldexp(self.initial_threshold, state.threshold_exponent)
+        exponent = state.method_state["threshold_exponent"]
+        return math.ldexp(self.initial_threshold, exponent)
 
     def prune(self, kernels, state, step):
         threshold = self.threshold(state)
@@ -80,11 +84,11 @@ class DSR(Method):
         )
 
     def update(self, state, num_below):
-        exponent = state.threshold_exponent
+        exponent = state.method_state["threshold_exponent"]
         if num_below < (1 - self.tolerance) * self.num_reallocated:
             exponent += 1
         elif num_below > (1 + self.tolerance) * self.num_reallocated:
             exponent -= 1
-        state.threshold_exponent = max(
+        state.method_state["threshold_exponent"] = max(
             -_MAX_EXPONENT, min(_MAX_EXPONENT, exponent)
         )

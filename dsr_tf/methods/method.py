@@ -7,6 +7,7 @@ import numpy as np
 
 from dsr_tf.methods import grow
 from dsr_tf.methods import redistribute
+from dsr_tf.methods.in_step import NoHook
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +23,7 @@ class KernelView:
         active_gradients: Array `(num_active_groups,)`, float32: mean
             magnitude of what the optimizer has accumulated of the gradient
             (its momentum) for each active group. None unless the method
-            asks for it by `dense_gradient`.
+            has a `GradientGate`.
         free_gradients: The same for the inactive groups, `(num_free,)`.
     """
 
@@ -46,11 +47,21 @@ class Method(abc.ABC):
     """
 
     moves_weights = True
-    # Whether the gradient of inactive weights is needed: "never"; "last",
-    # that of the step before each reallocation; "always", as momentum.
-    dense_gradient = "never"
-    # Whether weights move inside of every training step, see `sign_flips`.
-    moves_every_step = False
+    # Names of up to three integers that the method keeps from one
+    # reallocation to the next, 0 at the start: `state.method_state`.
+    state_names = ()
+
+    def in_step(self, masked, trained):
+        """What the method does inside of the compiled training step.
+
+        Args:
+            masked: List of all `MaskedWeight` of a model.
+            trained: The Keras model whose training function runs the steps.
+
+        Returns:
+            An `InStepHook`.
+        """
+        return NoHook(masked)
 
     def validate(self, num_active):
         """Refuse a model whose number of active weights does not fit."""

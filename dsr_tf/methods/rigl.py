@@ -3,6 +3,7 @@
 import dataclasses
 
 from dsr_tf.methods.annealed import Annealed
+from dsr_tf.methods.gradient_gate import GradientGate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,4 +28,5 @@ class RigL(Annealed):
         ValueError: if an argument is out of range.
     """
 
-    dense_gradient = "last"
+    def in_step(self, masked, trained):
+        return GradientGate(self, masked, trained, every_step=False)

@@ -4,6 +4,7 @@ import dataclasses
 
 from dsr_tf.methods import redistribute
 from dsr_tf.methods.annealed import Annealed
+from dsr_tf.methods.gradient_gate import GradientGate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +30,9 @@ class SNFS(Annealed):
     """
 
     fraction: float = 0.5
-    dense_gradient = "always"
+
+    def in_step(self, masked, trained):
+        return GradientGate(self, masked, trained, every_step=True)
 
     def redistribute(self, total, kernels):
         return redistribute.by_momentum(

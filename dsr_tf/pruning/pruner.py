@@ -4,14 +4,13 @@ import numpy as np
 from keras import ops
 
 from dsr_tf.core import granularity
+from dsr_tf.core import optimizer_slots
 from dsr_tf.layers import masked_weights
 from dsr_tf.pruning import magnitude
-from dsr_tf.reallocation import optimizer_slots
 from dsr_tf.reallocation.agreement import Agreement
 from dsr_tf.reallocation.device import clear
 from dsr_tf.reallocation.in_step import start_clean
 from dsr_tf.reallocation.reallocator import Record
-from dsr_tf.reallocation.state import LayerCount
 from dsr_tf.reallocation.state import ReallocationState
 
 
@@ -115,7 +114,7 @@ class Pruner:
             raise ValueError(
                 f"`block_height` and `block_width` of {height} and {width} "
                 "need masks of granularity 'element'. Received: granularity="
-                f"{weight.layer.granularity.name!r} for {weight.path}"
+                f"{weight.granularity!r} for {weight.path}"
             )
         return granularity.get(f"block:{height}x{width}").grouping(shape)
 
@@ -135,10 +134,10 @@ class Pruner:
                 scores,
                 active,
                 sparsity,
-                LayerCount(weight).read_threshold(),
+                _threshold_of(weight),
                 settings.threshold_decay,
             )
-            LayerCount(weight).write_threshold(threshold)
+            _store_threshold(weight, threshold)
         else:
             kept = magnitude.largest(scores, active, sparsity)
 
@@ -155,3 +154,16 @@ class Pruner:
             values[~kept] = fresh
             slot.assign(grouping.ungroup(values))
         return before - weight.num_active
+
+
+def _threshold_of(weight):
+    """The smoothed threshold of a kernel, a float32, 0 at the start."""
+    thresholds = ops.convert_to_numpy(weight.layer.pruning_threshold)
+    return thresholds[weight.variable.index]
+
+
+def _store_threshold(weight, threshold):
+    variable = weight.layer.pruning_threshold
+    thresholds = ops.convert_to_numpy(variable).copy()
+    thresholds[weight.variable.index] = threshold
+    variable.assign(thresholds)

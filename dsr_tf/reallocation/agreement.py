@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from dsr_tf.reallocation.hashing import hash_of
+from dsr_tf.core.hashing import hash_of
 
 _KEY = 0x5BD1E995
 

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from dsr_tf.reallocation import optimizer_slots
+from dsr_tf.core import optimizer_slots
 from dsr_tf.reallocation.kernel import Kernel
 
 
@@ -25,17 +25,23 @@ class Device:
     Args:
         masked: List of `MaskedWeight`.
         optimizer: The optimizer that holds the slots.
-        dense_gradient: That of the method, see `Method.dense_gradient`.
+        gathers_gradients, keeps_gradients: Those of the `InStepHook`.
         jit_compile: Whether XLA compiles what moves the groups.
     """
 
     def __init__(
-        self, masked, optimizer, dense_gradient="never", jit_compile=False
+        self,
+        masked,
+        optimizer,
+        gathers_gradients=False,
+        keeps_gradients=False,
+        jit_compile=False,
     ):
         # Its slots are part of the compiled calls, once there are any.
         self._was_built = optimizer.built
         self.optimizer = optimizer
-        self._masked, self._dense_gradient = masked, dense_gradient
+        self._masked, self._gathers = masked, gathers_gradients
+        self._keeps = keeps_gradients
         sizes = [weight.grouping.num_groups for weight in masked]
         self._ends = np.cumsum(sizes)
         self._starts = self._ends - sizes
@@ -121,7 +127,7 @@ class Device:
         active = ops.nonzero(mask)[0]
         scores = self._scores([weight.kernel for weight in self._masked])
         found = ops.cast(active, "int32"), ops.take(scores, active)
-        if self._dense_gradient == "never":
+        if not self._gathers:
             return *found, None, None
         free = ops.nonzero(ops.logical_not(mask))[0]
         gradients = self._scores(
@@ -159,11 +165,11 @@ class Device:
     def _move_one(self, weight, moved):
         mask = ops.logical_xor(ops.convert_to_tensor(weight.mask), moved)
         stale = moved
-        if self._dense_gradient != "never":
+        if self._gathers:
             # Gradients were let through to all inactive weights.
             stale = ops.logical_or(moved, ops.logical_not(mask))
         # Or is such a gradient still to be accumulated?
-        reset = moved if self._dense_gradient == "always" else stale
+        reset = moved if self._keeps else stale
         weight.mask.assign(mask)
         _start_all_afresh(weight, self.optimizer, stale, reset)
 

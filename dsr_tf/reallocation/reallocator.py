@@ -13,15 +13,14 @@ import numpy as np
 from keras import ops
 
 from dsr_tf.core import draws
+from dsr_tf.core import optimizer_slots
 from dsr_tf.layers import masked_weights
 from dsr_tf.layers.masked_weights import are_those_of
 from dsr_tf.methods import prune
-from dsr_tf.reallocation import optimizer_slots
 from dsr_tf.reallocation.agreement import Agreement
 from dsr_tf.reallocation.device import Device
 from dsr_tf.reallocation.device import clear
 from dsr_tf.reallocation.in_step import InStep
-from dsr_tf.reallocation.in_step import start_clean
 from dsr_tf.reallocation.state import ReallocationState
 
 
@@ -93,6 +92,7 @@ class Reallocator:
             )
         self.model, self.method, self._trained = model, method, trained
         self.in_step = InStep(method, self.masked, trained or model)
+        self.hook = self.in_step.hook
         self._agreement = Agreement(model, self.masked)
         self._device = self._budget = None
 
@@ -113,18 +113,11 @@ class Reallocator:
         optimizer_slots.check_optimizer(
             optimizer, [weight.kernel for weight in self.moving]
         )
-        self.in_step.check(optimizer)
+        self.hook.check(optimizer)
 
     def begin(self, optimizer, epoch):
         """Begin to train: from here on the budget must stay what it is."""
         self._budget = None
-        if not self.in_step.is_installed:
-            start_clean(
-                self.masked,
-                optimizer,
-                self._trained or self.model,
-                keep_slots=self.method.dense_gradient != "never",
-            )
         self.in_step.install(optimizer, epoch)
 
     def end(self, optimizer):
@@ -135,11 +128,8 @@ class Reallocator:
             of the training step.
         """
         self.in_step.remove()
-        flips = self.in_step.sign_flips
-        moved = sum(flips.collect().values()) if flips else 0
-        self.read_state().close_window(self.masked)
         self.clear(optimizer)
-        return moved
+        return sum((self.hook.collect() or {}).values())
 
     def clear(self, optimizer):
         """Set inactive weights to 0 and empty their slots."""
@@ -147,13 +137,13 @@ class Reallocator:
 
     def clean(self):
         """Store inactive weights as 0 where the optimizer has moved them."""
-        if self.method.dense_gradient == "never":
+        if not self.hook.gathers_gradients:
             return
         for weight in self.moving:
             weight.set_mask(ops.convert_to_numpy(weight.mask))
 
     def read_state(self):
-        return ReallocationState.read(self.masked)
+        return ReallocationState.read(self.masked, self.method)
 
     def write_state(self, state):
         state.write(self.masked)
@@ -177,8 +167,9 @@ class Reallocator:
         # Before masks are written, which makes them equal again.
         self._agreement.check()
         state = state or self.read_state()
-        if self.in_step.sign_flips is not None:
-            return self._count_moves(step, state)
+        moved = self.hook.collect()
+        if moved is not None:
+            return self._count_moves(moved, step, state)
         threshold = self.method.threshold(state)
         device = self._device_of(optimizer)
         kernels = device.read()
@@ -208,18 +199,18 @@ class Reallocator:
 
     def _device_of(self, optimizer):
         if self._device is None or not self._device.serves(optimizer):
-            self.in_step.check(optimizer)
+            self.hook.check(optimizer)
             self._device = Device(
                 self.moving,
                 optimizer,
-                self.method.dense_gradient,
+                self.hook.gathers_gradients,
+                self.hook.keeps_gradients,
                 jit_compile=_is_on_one_gpu(self.model),
             )
         return self._device
 
-    def _count_moves(self, step, state):
+    def _count_moves(self, moved, step, state):
         """The record of what has moved inside of the steps since the last."""
-        moved = self.in_step.sign_flips.collect()
         active = {weight.path: weight.num_active for weight in self.moving}
         self._check_budget(state.carry + sum(active.values()))
         state.num_reallocations += 1

@@ -15,7 +15,6 @@ import json
 import os
 import re
 
-import keras
 import numpy as np
 from absl import logging
 from keras import ops
@@ -25,10 +24,14 @@ from dsr_tf.command_line import UsageError
 from dsr_tf.core import sparse_arrays
 from dsr_tf.training import archive
 from dsr_tf.training import files
+from dsr_tf.training.stored_variables import entries
+from dsr_tf.training.stored_variables import names_of
+from dsr_tf.training.stored_variables import variables_of
 
 _PATTERN = re.compile(r"step-(0|[1-9][0-9]*)\.npz")
-# Files of before have no number, no digest, and no tables.
-_FORMAT = 2
+# Files of format 2 have no names for what callbacks keep; those of before
+# have no number, no digest, and no tables.
+_FORMAT = 3
 
 
 class Damaged(UsageError):
@@ -41,6 +44,7 @@ class Checkpoint:
 
     Attributes:
         path: The file.
+        format: Number of its format.
         step: Number of updates before it.
         settings: Dict of plain values, those of the run.
         names: Names of the variables.
@@ -51,6 +55,7 @@ class Checkpoint:
     """
 
     path: str
+    format: int
     step: int
     settings: dict
     names: list
@@ -90,8 +95,10 @@ def save(folder, model, step, settings, num_kept=2, tables=None):
             written or deleted then.
         OSError: if it cannot be written; nothing is deleted then.
     """
-    names = _names(model)
-    arrays = [ops.convert_to_numpy(variable) for variable in _variables(model)]
+    names = names_of(model)
+    arrays = [
+        ops.convert_to_numpy(variable) for variable in variables_of(model)
+    ]
     for name, array in zip(names, arrays):
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise RunError(
@@ -205,6 +212,7 @@ def _checked(path, header, tables, stored):
         and {part for _, _, part in found} <= {"", "gaps", "values"}
         and len(shapes) == len(names)
         and all(type(n) is int and n >= 0 for shape in shapes for n in shape)
+        and type(header.get("format", 1)) is int
         and type(header["step"]) is int
         and header["step"] >= 0
         and isinstance(header["settings"], dict)
@@ -215,6 +223,7 @@ def _checked(path, header, tables, stored):
         raise ValueError("its parts do not fit together")
     return Checkpoint(
         path,
+        header.get("format", 1),
         header["step"],
         header["settings"],
         names,
@@ -240,7 +249,8 @@ def restore(checkpoint, model):
         UsageError: if the checkpoint is of another model or method, or of
             one without masks, or is damaged; nothing has changed then.
     """
-    variables, names = _variables(model), _names(model)
+    wanted = entries(model, checkpoint.format)
+    names = [entry.name for entry in wanted]
     if names != checkpoint.names:
         pairs = itertools.zip_longest(names, checkpoint.names)
         strange = next(
@@ -250,23 +260,21 @@ def restore(checkpoint, model):
             f"the checkpoint {checkpoint.path} is of another model or "
             f"method: it differs at {strange}"
         )
-    for variable, shape in zip(variables, checkpoint.shapes):
-        if tuple(variable.shape) != shape:
+    for entry, shape in zip(wanted, checkpoint.shapes):
+        if entry.shape != shape:
             raise UsageError(
                 f"the checkpoint {checkpoint.path} is of another model: "
-                f"{variable.path} has shape {shape} there and "
-                f"{tuple(variable.shape)} here"
+                f"{entry.name} has shape {shape} there and {entry.shape} here"
             )
-    for variable, value in zip(variables, checkpoint.values):
-        dtype = keras.backend.standardize_dtype(variable.dtype)
-        if value.shape != tuple(variable.shape) or value.dtype != dtype:
+    for entry, value in zip(wanted, checkpoint.values):
+        if value.shape != entry.shape or value.dtype != entry.dtype:
             raise Damaged(
                 f"the checkpoint {checkpoint.path} is damaged: "
-                f"{variable.path} is {value.dtype} of shape {value.shape} in "
-                f"it, not {dtype} of {tuple(variable.shape)}"
+                f"{entry.name} is {value.dtype} of shape {value.shape} in "
+                f"it, not {entry.dtype} of {entry.shape}"
             )
-    for variable, value in zip(variables, checkpoint.values):
-        variable.assign(value)
+    for entry, value in zip(wanted, checkpoint.values):
+        entry.assign(value)
 
 
 def _newest_is(folder, step):
@@ -281,22 +289,3 @@ def _steps(folder):
         return []
     matches = (_PATTERN.fullmatch(name) for name in os.listdir(folder))
     return sorted(int(match[1]) for match in matches if match)
-
-
-def _variables(model):
-    model.optimizer.build(model.trainable_variables)
-    return [*model.variables, *model.optimizer.variables]
-
-
-def _names(model):
-    """Names of `_variables`; the same in every process.
-
-    Keras numbers the optimizers that a process makes, so the first part of
-    the path of an optimizer's variable says nothing.
-    """
-    own = [variable.path for variable in model.variables]
-    slots = [
-        variable.path.partition("/")[2]
-        for variable in _variables(model)[len(own) :]
-    ]
-    return own + slots

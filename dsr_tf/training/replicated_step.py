@@ -19,6 +19,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dsr_tf.core import after_update
+
 
 class Replicas:
     """A compiled Keras model, as its strategy's replicas train and test it.
@@ -157,6 +159,9 @@ class Replicas:
         for weight in weights:
             if weight.constraint is not None:
                 weight.assign(weight.constraint(weight))
+        step = tf.convert_to_tensor(optimizer.iterations)
+        for act in after_update.functions_of(optimizer):
+            act(step)
         share = 1 / self.strategy.num_replicas_in_sync
         means = {name: next(parts) * share for name, _ in _floats(states)}
         for name, value in {**states, **means}.items():

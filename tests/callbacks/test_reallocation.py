@@ -215,8 +215,8 @@ def test_logs_of_an_epoch(data):
         1e-3
         * 2.0
         ** ReallocationState.read(
-            layers.masked_weights(model)
-        ).threshold_exponent
+            layers.masked_weights(model), dsr_tf.methods.DSR()
+        ).method_state["threshold_exponent"]
     )
 
 

@@ -131,7 +131,7 @@ def test_a_weight_too_large_for_two_bytes(tmp_path):
     model = keras.Sequential(
         [keras.Input((4,)), layers.SparseDense(8, 0.5, name="d", seed=0)]
     )
-    weight = model.layers[0].masked_variable
+    weight = model.layers[0].masked_variables["kernel"].kernel
     weight.assign(keras.ops.where(values(weight) != 0, 1e5, 0.0))
     with pytest.raises(ValueError, match="float16 cannot hold the.*d/kernel"):
         dsr_tf.export.saved_model(model, tmp_path / "m", values="float16")

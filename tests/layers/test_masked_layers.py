@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from dsr_tf import layers
-from dsr_tf.layers.masked import serving
+from dsr_tf.layers.masked_variable import exporting
 from tests.conftest import gradient_of
 from tests.conftest import values
 
@@ -13,6 +13,20 @@ KINDS = {
     "conv2d": (
         lambda **k: layers.SparseConv2D(8, 3, groups=2, strides=2, **k),
         (2, 9, 9, 4),
+    ),
+    "conv1d transpose": (
+        lambda **k: layers.SparseConv1DTranspose(4, 3, strides=2, **k),
+        (2, 5, 3),
+    ),
+    "conv3d transpose": (
+        lambda **k: layers.SparseConv3DTranspose(2, 2, strides=2, **k),
+        (2, 3, 3, 3, 3),
+    ),
+    "depthwise 1d": (
+        lambda **k: layers.SparseDepthwiseConv1D(
+            3, depth_multiplier=2, padding="same", **k
+        ),
+        (2, 6, 5),
     ),
     "conv3d": (lambda **k: layers.SparseConv3D(4, 2, **k), (2, 5, 5, 5, 3)),
     "depthwise": (
@@ -50,6 +64,16 @@ def built(make, x, **arguments):
     return layer
 
 
+def values_beside(layer):
+    """Those of the dense layer but for its kernel."""
+    return [values(v) for v in layer.trainable_variables[1:]]
+
+
+def kernel_of(layer):
+    (weight,) = layers.masked_weights(layer)
+    return weight.kernel
+
+
 def test_exact_count_and_zeros(kind):
     layer = built(*kind, sparsity=0.6, seed=5)
     (weight,) = layers.masked_weights(layer)
@@ -75,17 +99,15 @@ def test_output_is_keras_own_on_the_masked_kernel(kind):
     """Whatever the stored values outside of the mask may be."""
     make, x = kind
     layer = built(make, x, sparsity=0.5, seed=1)
-    masked = values(layer.masked_variable)
+    masked = values(kernel_of(layer))
     dense_kind = {m: d for d, m in layers.MASKED_KINDS.items()}[type(layer)]
     config = layer.get_config()
     for name in ("sparsity", "granularity", "seed"):
         config.pop(name)
     dense = dense_kind.from_config(config)
     dense(x)
-    dense.set_weights([masked, *layer.get_weights()[1:-2]])
-    layer.masked_variable.assign(
-        np.where(values(layer.mask), masked, np.float32(9))
-    )
+    dense.set_weights([masked, *values_beside(layer)])
+    kernel_of(layer).assign(np.where(values(layer.mask), masked, np.float32(9)))
     np.testing.assert_array_equal(values(layer(x)), values(dense(x)))
 
 
@@ -93,7 +115,7 @@ def test_gradient_is_zero_outside_the_mask(kind):
     make, x = kind
     layer = built(make, x, sparsity=0.5, seed=1)
     gradient = gradient_of(
-        lambda: keras.ops.sum(layer(x) ** 2), layer.masked_variable
+        lambda: keras.ops.sum(layer(x) ** 2), kernel_of(layer)
     )
     mask = values(layer.mask)
     assert not gradient[~mask].any()
@@ -105,7 +127,7 @@ def test_serving_reads_the_stored_kernel(kind):
     layer = built(make, x, sparsity=0.5, seed=1)
     before = values(layer(x))
     layer.mask.assign(np.zeros(layer.mask.shape, "bool"))
-    with serving():
+    with exporting():
         np.testing.assert_array_equal(values(layer(x)), before)
     assert not np.array_equal(values(layer(x)), before)
 
@@ -136,11 +158,11 @@ def test_a_file_stores_zeros_whatever_lies_under_the_mask(tmp_path):
         [keras.Input((6,)), layers.SparseDense(4, 0.5, seed=0)]
     )
     layer = model.layers[0]
-    layer.masked_variable.assign(np.ones((6, 4)))
+    kernel_of(layer).assign(np.ones((6, 4)))
     model.save_weights(tmp_path / "m.weights.h5")
     model.load_weights(tmp_path / "m.weights.h5")
     np.testing.assert_array_equal(
-        values(layer.masked_variable), values(layer.mask).astype("float32")
+        values(kernel_of(layer)), values(layer.mask).astype("float32")
     )
 
 
@@ -154,7 +176,7 @@ def test_only_active_weights_are_stored(granularity):
         "bias",
         "kernel.active",
         "mask.gaps",
-        "reallocation_state",
+        "state",
     }
     assert store["kernel.active"].shape == (24,)
     other = layers.SparseDense(8, 0.5, granularity=granularity, seed=1)
@@ -180,14 +202,14 @@ def test_a_damaged_store_is_refused():
     layer.build((None, 6))
     store = {}
     layer.save_own_variables(store)
-    before = values(layer.masked_variable)
+    before = values(kernel_of(layer))
     cut = {**store, "kernel.active": store["kernel.active"][:-1]}
     with pytest.raises(ValueError, match="holds 11 weights: it is damaged"):
         layer.load_own_variables(cut)
     cut = {**store, "mask.gaps": store["mask.gaps"][:-4]}
     with pytest.raises(ValueError, match="positions are damaged"):
         layer.load_own_variables(cut)
-    np.testing.assert_array_equal(values(layer.masked_variable), before)
+    np.testing.assert_array_equal(values(kernel_of(layer)), before)
 
 
 def test_dense_weights_are_refused(tmp_path):

@@ -16,7 +16,7 @@ def test_threshold_adapts_once_a_step(num_below, exponent):
     state = ReallocationState()
     method = methods.DSR(num_reallocated=100, tolerance=0.1)
     method.update(state, num_below)
-    assert state.threshold_exponent == exponent
+    assert state.method_state["threshold_exponent"] == exponent
     assert method.threshold(state) == 1e-3 * 2.0**exponent
 
 

@@ -7,7 +7,7 @@ import pytest
 from dsr_tf import layers
 from dsr_tf import methods
 from dsr_tf.callbacks import Reallocation
-from dsr_tf.reallocation import hashing
+from dsr_tf.core import hashing
 from tests.conftest import assert_same
 from tests.conftest import assert_zero_outside_masks
 from tests.conftest import make_model

@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 
 from dsr_tf import methods
 from dsr_tf.core import granularity
+from dsr_tf.core.optimizer_slots import slots
 from dsr_tf.layers import masked_weights
 from dsr_tf.reallocation import reallocator as reallocators
 from dsr_tf.reallocation.device import Device
 from dsr_tf.reallocation.device import places_of_free
-from dsr_tf.reallocation.optimizer_slots import slots
 from dsr_tf.reallocation.reallocator import Reallocator
 from tests.conftest import assert_same
 from tests.conftest import make_model
@@ -30,12 +30,12 @@ def test_places_of_free(mask, random):
         assert found.tolist() == expected
 
 
-@pytest.mark.parametrize("dense_gradient", ["never", "last"])
-def test_reading(data, dense_gradient):
+@pytest.mark.parametrize("gathers", [False, True])
+def test_reading(data, gathers):
     model = make_model("adam")
     model.fit(*data, epochs=1, verbose=0)
     masked = masked_weights(model)
-    device = Device(masked, model.optimizer, dense_gradient)
+    device = Device(masked, model.optimizer, gathers)
     first = 0
     for kernel, weight in zip(device.read(), masked):
         mask = values(weight.mask).reshape(-1)
@@ -45,7 +45,7 @@ def test_reading(data, dense_gradient):
         )
         np.testing.assert_array_equal(kernel.scores, stored[mask])
         assert kernel.num_free == np.count_nonzero(~mask)
-        if dense_gradient == "last":
+        if gathers:
             index = [v is weight.kernel for v in model.trainable_variables]
             slot = model.optimizer._momentums[index.index(True)]
             slot = np.abs(values(slot).reshape(-1))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dsr_tf import layers
 from dsr_tf import methods
 from dsr_tf.core.draws import MAX_SEED
-from dsr_tf.reallocation.optimizer_slots import slots
+from dsr_tf.core.optimizer_slots import slots
 from dsr_tf.reallocation.reallocator import Reallocator
 from dsr_tf.reallocation.state import ReallocationState
 from tests.conftest import assert_zero_outside_masks

@@ -15,13 +15,15 @@ import pytest
 import dsr_tf
 from dsr_tf import optimizers
 from dsr_tf.command_line import UsageError
+from dsr_tf.core import sparse_arrays
+from dsr_tf.layers import kept_state
 from dsr_tf.training import checkpoint
 from tests.training.test_bad_days import whole  # noqa: F401
 
 TABLES = {"metrics.csv": "epoch,x\n0,0.5\n", "reallocations.csv": ""}
 
 
-def make_model(units=8, sparsity=0.9):
+def make_model(units=32, sparsity=0.9):
     layers = [keras.Input((8,)), keras.layers.Dense(units, name="a")]
     model = keras.Sequential(layers, name="net")
     model = dsr_tf.sparsify(model, sparsity, seed=1)
@@ -31,7 +33,7 @@ def make_model(units=8, sparsity=0.9):
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
-    """A small checkpoint of 7 variables, packed ones among them."""
+    """A small checkpoint of 11 variables, packed ones among them."""
     folder = tmp_path_factory.mktemp("checkpoints")
     checkpoint.save(folder, make_model(), 7, {"a": 1}, tables=TABLES)
     return folder / "step-7.npz"
@@ -87,16 +89,41 @@ def test_any_flipped_bit_is_told_or_changes_nothing(file, tmp_path):
 
 
 def old_checkpoint(path, read):
-    """Write a checkpoint as it was before there were digests."""
+    """Write a checkpoint as it was before digests, and before names of what
+    callbacks keep."""
+    values = dict(zip(read.names, read.values))
+    for name in [n for n in values if n.endswith("/reallocation")]:
+        values = with_old_state(values, name.removesuffix("reallocation"))
     header = {
         "step": read.step,
         "settings": read.settings,
-        "names": read.names,
-        "shapes": read.shapes,
+        "names": list(values),
+        "shapes": [value.shape for value in values.values()],
     }
-    stored = {k: v for k, v in read.stored.items() if k != "header"}
+    stored = {}
+    for number, value in enumerate(values.values()):
+        sparse_arrays.put(stored, f"{number:05d}", value)
     with open(path, "wb") as file:
         np.savez(file, header=np.array(json.dumps(header)), **stored)
+
+
+def with_old_state(values, layer):
+    """Values by name, with one variable for the state of a layer."""
+    names = [f"{layer}{kept.name}" for kept in kept_state.STATE_VARIABLES]
+    (seed, count, last, carry), (_, exponent, *_), window, moved, threshold = (
+        values[name].tolist() for name in names
+    )
+    own = moved[0]
+    if threshold[0]:
+        own = -1 - int(np.float32(threshold[0]).view("int32"))
+    old = np.array([count, last, exponent, carry, *window, seed, own])
+    found = {}
+    for name, value in values.items():
+        if name == names[0]:
+            found[f"{layer}reallocation_state"] = old
+        elif name not in names:
+            found[name] = value
+    return found
 
 
 def test_checkpoints_without_a_digest_load(file, tmp_path):
@@ -104,10 +131,16 @@ def test_checkpoints_without_a_digest_load(file, tmp_path):
     old_checkpoint(tmp_path / "step-7.npz", read)
     old = checkpoint.read(tmp_path / "step-7.npz")
     assert old.tables is None
-    assert content(old)[:3] == content(read)[:3]
-    assert content(old)[4] == content(read)[4]
-    model = make_model()
-    checkpoint.restore(old, model)
+    assert content(old)[:2] == content(read)[:2]
+    restored = []
+    for found in (old, read):
+        model = make_model(sparsity=0.5)
+        checkpoint.restore(found, model)
+        variables = [*model.variables, *model.optimizer.variables]
+        restored.append([np.array(variable) for variable in variables])
+    for ours, theirs in zip(*restored, strict=True):
+        assert ours.dtype == theirs.dtype
+        assert ours.tobytes() == theirs.tobytes()
 
 
 def test_a_lost_name_in_an_old_checkpoint_is_told(file, tmp_path):
@@ -207,8 +240,8 @@ def save_with(path, read, **changed):
         {"names": []},
         {"names": None},
         {"shapes": [[1]]},
-        {"shapes": [[-1]] * 7},
-        {"shapes": [["a"]] * 7},
+        {"shapes": [[-1]] * 11},
+        {"shapes": [["a"]] * 11},
         {"settings": []},
         {"tables": {"metrics.csv": 3}},
         {"tables": []},
@@ -239,10 +272,10 @@ def test_a_packed_bomb_takes_no_memory(file, tmp_path):
 
 def test_a_later_version_is_not_called_damaged(file, tmp_path):
     save_with(
-        tmp_path / "step-9.npz", checkpoint.read(file), header={"format": 3}
+        tmp_path / "step-9.npz", checkpoint.read(file), header={"format": 4}
     )
     shutil.copy(file, tmp_path)
-    with pytest.raises(UsageError, match="has format 3, of a later version"):
+    with pytest.raises(UsageError, match="has format 4, of a later version"):
         checkpoint.read_newest(tmp_path)
 
 

@@ -5,14 +5,11 @@ import math
 import numpy as np
 from keras import ops
 
-from dsr_tf.reallocation import optimizer_slots
-from dsr_tf.reallocation.hashing import hash_of
-from dsr_tf.reallocation.hashing import mix
-from dsr_tf.reallocation.hashing import noise
-from dsr_tf.reallocation.hashing import uniform
-from dsr_tf.reallocation.state import LAYER_COUNT
-from dsr_tf.reallocation.state import seed_in_graph
-from dsr_tf.reallocation.state import window_is_open
+from dsr_tf.core import optimizer_slots
+from dsr_tf.core.hashing import hash_of
+from dsr_tf.core.hashing import mix
+from dsr_tf.core.hashing import noise
+from dsr_tf.core.hashing import uniform
 
 # A weight that is grown starts this far from 0, on the side of its sign, so
 # that the weight alone tells its sign. It is far below any trained weight.
@@ -29,14 +26,14 @@ class SignedVector:
     """The kernels that one optimizer updates, as one vector of weights.
 
     Args:
-        weights: List of `MaskedWeight`, the last of them updated last.
+        weights: List of `MaskedWeight`.
         optimizer: The model's optimizer.
-        state: The variable of the `ReallocationState`.
+        reallocation: The variable that begins with the seed.
         temperature: `tf.Variable`.
         l1: The method's.
     """
 
-    def __init__(self, weights, optimizer, state, temperature, l1):
+    def __init__(self, weights, optimizer, reallocation, temperature, l1):
         import tensorflow as tf
 
         order = optimizer_slots.leaf_of(optimizer, weights[0].kernel)
@@ -44,7 +41,7 @@ class SignedVector:
         self.weights = sorted(
             weights, key=lambda w: order[optimizer._var_key(w.kernel)]
         )
-        self._optimizer, self._state = optimizer, state
+        self._optimizer, self._reallocation = optimizer, reallocation
         self._temperature, self._l1 = temperature, l1
         self._sizes = [weight.size for weight in self.weights]
         # What the active weights' signs are follows from the weights
@@ -69,35 +66,22 @@ class SignedVector:
             kernel = ops.convert_to_numpy(weight.kernel).reshape(-1)
             positive.assign(kernel > 0)
 
-    def move(self, last):
-        """Move what broke its sign, in the window of the method.
+    def move(self, step):
+        """Walk, and move what broke its sign.
 
         Args:
-            last: Tensor, the last kernel as it has been updated; those
-                before it are in their variables.
-
-        Returns:
-            What the last kernel becomes; the others are assigned.
+            step: Tensor, number of updates before this one.
         """
         import tensorflow as tf
 
-        step = ops.convert_to_tensor(self._optimizer.iterations)
-        return tf.cond(
-            window_is_open(self._state, step),
-            lambda: self._move(last, step),
-            lambda: last,
-        )
-
-    def _move(self, last, step):
-        import tensorflow as tf
-
         key = self._key(step)
-        kernels = [ops.convert_to_tensor(w.kernel) for w in self.weights[:-1]]
-        kernels = [tf.reshape(k, [-1]) for k in (*kernels, last)]
-        masks = [
-            tf.reshape(ops.convert_to_tensor(w.mask), [-1])
-            for w in self.weights
-        ]
+        kernels, masks = (
+            [tf.reshape(ops.convert_to_tensor(v), [-1]) for v in variables]
+            for variables in (
+                [weight.kernel for weight in self.weights],
+                [weight.mask for weight in self.weights],
+            )
+        )
         walked, flipped = [], []
         for kernel, mask, positive, start in zip(
             kernels, masks, self._positive, self._starts
@@ -126,9 +110,7 @@ class SignedVector:
             weight.mask.assign(mask)
             self._reset_slots(weight.kernel, moved)
             self._count(weight, num_grown[index])
-            if weight is not self.weights[-1]:
-                weight.kernel.assign(tf.cast(kernel, weight.kernel.dtype))
-        return tf.cast(kernel, last.dtype)
+            weight.kernel.assign(tf.cast(kernel, weight.kernel.dtype))
 
     def _walk(self, sign, bits):
         """Noise and the pull towards 0 for every position."""
@@ -187,9 +169,9 @@ class SignedVector:
     def _count(self, weight, num_moved):
         import tensorflow as tf
 
-        variable = weight.layer.reallocation_state
+        variable = weight.layer.num_moved
         values = ops.convert_to_tensor(variable)
-        here = tf.range(values.shape[0]) == LAYER_COUNT
+        here = tf.range(values.shape[0]) == weight.variable.index
         moved = tf.cast(num_moved, values.dtype)
         variable.assign(values + tf.where(here, moved, 0))
 
@@ -197,7 +179,8 @@ class SignedVector:
         """What all hashes in this step begin with."""
         import tensorflow as tf
 
-        key = mix(tf.cast(seed_in_graph(self._state), "uint32"))
+        seed = ops.convert_to_tensor(self._reallocation)[0]
+        key = mix(tf.cast(seed, "uint32"))
         return mix((key + np.uint32(0x9E3779B9)) ^ tf.cast(step, "uint32"))
 
 

@@ -75,7 +75,7 @@ def has_momentum(optimizer, variable):
 
 def leaf_of(optimizer, variable):
     """The optimizer, without its wrappers, that updates `variable`."""
-    for leaf in _leaves(optimizer):
+    for leaf in leaves(optimizer):
         if leaf._var_key(variable) in leaf._trainable_variables_indices:
             return leaf
     raise ValueError(f"The optimizer does not update {variable.path}.")
@@ -84,7 +84,7 @@ def leaf_of(optimizer, variable):
 def _named(optimizer, variable):
     """Triples of the slots: name of their list, slot, fresh value."""
     found = []
-    for leaf in _leaves(optimizer):
+    for leaf in leaves(optimizer):
         index = leaf._trainable_variables_indices.get(leaf._var_key(variable))
         if index is None:
             continue
@@ -122,8 +122,8 @@ def check_optimizer(optimizer, variables):
         ValueError: if `optimizer` is or holds such a one, or does not train
             one of the kernels.
     """
-    leaves = list(_leaves(optimizer))
-    for leaf in leaves:
+    parts = list(leaves(optimizer))
+    for leaf in parts:
         if isinstance(leaf, keras.optimizers.Muon):
             _check_muon(leaf, variables)
         if isinstance(leaf, keras.optimizers.Adafactor):
@@ -134,13 +134,11 @@ def check_optimizer(optimizer, variables):
                     f"{_LEAST_EPSILON:g}. Received: epsilon_1="
                     f"{leaf.epsilon_1:g}"
                 )
-    if not all(leaf.built for leaf in leaves):
+    if not all(leaf.built for leaf in parts):
         return
-    known = {
-        key for leaf in leaves for key in leaf._trainable_variables_indices
-    }
+    known = {key for leaf in parts for key in leaf._trainable_variables_indices}
     for variable in variables:
-        if leaves[0]._var_key(variable) not in known:
+        if parts[0]._var_key(variable) not in known:
             raise ValueError(
                 f"The optimizer does not train {variable.path}. Give "
                 "`optimizer=`, the one that does. Received: optimizer="
@@ -159,13 +157,14 @@ def _check_muon(muon, variables):
             )
 
 
-def _leaves(optimizer):
+def leaves(optimizer):
+    """The optimizers that update variables, without those around them."""
     inner = getattr(optimizer, "inner_optimizer", None)
     if inner is not None:
-        yield from _leaves(inner)
+        yield from leaves(inner)
     elif getattr(optimizer, "optimizers", None):
         for part in optimizer.optimizers:
-            yield from _leaves(part)
+            yield from leaves(part)
     else:
         yield optimizer
 

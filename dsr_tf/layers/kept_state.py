@@ -1,0 +1,160 @@
+"""What callbacks keep in a masked layer: a small variable for each feature.
+
+Variables of the model are saved by every way of saving it, so a training
+that is resumed goes on as if it had never stopped. The layer itself does not
+look into them. What concerns the whole model is read from the first masked
+layer; the others have such variables too, since none knows its place.
+
+Files hold the numbers by name, with a version, and leave out what is 0.
+"""
+
+import dataclasses
+import json
+import math
+import zlib
+
+import numpy as np
+from keras import ops
+
+VERSION = 2
+# Far more than the numbers of a layer take; files may claim anything.
+_MAX_BYTES = 2**16
+KEY = "state"
+# Before there were names, one variable of eight integers held all.
+OLD_NAME, OLD_SIZE = "reallocation_state", 8
+
+
+@dataclasses.dataclass(frozen=True)
+class StateVariable:
+    """A variable that a feature keeps its numbers in, 0 at the start.
+
+    Attributes:
+        name: Its name in the layer.
+        dtype: `"int"`, as the optimizer's count of updates (on the same
+            device), or a float.
+        size: How many numbers; None for one a masked weight of the layer.
+    """
+
+    name: str
+    dtype: str
+    size: int | None
+
+    def shape(self, layer):
+        size = len(layer.masked_names) if self.size is None else self.size
+        return (size,)
+
+
+STATE_VARIABLES = (
+    # Of the model, see `ReallocationState`: seed plus one, reallocations so
+    # far, step of the last, weights carried over;
+    StateVariable("reallocation", "int", 4),
+    # the method that owns them, and up to three numbers of its own;
+    StateVariable("method_state", "int", 4),
+    # and the steps in which gradients reach inactive weights.
+    StateVariable("gradient_window", "int", 2),
+    # Of each masked weight: moves inside of steps; a smoothed threshold.
+    StateVariable("num_moved", "int", None),
+    StateVariable("pruning_threshold", "float32", None),
+)
+
+
+def save(layer, store):
+    """Store the numbers of a layer's state that are not 0, by name."""
+    found = {"version": VERSION}
+    for kept in STATE_VARIABLES:
+        values = ops.convert_to_numpy(getattr(layer, kept.name))
+        if values.any():
+            found[kept.name] = values.tolist()
+    store[KEY] = np.frombuffer(json.dumps(found).encode(), "uint8")
+
+
+def read(layer, store):
+    """Read what `save`, or a version before it, stored.
+
+    Returns:
+        Dict from the name of a variable of the layer to its array.
+
+    Raises:
+        ValueError: if it is damaged, or of a later version.
+    """
+    if OLD_NAME in store.keys():
+        return from_old(layer, np.asarray(store[OLD_NAME]))
+    stored = store[KEY]
+    if math.prod(np.shape(stored)) > _MAX_BYTES:
+        raise _damaged(layer, f"it takes {math.prod(np.shape(stored))} bytes")
+    try:
+        found = json.loads(np.asarray(stored, "uint8").tobytes())
+        version = found.pop("version")
+        if version > VERSION:
+            raise ValueError(
+                f"Layer '{layer.name}' was saved by a later version of dsr_tf:"
+                f" its state has version {version}, and this one reads up to "
+                f"{VERSION}."
+            )
+        return _checked(layer, found)
+    except (AttributeError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise _damaged(layer, error) from error
+    except json.JSONDecodeError as error:
+        raise _damaged(layer, error) from error
+
+
+def _checked(layer, found):
+    values = {}
+    for kept in STATE_VARIABLES:
+        numbers = found.pop(kept.name, [0] * kept.shape(layer)[0])
+        kind, dtype = (int, "int64") if kept.dtype == "int" else (float, "f4")
+        is_right = (
+            isinstance(numbers, list)
+            and len(numbers) == kept.shape(layer)[0]
+            and all(type(n) in (int, kind) for n in numbers)
+            and all(-(2**31) <= n < 2**31 for n in numbers)
+        )
+        if not is_right:
+            raise _damaged(layer, f"it has {kept.name}={str(numbers)[:100]}")
+        values[kept.name] = np.array(numbers, dtype)
+    if found:
+        raise _damaged(layer, f"it has {', '.join(found)[:100]}")
+    return values
+
+
+def _damaged(layer, why):
+    return ValueError(f"The state of layer '{layer.name}' is damaged: {why}.")
+
+
+def owner_number(method_name):
+    """What says that `method_state` is that of a method, by its name."""
+    return zlib.crc32(method_name.encode()) >> 1
+
+
+# The bits of the smallest float32 that is a normal number, 1.2e-38.
+_SMALLEST_NORMAL = 2**23
+
+
+def from_old(layer, numbers):
+    """The state by name from the eight integers of before.
+
+    These were: reallocations so far, step of the last, the exponent of DSR's
+    threshold, weights carried over, the two ends of the window, the seed
+    plus one, and a number of each layer's own: moves counted by DeepR, from
+    0 up, or a threshold of gradual pruning, as the bits of a float32 or -1
+    less those.
+    """
+    if numbers.shape != (OLD_SIZE,):
+        raise _damaged(layer, f"it has the shape {numbers.shape}")
+    count, last_step, exponent, carry, *window, seed, own = map(int, numbers)
+    bits = -1 - own if own < 0 else own
+    is_threshold = own < 0 or own >= _SMALLEST_NORMAL
+    owner = owner_number("DSR") if exponent else 0
+    num_masked = len(layer.masked_names)
+    moved, threshold = np.zeros(num_masked, "int64"), np.zeros(num_masked, "f4")
+    if is_threshold:
+        threshold[0] = np.int32(bits).view("float32")
+    else:
+        moved[0] = own
+    return {
+        "reallocation": np.array([seed, count, last_step, carry]),
+        "method_state": np.array([owner, exponent, 0, 0]),
+        "gradient_window": np.array(window),
+        "num_moved": moved,
+        "pruning_threshold": threshold,
+    }

@@ -1,0 +1,68 @@
+"""Which layers can be masked or tied: each kind registers beside its class.
+
+A file in this folder with such a class is all that a new kind takes: files
+are found, and what is registered is known to `sparsify`, `tie` and `strip`.
+"""
+
+import keras
+
+# Keras' layer -> its masked kind; -> its tied kind; and back from both.
+MASKED_KINDS = {}
+HASHED_KINDS = {}
+DENSE_KINDS = {}
+
+
+def masks(dense_kind, **channel_axes):
+    """Decorator: register the masked kind of one of Keras' layers.
+
+    Args:
+        dense_kind: The class of the layer as Keras has it.
+        **channel_axes: For each weight that is masked, by the name that
+            the layer adds it under, the axes along which output channels
+            differ, such as `kernel=(-1,)`.
+    """
+
+    def register(kind):
+        kind.masked_names = tuple(channel_axes)
+        kind._channel_axes = channel_axes
+        for name in channel_axes:
+            setattr(kind, name, _masked_property(kind, name))
+        MASKED_KINDS[dense_kind], DENSE_KINDS[kind] = kind, dense_kind
+        return keras.saving.register_keras_serializable("dsr_tf")(kind)
+
+    return register
+
+
+def ties(dense_kind):
+    """Decorator: register the tied kind of one of Keras' layers."""
+
+    def register(kind):
+        HASHED_KINDS[dense_kind], DENSE_KINDS[kind] = kind, dense_kind
+        return keras.saving.register_keras_serializable("dsr_tf")(kind)
+
+    return register
+
+
+def _masked_property(kind, name):
+    """The attribute that the forward pass reads a masked weight from.
+
+    Some of Keras' layers have a property of that name, which adds what LoRA
+    does or scales by; others set a plain attribute when they are built.
+    """
+    inherited = getattr(kind, name, None)
+
+    def read(layer):
+        stored = vars(layer).get(f"_{name}")
+        weight = layer.masked_variables.get(name)
+        if weight is not None and weight.is_exported:
+            return stored
+        if inherited is not None:
+            stored = inherited.fget(layer)
+        if weight is None or stored is None:
+            return stored  # Keras asks for it while it is being made.
+        return weight.masked(stored)
+
+    def write(layer, variable):
+        setattr(layer, f"_{name}", variable)
+
+    return property(read, write, doc=f"`{name}` times its mask, a tensor.")

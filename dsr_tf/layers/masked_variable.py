@@ -1,0 +1,153 @@
+"""A variable of a layer and the mask that says which weights are active."""
+
+import contextlib
+import contextvars
+
+import numpy as np
+from keras import ops
+
+from dsr_tf.core import sparse_arrays
+
+_products = contextvars.ContextVar("dsr_tf_products", default=None)
+
+
+@contextlib.contextmanager
+def exporting(products=()):
+    """Within this scope, layers read the variable of a kernel as it is.
+
+    An exported graph is traced this way: it has in the place of the variable
+    what the forward pass reads, masked and with LoRA, and needs no masks.
+
+    Args:
+        products: For kernels that are not there as arrays, a dict from the
+            `MaskedVariable` to a function that multiplies inputs by it.
+    """
+    token = _products.set(dict(products))
+    try:
+        yield
+    finally:
+        _products.reset(token)
+
+
+class MaskedVariable:
+    """One masked weight of a layer: variable, mask, grouping, and storage.
+
+    Attributes:
+        name: The name that the layer has it under, such as `"kernel"`.
+        index: Its place among the masked weights of the layer.
+        layer: The layer.
+        kernel: Keras variable, the stored weights, 0 where inactive.
+        mask: Keras variable of booleans, True where a group is active.
+        grouping: The `dsr_tf.core.granularity.Grouping` of both.
+        hook: What a method does inside of the training step, an
+            `InStepHook`, while one is installed; else None.
+    """
+
+    def __init__(self, layer, name, kernel, mask, grouping):
+        self.layer, self.name = layer, name
+        self.kernel, self.mask, self.grouping = kernel, mask, grouping
+        self.index = layer.masked_names.index(name)
+        self.hook = None
+
+    @property
+    def is_exported(self):
+        """Whether the variable holds what the forward pass reads."""
+        return _products.get() is not None
+
+    @property
+    def product(self):
+        """The function that `exporting` has for it, None if it has none."""
+        return (_products.get() or {}).get(self)
+
+    def masked(self, weights):
+        """What the forward pass reads.
+
+        Args:
+            weights: Tensor or variable of the kernel's shape.
+
+        Returns:
+            Tensor `weights * mask`. Its gradient is 0 where the mask is
+            False, unless a method's hook lets it through there.
+        """
+        weights = ops.convert_to_tensor(weights)
+        mask = self.grouping.spread(ops.convert_to_tensor(self.mask))
+        masked = weights * ops.cast(mask, weights.dtype)
+        opened = None if self.hook is None else self.hook.gradient_is_dense()
+        if opened is None:
+            return masked
+        # The value is that of `masked`, exactly; the gradient passes through
+        # to inactive weights too in the steps that the hook says.
+        reached = ops.logical_or(mask, opened)
+        reached = weights * ops.cast(reached, weights.dtype)
+        return reached + ops.stop_gradient(masked - reached)
+
+    def num_active_groups(self):
+        """Number of active groups, counted from the mask."""
+        return int(np.count_nonzero(ops.convert_to_numpy(self.mask)))
+
+    def set_mask(self, mask):
+        """Change the mask; weights outside of it are stored as 0.
+
+        Args:
+            mask: Boolean array of as many entries as the mask has.
+        """
+        mask = np.reshape(mask, self.mask.shape)
+        groups = self.grouping.groups(ops.convert_to_numpy(self.kernel).copy())
+        groups[~mask.reshape(-1)] = 0
+        self.mask.assign(mask)
+        self.kernel.assign(self.grouping.ungroup(groups))
+
+    @property
+    def stored_names(self):
+        """The names that `save` stores under."""
+        return f"{self.mask.name}.gaps", f"{self.name}.active"
+
+    def save(self, store):
+        """Store the places and weights of active groups, and nothing else.
+
+        `<mask>.gaps` is that of `dsr_tf.core.sparse_arrays`;
+        `<name>.active` has the weights in the order of the mask.
+
+        Args:
+            store: A mapping that takes arrays.
+        """
+        gaps, active = self.stored_names
+        mask = ops.convert_to_numpy(self.mask).reshape(-1)
+        kernel = ops.convert_to_numpy(self.kernel)
+        packed = sparse_arrays.pack_positions(mask)
+        store[gaps] = np.frombuffer(packed, "uint8")
+        store[active] = self.grouping.groups(kernel)[mask].reshape(-1)
+
+    def read(self, store):
+        """Read what `save` stored.
+
+        Returns:
+            The kernel and the mask, arrays.
+
+        Raises:
+            ValueError: if it is damaged.
+        """
+        grouping = self.grouping
+        gaps, active = self.stored_names
+        positions = sparse_arrays.unpack_positions(
+            store[gaps], grouping.num_groups
+        )
+        weights = np.asarray(store[active])
+        if weights.size != len(positions) * grouping.group_size:
+            raise ValueError(
+                f"Layer '{self.layer.name}' has {len(positions)} active "
+                f"groups of {grouping.group_size} weights in the file, which "
+                f"holds {weights.size} weights: it is damaged."
+            )
+        mask = np.zeros(grouping.num_groups, "bool")
+        mask[positions] = True
+        groups = np.zeros(
+            (grouping.num_groups, grouping.group_size), weights.dtype
+        )
+        groups[positions] = weights.reshape(-1, grouping.group_size)
+        return grouping.ungroup(groups), mask.reshape(grouping.mask_shape)
+
+    def assign(self, kernel, mask):
+        """Take what `read` returned."""
+        self.mask.assign(mask)
+        self.kernel.assign(kernel)

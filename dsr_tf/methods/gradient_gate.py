@@ -1,0 +1,134 @@
+"""Gradients of inactive weights, for methods that grow by them.
+
+The gradient of a masked kernel is dense until the mask cuts it. In steps of
+an open window it is let through: the optimizer then accumulates it in the
+slots of inactive weights, where a reallocation reads it. It costs no second
+pass, whatever the training step of the model is.
+
+What the optimizer makes of inactive weights meanwhile is of no account: the
+forward pass and penalties see the masked kernel, `Reallocator.clean`
+restores the stored zeros, and `device.clear` empties the slots at the end.
+"""
+
+import keras
+from keras import ops
+
+from dsr_tf.core import optimizer_slots
+from dsr_tf.methods.in_step import InStepHook
+
+_FOREVER = 2**31 - 1
+
+
+class GradientGate(InStepHook):
+    """Lets gradients through to inactive weights in a window of steps.
+
+    The window is a variable of the model, since a reallocation after a
+    restart needs to know what slots hold.
+
+    Args:
+        method: The method, whose name messages tell.
+        masked: List of all `MaskedWeight` of the model.
+        trained: The Keras model whose training function runs the steps.
+        every_step: Whether the gradient is needed as momentum, in every
+            step; else that of the step before each reallocation.
+    """
+
+    gathers_gradients = True
+
+    def __init__(self, method, masked, trained, every_step):
+        super().__init__([weight for weight in masked if weight.trainable])
+        self._name, self._trained = type(method).__name__, trained
+        self._window = masked[0].layer.gradient_window
+        self._optimizer = None
+        self.keeps_gradients = every_step
+        self.looks_before = not every_step and not _knows_its_number()
+
+    def check(self, optimizer):
+        """Refuse what cannot provide such gradients.
+
+        Raises:
+            ValueError: where momentum is needed and the optimizer keeps
+                none; or the window must be set between two steps, and the
+                model runs several in one call.
+        """
+        steps = getattr(self._trained, "steps_per_execution", 1)
+        if self.looks_before and steps != 1:
+            raise ValueError(
+                f"{self._name} needs `steps_per_execution=1` in `compile` on "
+                f"Keras' {keras.backend.backend()} backend. Received: "
+                f"steps_per_execution={steps}"
+            )
+        if not self.keeps_gradients:
+            return
+        # If not now, this is seen at the first reallocation.
+        is_built = optimizer_slots.build(optimizer, self._trained)
+        if is_built and not all(
+            optimizer_slots.has_momentum(optimizer, weight.kernel)
+            for weight in self.masked
+        ):
+            raise ValueError(
+                f"{self._name} needs an optimizer with a momentum. Received: "
+                f"optimizer={type(optimizer).__name__}, which keeps none"
+            )
+
+    def install(self, optimizer, epoch):
+        self._optimizer = optimizer
+        super().install(optimizer, epoch)
+
+    def gradient_is_dense(self):
+        first, end = ops.unstack(ops.convert_to_tensor(self._window))
+        if not _knows_its_number():
+            return end > first
+        step = ops.convert_to_tensor(self._optimizer.iterations)
+        step = ops.cast(step, first.dtype)
+        return ops.logical_and(step >= first, step < end)
+
+    def open(self, step, due):
+        if self.keeps_gradients:
+            self._set(0, _FOREVER)
+        elif self.looks_before and step < due - 1:
+            self._set(0, 0)
+        else:
+            self._set(due - 1, due)
+
+    def close(self):
+        self._set(0, 0)
+
+    @property
+    def is_open(self):
+        return self._read()[1] > 0
+
+    def is_ready(self, last_step, step):
+        # Where the period changes, a reallocation may have become due
+        # without the gradient of the step before it.
+        return self.keeps_gradients or self.is_pending(last_step, step)
+
+    def is_pending(self, last_step, step):
+        return not self.keeps_gradients and last_step < self._read()[1] <= step
+
+    def _read(self):
+        return ops.convert_to_numpy(self._window).tolist()
+
+    def _set(self, *window):
+        if list(window) != self._read():
+            self._window.assign(window)
+
+
+def close_window(masked):
+    """Close what a file saved within a training may have left open.
+
+    Args:
+        masked: List of all `MaskedWeight` of a model.
+    """
+    window = masked[0].layer.gradient_window
+    if ops.convert_to_numpy(window).any():
+        window.assign([0, 0])
+
+
+def _knows_its_number():
+    """Whether a compiled step knows its own number.
+
+    On JAX, Keras computes gradients where the optimizer cannot be seen, so
+    the window must be set in the very step that it is for.
+    """
+    return keras.backend.backend() == "tensorflow"
