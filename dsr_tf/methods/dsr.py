@@ -37,6 +37,16 @@ class DSR(Method):
     tolerance: float = 0.1
     initial_threshold: float = 1e-3
 
+    flag_name = "dsr"
+
+    @classmethod
+    def from_settings(cls, settings, num_active, steps_per_epoch):
+        return cls(
+            num_reallocated=settings.num_reallocated,
+            tolerance=settings.tolerance,
+            initial_threshold=settings.initial_threshold,
+        )
+
     def __post_init__(self):
         k, delta, h = dataclasses.astuple(self)
         if not is_integer(k) or k < 1:

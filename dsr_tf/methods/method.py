@@ -45,12 +45,31 @@ class Method(abc.ABC):
     and optimizer slots; a method only chooses.
     """
 
+    # The value of --method that stands for it; None if there is none.
+    flag_name = None
     moves_weights = True
     # Whether the gradient of inactive weights is needed: "never"; "last",
     # that of the step before each reallocation; "always", as momentum.
     dense_gradient = "never"
     # Whether weights move inside of every training step, see `sign_flips`.
     moves_every_step = False
+
+    @classmethod
+    def from_settings(cls, settings, num_active, steps_per_epoch):
+        """The method as the flags of a run describe it.
+
+        Args:
+            settings: Object with an attribute for each flag of a run.
+            num_active: Number of active weights of the model.
+            steps_per_epoch: Number of updates in an epoch.
+
+        Returns:
+            The method; with its defaults unless a class says otherwise.
+
+        Raises:
+            ValueError: if a setting does not fit.
+        """
+        return cls()
 
     def validate(self, num_active):
         """Refuse a model whose number of active weights does not fit."""

@@ -27,4 +27,6 @@ class RigL(Annealed):
         ValueError: if an argument is out of range.
     """
 
+    flag_name = "rigl"
+    default_end = 3 / 4
     dense_gradient = "last"

@@ -29,6 +29,7 @@ class SNFS(Annealed):
     """
 
     fraction: float = 0.5
+    flag_name = "snfs"
     dense_gradient = "always"
 
     def redistribute(self, total, kernels):

@@ -107,9 +107,10 @@ def read(folder, needed=()):
         with open(path, "rb") as file:
             content = file.read(_MAX_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise FileNotFoundError(str(error)) from error
+        raise FileNotFoundError(f"there is no {path}") from error
     except (OSError, ValueError) as error:
-        raise Damaged(f"{path} cannot be read ({error})") from error
+        reason = getattr(error, "strerror", None) or error
+        raise Damaged(f"{path} cannot be read ({reason})") from error
     try:
         summary = json.loads(content[:_MAX_BYTES])
     except (ValueError, RecursionError) as error:

@@ -32,8 +32,10 @@ def _kill_when(path, number):
     threading.Thread(target=wait, daemon=True).start()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_all_runs_and_starts_none(number, tmp_path, capsys):
+@pytest.mark.parametrize(
+    "number, name", [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")]
+)
+def test_a_signal_ends_all_runs_and_starts_none(number, name, tmp_path, capsys):
     flagfile = tmp_path / "static.flags"
     flagfile.write_text("--method=static\n--epochs=100000\n--nojit_compile")
     first, second = (
@@ -52,7 +54,7 @@ def test_a_signal_ends_all_runs_and_starts_none(number, tmp_path, capsys):
     assert signal.getsignal(number) is before
     captured = capsys.readouterr()
     assert captured.err == (
-        f"compare: stopped by {number.name}, and the runs with it; the same "
+        f"compare: stopped by {name}, and the runs with it; the same "
         "command goes on\n"
     )
     assert "seed 2" not in captured.out and not second.exists()
