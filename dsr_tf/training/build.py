@@ -96,6 +96,13 @@ def learning_rate(experiment, steps_per_epoch):
     return optimizers.WarmUp(rate, num_steps) if num_steps else rate
 
 
+def prepare_keras(experiment):
+    """Set the seed and the precision that all of this process has."""
+    keras.utils.set_random_seed(experiment.seed)
+    if experiment.mixed_precision != "float32":
+        keras.config.set_dtype_policy(f"mixed_{experiment.mixed_precision}")
+
+
 def compile_model(model, experiment, steps_per_epoch):
     """Compile with SGD, the loss and the metrics of the experiment."""
     model.compile(
