@@ -149,9 +149,8 @@ def _check_values(values):
     if values["dense"] and format == "saved_model":
         allowed, given = ("float32",), "--dense"
     if values["values"] not in allowed:
-        one_of = "one of " if len(allowed) > 1 else ""
         raise UsageError(
-            f"flag --values={values['values']}: must be {one_of}"
+            f"flag --values={values['values']}: must be one of "
             f"{', '.join(allowed)} for {given}"
         )
 

@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +56,9 @@ class Method(abc.ABC):
     moves_every_step = False
 
     @classmethod
-    def from_settings(cls, settings, num_active, steps_per_epoch):
+    def from_settings(
+        cls, settings: Any, num_active: int, steps_per_epoch: int
+    ) -> "Method":
         """The method as the flags of a run describe it.
 
         Args:

@@ -4,6 +4,8 @@ import functools
 import math
 import re
 from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -27,7 +29,12 @@ class Network:
         num_classes: Number of logits.
     """
 
-    def __init__(self, experiment, image_shape, num_classes):
+    def __init__(
+        self,
+        experiment: Any,
+        image_shape: Sequence[int],
+        num_classes: int,
+    ):
         self.image_shape = tuple(image_shape)
         self._name = experiment.model
         self._arguments = {
@@ -81,7 +88,7 @@ def check_memory(num_parameters: int, what: str) -> None:
     memory.check(_BYTES_A_PARAMETER * num_parameters, what)
 
 
-def filters(experiment, dense: keras.Model) -> Callable | None:
+def filters(experiment: Any, dense: keras.Model) -> Callable | None:
     """Which layers of a network change: those that `--keep_dense` leaves.
 
     Returns:
@@ -110,7 +117,7 @@ def filters(experiment, dense: keras.Model) -> Callable | None:
     return changes
 
 
-def sparsify(experiment, dense: keras.Model) -> keras.Model:
+def sparsify(experiment: Any, dense: keras.Model) -> keras.Model:
     """The network with masks of the density that the experiment says."""
     return conversion.sparsify(
         dense,

@@ -2,8 +2,11 @@
 
 from collections.abc import Callable
 from collections.abc import Iterable
+from typing import Any
 
 import keras
+
+from dsr_tf.recipes.network import Network
 
 
 class Recipe:
@@ -30,14 +33,14 @@ class Recipe:
     is_reference = False
     named_flag: str | None = None
 
-    def check(self, experiment) -> None:
+    def check(self, experiment: Any) -> None:
         """Refuse settings that do not fit, before anything is built.
 
         Raises:
             UsageError: if a flag must be changed.
         """
 
-    def scaled(self, experiment) -> dict:
+    def scaled(self, experiment: Any) -> dict:
         """Settings of its own, with `experiment.schedule_scale` worked in.
 
         Returns:
@@ -45,15 +48,15 @@ class Recipe:
         """
         return {}
 
-    def width(self, experiment, network) -> float:
+    def width(self, experiment: Any, network: Network) -> float:
         """The width of the network to build, `--width`.
 
         Args:
-            network: A `dsr_tf.recipes.network.Network`.
+            network: The dense network, at any width.
         """
         return experiment.width
 
-    def convert(self, experiment, dense: keras.Model) -> keras.Model:
+    def convert(self, experiment: Any, dense: keras.Model) -> keras.Model:
         """The model that trains, made of a dense one with its weights.
 
         Raises:
@@ -63,7 +66,7 @@ class Recipe:
 
     def callback(
         self,
-        experiment,
+        experiment: Any,
         model: keras.Model,
         steps_per_epoch: int,
         listener: Callable | None = None,
@@ -80,7 +83,7 @@ class Recipe:
         """
         return None
 
-    def steps_between(self, experiment) -> Iterable[int]:
+    def steps_between(self, experiment: Any) -> Iterable[int]:
         """Numbers of updates, beside those of `--period`, whose multiples
         should each be the end of an execution of several steps."""
         return ()
