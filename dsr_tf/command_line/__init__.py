@@ -6,6 +6,7 @@ from dsr_tf.command_line.endings import RUN_ERROR
 from dsr_tf.command_line.endings import USAGE_ERROR
 from dsr_tf.command_line.endings import run_errors
 from dsr_tf.command_line.endings import say
+from dsr_tf.command_line.endings import signal_name
 from dsr_tf.command_line.endings import usage_errors
 from dsr_tf.command_line.errors import RunError
 from dsr_tf.command_line.errors import UsageError
@@ -13,6 +14,7 @@ from dsr_tf.command_line.naming import naming_flags
 from dsr_tf.command_line.parsing import define
 from dsr_tf.command_line.parsing import parse
 from dsr_tf.command_line.parsing import parse_flags
+from dsr_tf.command_line.parsing import written
 
 __all__ = [
     "GOES_ON",
@@ -27,5 +29,7 @@ __all__ = [
     "parse_flags",
     "run_errors",
     "say",
+    "signal_name",
     "usage_errors",
+    "written",
 ]

@@ -5,6 +5,7 @@ Bad input ends with 2 before anything is written, a run that goes wrong with
 """
 
 import contextlib
+import signal
 import sys
 
 from dsr_tf.command_line.errors import RunError
@@ -33,6 +34,12 @@ def usage_errors(name):
     except KeyboardInterrupt:
         say(name, "stopped by Ctrl-C")
         sys.exit(INTERRUPTED)
+
+
+def signal_name(number):
+    """What sentences call a signal: SIGINT is Ctrl-C."""
+    number = signal.Signals(number)
+    return "Ctrl-C" if number == signal.SIGINT else number.name
 
 
 def say(name, error):

@@ -27,12 +27,20 @@ def define(flag_values, name, default, help, kind=None):
         flags.DEFINE(kind, name, default, help, flag_values=flag_values)
 
 
-def parse(flag_values, argv, description):
-    """Parse a command line into `flag_values`, or end with a sentence."""
+def parse(flag_values, argv, description, hidden=()):
+    """Parse a command line into `flag_values`, or end with a sentence.
+
+    Args:
+        flag_values: Where the flags are defined.
+        argv: Name of the command, and its arguments.
+        description: What --help prints before the flags.
+        hidden: Names of flags that --help does not print, since they do
+            nothing for this command or are refused.
+    """
     name = argv[0]
     if any(word in ("--help", "-h", "-help") for word in argv[1:]):
         print(description.strip(), "", "Flags:", sep="\n")
-        print(_help(flag_values))
+        print(_help(flag_values, hidden))
         sys.exit(0)
     with usage_errors(name):
         parse_flags(flag_values, name, argv[1:])
@@ -63,13 +71,25 @@ def _sentence(error):
     return " ".join(text.split())
 
 
-def _help(flag_values):
+def written(value):
+    """A value as it is written on the command line."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return ",".join(map(written, value))
+    return str(value)
+
+
+def _help(flag_values, hidden):
     lines = []
     for name in flag_values:
+        if name in hidden:
+            continue
         flag = flag_values[name]
         choices = getattr(flag.parser, "enum_values", None)
         kind = "|".join(choices) if choices else flag.flag_type()
-        default = "" if flag.default is None else f" (default {flag.default})"
+        default = "" if flag.default is None else written(flag.default)
+        default = f" (default {default})" if default else ""
         # absl puts the choices before the help as well.
         help = flag.help.removeprefix(f"<{kind}>: ")
         lines.append(f"  --{name}=<{kind}>\n      {help}{default}")

@@ -5,43 +5,69 @@ of each in turn, on the same input pipeline. Prints the median seconds of an
 epoch, its median ratio to the dense and to the static network of the same
 round (which a busy machine disturbs least; a second dense network shows how
 far a ratio of equals strays from 1), and how long a reallocation takes.
-`dsr_saving` is DSR with a checkpoint at the end of each round.
+NAME_again is any network a second time, and NAME_saving (as `dsr_saving`) the
+same with a checkpoint at the end of each round.
 The last column is what reallocation adds over all epochs of the schedule: its
 time as often as --period says, over the time of the static network. While
 measuring, the period is --measured_period, or the first of --period.
 
-Takes the flags of `dsr_tf.train` but --output_dir, and --rounds, --steps,
---networks and --measured_period.
+Each round holds a reallocation at least, and what is compiled is compiled
+before the first.
 """
 
 import dataclasses
+import math
 import statistics
 import sys
-import tempfile
-import time
 
-import keras
 from absl import flags
-from keras import ops
 from rich import box
 from rich.table import Table
 
 from dsr_tf import command_line
+from dsr_tf import recipes
+from dsr_tf.command_line import UsageError
 from dsr_tf.command_line import terminal
 from dsr_tf.command_line.flag_kinds import ListOf
 from dsr_tf.command_line.flag_kinds import Whole
-from dsr_tf.core.schedule import Schedule
+from dsr_tf.commands import benchmark_arm
+from dsr_tf.commands.benchmark_arm import Arm
+from dsr_tf.commands.benchmark_arm import moves_weights
 from dsr_tf.training import build
-from dsr_tf.training import checkpoint
 from dsr_tf.training import experiment as experiments
-from dsr_tf.training import networks
 from dsr_tf.training.guard import one_sentence
 
-_AGAIN = "dense_again"
-_SAVING = "dsr_saving"
-_DEFAULT = ("dense", _AGAIN, "static", "set", "deep_r", "rigl", "snfs", "dsr")
-_NETWORKS = (*_DEFAULT, _SAVING)
-_METHODS = {_AGAIN: "dense", _SAVING: "dsr"}
+_AGAIN, _SAVING = "_again", "_saving"
+# Flags of `dsr_tf.train` that change nothing here. Flagfiles hold some.
+_WITHOUT_EFFECT = (
+    "output_dir",
+    "method",
+    "parameter_budget",
+    "pruning_hparams",
+    "resume",
+    "checkpoint_every_steps",
+    "checkpoints_to_keep",
+    "strategy",
+)
+
+
+def _measurable():
+    """The recipes that are trained here: the dense network, and all whose
+    weights move every --period or never."""
+    return [
+        recipe
+        for recipe in map(recipes.get, recipes.names())
+        if recipe.is_reference or isinstance(recipe, recipes.Reallocating)
+    ]
+
+
+def _default():
+    names = []
+    for recipe in _measurable():
+        names.append(recipe.name)
+        if recipe.is_reference:
+            names.append(recipe.name + _AGAIN)
+    return names
 
 
 def main(argv=None):
@@ -50,179 +76,109 @@ def main(argv=None):
     experiments.define_flags(flag_values)
     for name, default, help, kind in (
         ("rounds", 15, "Times that each network is trained.", Whole(1)),
-        ("steps", 0, "Steps of a round; 0 for those of an epoch.", Whole()),
+        (
+            "steps",
+            0,
+            "Steps of a round; 0 for those of an epoch, or of as many epochs "
+            "as hold a reallocation.",
+            Whole(),
+        ),
         (
             "networks",
-            ",".join(_DEFAULT),
+            ",".join(_default()),
             "What to measure: methods, and a second dense network.",
             ListOf(_known, distinct=True),
         ),
         (
             "measured_period",
             0,
-            "Steps between reallocations while measuring.",
+            "Steps between reallocations while measuring; 0 for the first of "
+            "--period.",
             Whole(),
         ),
     ):
         command_line.define(flag_values, name, default, help, kind)
-    command_line.parse(flag_values, argv, __doc__)
+    command_line.parse(flag_values, argv, __doc__, hidden=_WITHOUT_EFFECT)
     with command_line.usage_errors(argv[0]):
-        flag_values["output_dir"].value = "unused"
-        experiment = experiments.from_flags(flag_values).scaled()
-        data = build.load_data(
-            experiment.dataset,
-            experiment.data_dir,
-            experiment.image_size,
-            experiment.augmentation,
-        )
-        build.steps_per_epoch(experiment, data)
-        arms = [
-            _Arm(
-                experiment,
-                name,
-                data,
-                flag_values["steps"].value,
-                flag_values["measured_period"].value or experiment.period(0),
-            )
-            for name in flag_values["networks"].value
-        ]
+        arms = _arms(flag_values)
     with command_line.run_errors(argv[0]), one_sentence(afterwards=""):
-        _measure(arms, flag_values["rounds"].value)
-    terminal.console().print(_table(experiment, arms))
+        benchmark_arm.measure(arms, flag_values["rounds"].value)
+    terminal.console().print(_table(arms))
 
 
 def _known(name):
-    if name not in _NETWORKS:
-        raise ValueError(f"must be among {', '.join(_NETWORKS)}")
+    if _recipe(name) is None:
+        raise ValueError(
+            f"must be among {', '.join(_default())}, or one of the methods "
+            f"with {_AGAIN} or {_SAVING} behind it"
+        )
     return name
 
 
-class _Arm:
-    """One network, trained for a round at a time.
+def _recipe(name):
+    """The recipe of a network; None if there is none of that name."""
+    by_name = {recipe.name: recipe for recipe in _measurable()}
+    bare = name.removesuffix(_AGAIN).removesuffix(_SAVING)
+    return by_name.get(name) or by_name.get(bare)
 
-    Attributes:
-        seconds: Of each round.
-        moves: Seconds of each reallocation.
-    """
 
-    def __init__(self, experiment, name, data, steps, period):
-        self.name, self.seconds, self.moves = name, [], []
-        self._schedule = experiment.period
-        self.experiment = dataclasses.replace(
+def _arms(flag_values):
+    strategy = flag_values["strategy"]
+    if strategy.value != strategy.default:
+        raise UsageError(
+            f"flag --strategy={strategy.value}: one device is measured; give "
+            f"--strategy={strategy.default}"
+        )
+    flag_values["output_dir"].value = "unused"
+    experiment = experiments.from_flags(flag_values).scaled()
+    data = build.load_data(
+        experiment.dataset,
+        experiment.data_dir,
+        experiment.image_size,
+        experiment.augmentation,
+    )
+    per_epoch = build.steps_per_epoch(experiment, data)
+    period = flag_values["measured_period"].value or experiment.period(0)
+    names = flag_values["networks"].value
+    steps = flag_values["steps"].value
+    has_moves = any(moves_weights(_recipe(name)) for name in names)
+    if not steps:
+        steps = benchmark_arm.round_steps(period if has_moves else 1, per_epoch)
+    elif has_moves and steps < period:
+        raise UsageError(
+            f"flag --steps={steps}: a round must hold a reallocation, and they "
+            f"are {period} steps apart; give at least as many, or a smaller "
+            "--measured_period"
+        )
+    # Nothing that falls along the epochs may come to its end meanwhile.
+    rounds = flag_values["rounds"].value + benchmark_arm.MOST_WARM_UPS
+    num_epochs = math.ceil(rounds * steps / per_epoch)
+    experiment = dataclasses.replace(
+        experiment,
+        fraction_end_epoch=2 * max(experiment.epochs, num_epochs),
+    )
+    return [
+        Arm(
             experiment,
-            method=_METHODS.get(name, name),
-            period=Schedule(period, integer=True),
+            name,
+            _recipe(name),
+            name.endswith(_SAVING),
+            data,
+            steps,
+            period,
         )
-        per_epoch = build.steps_per_epoch(self.experiment, data)
-        self.steps_per_epoch, self.steps = per_epoch, steps or per_epoch
-        keras.utils.set_random_seed(experiment.seed)
-        self._model = networks.build_model(
-            self.experiment, data.image_shape, data.num_classes
-        )
-        build.compile_model(self._model, self.experiment, self.steps)
-        reallocation = build.checked_callback(
-            self.experiment, self._model, per_epoch
-        )
-        self._folder = None
-        if name == _SAVING:
-            self._folder = tempfile.TemporaryDirectory()
-        self._clock = _Clock(reallocation, self._save)
-        self._batches = build.train_batches(self.experiment, data)
-
-    def _save(self):
-        if self._folder is not None:
-            step = int(ops.convert_to_numpy(self._model.optimizer.iterations))
-            checkpoint.save(self._folder.name, self._model, step, {})
-
-    def fit(self):
-        self._model.fit(
-            self._batches,
-            epochs=1,
-            steps_per_epoch=self.steps,
-            callbacks=[self._clock],
-            shuffle=False,
-            verbose=0,
-        )
-        self.seconds.append(self._clock.seconds)
-        self.moves += self._clock.moves
-
-    def added(self, static):
-        """What reallocation adds to the time of the whole schedule."""
-        stop = end = self.experiment.epochs
-        if self.experiment.stop_epoch is not None:
-            stop = min(end, self.experiment.stop_epoch)
-        per_epoch = static * self.steps_per_epoch / self.steps
-        starts = [epoch for epoch in self._schedule.values if epoch < stop]
-        moves = sum(
-            (after - epoch) * self.steps_per_epoch / self._schedule(epoch)
-            for epoch, after in zip(starts, [*starts[1:], stop])
-        )
-        total = end * per_epoch
-        return moves * statistics.median(self.moves) / total
+        for name in names
+    ]
 
 
-class _Clock(keras.callbacks.Callback):
-    """Times a round, without what `fit` sets up before it, and all that the
-    callback of the method does between steps; the round ends with `save`."""
-
-    def __init__(self, reallocation, save):
-        super().__init__()
-        self._reallocation, self._save = reallocation, save
-
-    def set_model(self, model):
-        super().set_model(model)
-        if self._reallocation is not None:
-            self._reallocation.set_model(model)
-            self._reallocation.listener = self._count
-
-    def on_train_begin(self, logs=None):
-        self._pass_on("on_train_begin")
-
-    def on_train_end(self, logs=None):
-        self._pass_on("on_train_end")
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.moves, self._moved = [], False
-        self._start = time.perf_counter()
-        self._pass_on("on_epoch_begin", epoch)
-
-    def on_epoch_end(self, epoch, logs=None):
-        self._pass_on("on_epoch_end", epoch)
-        self._save()
-        self.seconds = time.perf_counter() - self._start
-
-    def on_train_batch_begin(self, batch, logs=None):
-        start = time.perf_counter()
-        self._pass_on("on_train_batch_begin", batch)
-        if self._moved:
-            self.moves.append(time.perf_counter() - start)
-            self._moved = False
-
-    def _count(self, record):
-        self._moved = True
-
-    def _pass_on(self, name, *arguments):
-        if self._reallocation is not None:
-            getattr(self._reallocation, name)(*arguments)
-
-
-def _measure(arms, rounds):
-    for arm in arms:
-        arm.fit()  # Compiles.
-        arm.seconds, arm.moves = [], []
-    for number in range(rounds):
-        # Every other round in reverse: a drift of the machine cancels.
-        for arm in arms if number % 2 else reversed(arms):
-            arm.fit()
-
-
-def _table(experiment, arms):
-    first = arms[0]
+def _table(arms):
+    first, experiment = arms[0], arms[0].experiment
     table = Table(
         title=f"{experiment.model} on {experiment.dataset}, batch "
         f"{experiment.batch_size}, sparsity {experiment.sparsity:g}, "
-        f"{len(first.seconds)} rounds of {first.steps} steps, a reallocation "
-        f"every {first.experiment.period(0)}",
+        f"{_count(len(first.seconds), 'round')} of "
+        f"{_count(first.steps, 'step')}, a reallocation every "
+        f"{experiment.period(0)}",
         box=box.SIMPLE_HEAD,
     )
     table.add_column("network")
@@ -234,8 +190,10 @@ def _table(experiment, arms):
         "adds",
     ):
         table.add_column(column, justify="right")
-    by_name = {arm.name: arm for arm in arms}
-    dense, static = by_name.get("dense"), by_name.get("static")
+    dense = _first(arms, lambda recipe: recipe.is_reference)
+    static = _first(
+        arms, lambda recipe: recipe.has_masks and not moves_weights(recipe)
+    )
     for arm in arms:
         cells = [f"{statistics.median(arm.seconds):.3f}"]
         cells += [_ratio(arm, rival) for rival in (dense, static)]
@@ -252,3 +210,12 @@ def _ratio(arm, rival):
         return ""
     pairs = zip(arm.seconds, rival.seconds)
     return f"{statistics.median(a / b for a, b in pairs):.3f}"
+
+
+def _first(arms, is_wanted):
+    """The first network whose recipe is wanted, None if there is none."""
+    return next((arm for arm in arms if is_wanted(arm.recipe)), None)
+
+
+def _count(number, what):
+    return f"{number} {what}{'' if number == 1 else 's'}"

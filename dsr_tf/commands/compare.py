@@ -38,8 +38,12 @@ from dsr_tf.comparison.plot import write_plot
 from dsr_tf.core.draws import MAX_SEED
 from dsr_tf.training import experiment as experiments
 
-# Set by the comparison itself.
-_PER_RUN = ("output_dir", "seed", "sparsity", "resume")
+# Set by the comparison itself: the flag, and what to give in its place.
+_PER_RUN = {
+    "seed": "--seeds",
+    "sparsity": "--densities",
+    "resume": "the same command again to go on",
+}
 
 
 def main(argv=None):
@@ -63,7 +67,7 @@ def main(argv=None):
         ("parallel_runs", 1, "Runs at a time.", Whole(1)),
     ):
         command_line.define(flag_values, name, default, help, kind)
-    command_line.parse(flag_values, argv, __doc__)
+    command_line.parse(flag_values, argv, __doc__, hidden=_PER_RUN)
     with command_line.usage_errors(argv[0]):
         folder, runs = _plan(flag_values)
         finished = [run.summary() is not None for run in runs]
@@ -121,29 +125,22 @@ def _plan(flag_values):
     for name in ("flagfiles", "output_dir"):
         if not flag_values[name].value:
             raise UsageError(f"flag --{name} is required")
-    for name in ("seed", "sparsity", "resume"):
+    for name, instead in _PER_RUN.items():
         if flag_values[name].present:
             raise UsageError(
-                f"flag --{name}: is set for each run; give "
-                + {
-                    "seed": "--seeds",
-                    "sparsity": "--densities",
-                    "resume": "the same command again to go on",
-                }[name]
+                f"flag --{name}: is set for each run; give {instead}"
             )
     common = [
-        f"--{name}={_text(flag_values[name].value)}"
+        f"--{name}={command_line.written(flag_values[name].value)}"
         for name in experiments.names()
-        if flag_values[name].present and name not in _PER_RUN
+        if flag_values[name].present
+        and name not in _PER_RUN
+        and name != "output_dir"
     ]
     folder = flag_values["output_dir"].value
     output_paths.check_folder("output_dir", folder, "logs")
     lists = (flag_values[n].value for n in ("flagfiles", "seeds", "densities"))
     return folder, plan(*lists, folder, common)
-
-
-def _text(value):
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _report(console, run, summary, seconds):

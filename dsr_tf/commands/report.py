@@ -63,7 +63,10 @@ def main(argv=None):
             )
     console = terminal.console()
     console.print(results_table(summary, folder))
-    console.print(_kernels_table(summary))
+    if summary["kernels"]:
+        console.print(_kernels_table(summary))
+    else:
+        console.print("No kernel has a mask.")
     if densities is None:
         console.print("No weights have moved, so there is no picture.")
         return
@@ -93,9 +96,7 @@ def _read_summary(folder):
                 "which did not note the kernels in summary.json"
             )
         return run_summary.read(folder, _SHOWN)
-    except FileNotFoundError as error:
-        raise UsageError(f"{wanted} ({error})") from error
-    except run_summary.Damaged as error:
+    except (FileNotFoundError, run_summary.Damaged) as error:
         raise UsageError(f"{wanted} ({error})") from error
 
 
@@ -116,8 +117,9 @@ def _read_densities(folder, summary):
     try:
         return density_plot.read_densities(path, sizes)
     except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise UsageError(
-            f"flag --run={folder}: {path} cannot be read ({error})"
+            f"flag --run={folder}: {path} cannot be read ({reason})"
         ) from error
 
 
@@ -151,7 +153,12 @@ def results_table(summary, folder):
     )
     table.add_column(style="bold")
     table.add_column(justify="right")
-    dense_bytes = 4 * summary["num_parameters"]
+    all_bytes = 4 * summary["num_parameters"]
+    # Without masks these are a network's own parameters: fewer than those of
+    # the dense one, if it is thin or its weights are tied.
+    all_of_them = (
+        "dense float32" if summary["kernels"] else "its parameters in float32"
+    )
     stored = summary["saved_model_bytes"]
     top5 = summary.get("test_top5_accuracy")
     for name, value in (
@@ -164,14 +171,18 @@ def results_table(summary, folder):
         ("best test accuracy", f"{summary['best_test_accuracy']:.2%}"),
         ("parameters", f"{summary['num_parameters']:,}"),
         ("active parameters", f"{summary['num_active_parameters']:,}"),
-        ("density of masked kernels", f"{summary['mask_density']:.4f}"),
+        *(
+            [("density of masked kernels", f"{summary['mask_density']:.4f}")]
+            if summary["kernels"]
+            else []
+        ),
         ("density of all parameters", f"{summary['model_density']:.4f}"),
         ("reallocations", f"{summary['num_reallocations']:,}"),
         ("seconds per epoch", f"{summary['seconds_per_epoch']:.2f}"),
         (
             "SavedModel",
-            f"{stored / 1000:,.1f} kB ({_compared(stored, dense_bytes)} than "
-            "dense float32)",
+            f"{stored / 1000:,.1f} kB ({_compared(stored, all_bytes)} than "
+            f"{all_of_them})",
         ),
     ):
         table.add_row(name, str(value))

@@ -44,10 +44,13 @@ def _train(name, flag_values, signals):
 
 def _announce(run, console):
     experiment, sparsity = run.experiment, sparsity_summary(run.model)
+    density = (
+        f", mask density {sparsity.mask_density:.4f}" if sparsity.layers else ""
+    )
     console.print(
         f"{experiment.model} on {experiment.dataset}, {experiment.method}: "
         f"{sparsity.num_active_parameters:,} of {sparsity.num_parameters:,} "
-        f"parameters active, mask density {sparsity.mask_density:.4f}",
+        f"parameters active{density}",
         highlight=False,
         soft_wrap=True,
     )

@@ -3,6 +3,8 @@
 import dataclasses
 import statistics
 
+from dsr_tf import recipes
+
 
 @dataclasses.dataclass(frozen=True)
 class Row:
@@ -48,13 +50,17 @@ def rows(runs):
     for planned, summary in runs:
         key = (planned.name, planned.density)
         groups.setdefault(key, []).append((planned, summary))
-    dense = [s for planned, s in runs if planned.method == "dense"]
+    dense = [
+        summary
+        for planned, summary in runs
+        if recipes.get(planned.method).is_reference
+    ]
     return [_row(key, group, dense) for key, group in groups.items()]
 
 
 def _row(key, group, dense):
     summaries = [summary for _, summary in group]
-    method = group[0][0].method
+    recipe = recipes.get(group[0][0].method)
 
     def mean(name, of=summaries):
         return statistics.fmean(summary[name] for summary in of)
@@ -68,7 +74,8 @@ def _row(key, group, dense):
         mean("num_active_parameters"),
     )
     seconds = "seconds_per_epoch"
-    has_masks = method not in ("thin", "hashed")
+    # The dense network has all of the weights that others have masks for.
+    has_mask_density = recipe.has_masks or recipe.is_reference
     return Row(
         name=key[0],
         density=key[1],
@@ -77,7 +84,7 @@ def _row(key, group, dense):
         deviation=statistics.stdev(accuracies) if len(accuracies) > 1 else None,
         difference=accuracy - mean("test_accuracy", dense) if dense else None,
         num_parameters=parameters,
-        mask_density=mean("mask_density") if has_masks else None,
+        mask_density=mean("mask_density") if has_mask_density else None,
         model_density=parameters / mean("num_parameters", dense)
         if dense
         else None,

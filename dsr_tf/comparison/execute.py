@@ -7,6 +7,8 @@ import sys
 import threading
 import time
 
+from dsr_tf.command_line import signal_name
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Between two looks at what is running.
 _PAUSE = 0.1
@@ -23,7 +25,7 @@ class Stopped(Exception):
 
     def __init__(self, number):
         self.number = number
-        super().__init__(f"stopped by {signal.Signals(number).name}")
+        super().__init__(f"stopped by {signal_name(number)}")
 
 
 def execute(runs, log_folder, num_parallel, report):
@@ -99,8 +101,10 @@ class _Children:
         # Python lets the main thread only handle signals.
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
-                # As `nohup` leaves it.
-                if signal.getsignal(number) is not signal.SIG_IGN:
+                # Shells ignore Ctrl-C for what they start in the background;
+                # there too it stops runs. `nohup` means what it says.
+                is_ignored = signal.getsignal(number) is signal.SIG_IGN
+                if number != signal.SIGHUP or not is_ignored:
                     self._before[number] = signal.signal(number, self._ask)
         return self
 

@@ -7,6 +7,7 @@ import re
 from absl import flags
 
 from dsr_tf import command_line
+from dsr_tf import recipes
 from dsr_tf.command_line import UsageError
 from dsr_tf.core.schedule import exact
 from dsr_tf.export import target
@@ -112,10 +113,10 @@ def plan(flagfiles, seeds, densities, folder, common):
         UsageError: if a flagfile is not valid or refers to one that does
             not come before it.
     """
-    runs, names = [], []
+    runs, densities_of = [], {}
     for path in flagfiles:
         name = os.path.splitext(os.path.basename(path))[0]
-        if name in names:
+        if name in densities_of:
             raise UsageError(
                 f"flag --flagfiles: {name} is there twice; the files' names "
                 "must differ"
@@ -128,16 +129,19 @@ def plan(flagfiles, seeds, densities, folder, common):
                 f"{folder}: {error}"
             ) from error
         method = _parse([f"--flagfile={path}", *common])["method"].value
-        for density in [None] if method == "dense" else densities:
+        own = densities if recipes.get(method).has_density else [None]
+        for density in own:
             runs += [
-                _planned(path, name, names, density, seed, folder, common)
+                _planned(
+                    path, name, densities_of, density, seed, folder, common
+                )
                 for seed in seeds
             ]
-        names.append(name)
+        densities_of[name] = own
     return runs
 
 
-def _planned(path, name, earlier, density, seed, folder, common):
+def _planned(path, name, densities_of, density, seed, folder, common):
     def folder_of(other, other_density):
         return _folder(folder, other, other_density, seed)
 
@@ -153,13 +157,13 @@ def _planned(path, name, earlier, density, seed, folder, common):
         if not match:
             continue
         other = match[1]
-        if other not in earlier:
+        if other not in densities_of:
             raise UsageError(
                 f"flag --flagfiles: {name} starts from {value}, so a file "
                 f"{other}.flags must come before it"
             )
-        is_dense = other == "dense"
-        needs.append(folder_of(other, None if is_dense else density))
+        has_density = densities_of[other] != [None]
+        needs.append(folder_of(other, density if has_density else None))
         arguments.append(f"--{flag}={needs[-1]}")
     arguments.append(f"--output_dir={own}")
     experiment = experiments.from_flags(_parse(arguments))

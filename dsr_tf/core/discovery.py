@@ -1,19 +1,24 @@
-"""Files of a package are found, so that what they register is known.
-
-A new method, layer kind, model, format or recipe is one file in its folder,
-and no list anywhere names it.
-"""
+"""Finding what a folder holds, so that a new file in it is enough."""
 
 import importlib
 import pkgutil
+from collections.abc import Iterable
+from types import ModuleType
 
 
-def import_files(package_name, package_path):
-    """Import every module of a package, in the order of their names.
+def import_modules(package: str, path: Iterable[str]) -> list[ModuleType]:
+    """Import all modules of a package, as those that register something.
 
     Args:
-        package_name: `__name__` of the package.
-        package_path: Its `__path__`.
+        package: Name of the package, its `__name__`.
+        path: Folders of the package, its `__path__`.
+
+    Returns:
+        The modules, in the order of their names. Packages within it, and
+        names that begin with an underscore, are not among them.
     """
-    for module in sorted(pkgutil.iter_modules(package_path)):
-        importlib.import_module(f"{package_name}.{module.name}")
+    return [
+        importlib.import_module(f"{package}.{found.name}")
+        for found in pkgutil.iter_modules(path)
+        if not found.ispkg and not found.name.startswith("_")
+    ]

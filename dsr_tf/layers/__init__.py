@@ -54,7 +54,7 @@ __all__ = [
 ]
 
 # Kinds in files that are not named above.
-discovery.import_files(__name__, __path__)
+discovery.import_modules(__name__, __path__)
 for _kind in DENSE_KINDS:
     if _kind.__module__.startswith(f"{__name__}."):
         globals()[_kind.__name__] = _kind

@@ -1,5 +1,6 @@
 """How weights of a sparse model move: the rules, and a file a method."""
 
+from dsr_tf.core import discovery
 from dsr_tf.methods.deep_r import DeepR
 from dsr_tf.methods.dsr import DSR
 from dsr_tf.methods.method import KernelView
@@ -19,3 +20,10 @@ __all__ = [
     "SNFS",
     "Static",
 ]
+
+# Methods in files that are not named above.
+for _module in discovery.import_modules(__name__, __path__):
+    for _found in list(vars(_module).values()):
+        if isinstance(_found, type) and issubclass(_found, Method):
+            if vars(_found).get("flag_name"):
+                globals()[_found.__name__] = _found

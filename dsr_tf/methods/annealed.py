@@ -30,6 +30,19 @@ class Annealed(Method):
     fraction: float = 0.3
     end_step: int | None = None
 
+    # Share of all epochs after which nothing moves, if no flag says when.
+    default_end = 1.0
+
+    @classmethod
+    def from_settings(cls, settings, num_active, steps_per_epoch):
+        end_epoch = settings.fraction_end_epoch
+        if end_epoch is None:
+            end_epoch = cls.default_end * settings.epochs
+        return cls(
+            settings.fraction or cls.fraction,
+            max(1, round(end_epoch * steps_per_epoch)),
+        )
+
     def __post_init__(self):
         check_fraction(self.fraction)
         if self.end_step is not None and (

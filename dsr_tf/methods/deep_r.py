@@ -41,6 +41,12 @@ class DeepR(Method):
     temperature: object = 0.0
     l1: float = 0.0
 
+    flag_name = "deep_r"
+
+    @classmethod
+    def from_settings(cls, settings, num_active, steps_per_epoch):
+        return cls(settings.temperature.values)
+
     def __post_init__(self):
         if not is_number(self.temperature) or self.temperature != 0:
             Schedule(self.temperature, "temperature")

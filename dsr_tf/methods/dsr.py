@@ -39,6 +39,15 @@ class DSR(Method):
 
     # e, where the threshold is `initial_threshold * 2**e`.
     state_names = ("threshold_exponent",)
+    flag_name = "dsr"
+
+    @classmethod
+    def from_settings(cls, settings, num_active, steps_per_epoch):
+        return cls(
+            num_reallocated=settings.num_reallocated,
+            tolerance=settings.tolerance,
+            initial_threshold=settings.initial_threshold,
+        )
 
     def __post_init__(self):
         k, delta, h = dataclasses.astuple(self)

@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -46,6 +47,8 @@ class Method(abc.ABC):
     and optimizer slots; a method only chooses.
     """
 
+    # The value of --method that stands for it; None if there is none.
+    flag_name = None
     moves_weights = True
     # Names of up to three integers that the method keeps from one
     # reallocation to the next, 0 at the start: `state.method_state`.
@@ -62,6 +65,25 @@ class Method(abc.ABC):
             An `InStepHook`.
         """
         return NoHook(masked)
+
+    @classmethod
+    def from_settings(
+        cls, settings: Any, num_active: int, steps_per_epoch: int
+    ) -> "Method":
+        """The method as the flags of a run describe it.
+
+        Args:
+            settings: Object with an attribute for each flag of a run.
+            num_active: Number of active weights of the model.
+            steps_per_epoch: Number of updates in an epoch.
+
+        Returns:
+            The method; with its defaults unless a class says otherwise.
+
+        Raises:
+            ValueError: if a setting does not fit.
+        """
+        return cls()
 
     def validate(self, num_active):
         """Refuse a model whose number of active weights does not fit."""

@@ -28,5 +28,8 @@ class RigL(Annealed):
         ValueError: if an argument is out of range.
     """
 
+    flag_name = "rigl"
+    default_end = 3 / 4
+
     def in_step(self, masked, trained):
         return GradientGate(self, masked, trained, every_step=False)

@@ -26,6 +26,21 @@ class SET(Method):
 
     fraction: float = 0.3
 
+    flag_name = "set"
+
+    @classmethod
+    def from_settings(cls, settings, num_active, steps_per_epoch):
+        if settings.fraction:
+            return cls(settings.fraction)
+        # The authors' fractions for WRN-28-2: the K of DSR over the budget.
+        if settings.num_reallocated >= num_active:
+            raise ValueError(
+                "`num_reallocated` must be smaller than the number of active "
+                f"weights, {num_active}. Received: num_reallocated="
+                f"{settings.num_reallocated}"
+            )
+        return cls(settings.num_reallocated / num_active)
+
     def __post_init__(self):
         check_fraction(self.fraction)
 

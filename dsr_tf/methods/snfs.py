@@ -30,6 +30,7 @@ class SNFS(Annealed):
     """
 
     fraction: float = 0.5
+    flag_name = "snfs"
 
     def in_step(self, masked, trained):
         return GradientGate(self, masked, trained, every_step=True)

@@ -10,6 +10,7 @@ from dsr_tf.methods.method import Method
 class Static(Method):
     """Fixed random sparsity: weights never move (the paper's baseline)."""
 
+    flag_name = "static"
     moves_weights = False
 
     def prune(self, kernels, state, step):

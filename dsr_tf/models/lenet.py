@@ -3,9 +3,11 @@
 import keras
 
 from dsr_tf.models.parts import normalization
+from dsr_tf.models.registry import register
 from dsr_tf.models.width import scaled
 
 
+@register("lenet_300_100")
 def lenet_300_100(
     input_shape=(28, 28, 1),
     num_classes=10,

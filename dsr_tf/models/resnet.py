@@ -7,6 +7,7 @@ from dsr_tf.models.parts import logits
 from dsr_tf.models.parts import normalization
 from dsr_tf.models.parts import relu
 from dsr_tf.models.parts import residual_groups
+from dsr_tf.models.registry import register
 from dsr_tf.models.width import scaled
 
 _STEM = 64
@@ -15,6 +16,7 @@ _GROUPS = ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2))
 _EXPANSION = 4
 
 
+@register("resnet50", keep_dense=["^stem$", "_shortcut$"])
 def resnet50(input_shape=(224, 224, 3), num_classes=1000, width=1.0, l1=0.0):
     """Residual network of 50 layers, version 1.5.
 

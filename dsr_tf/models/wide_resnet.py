@@ -7,12 +7,14 @@ from dsr_tf.models.parts import logits
 from dsr_tf.models.parts import normalization
 from dsr_tf.models.parts import relu
 from dsr_tf.models.parts import residual_groups
+from dsr_tf.models.registry import register
 
 _STEM = 16
 # Channels of a block, blocks, stride of the first of them.
 _GROUPS = ((32, 4, 1), (64, 4, 2), (128, 4, 2))
 
 
+@register("wrn_28_2", keep_dense=["^stem$", "_shortcut$", "^fc$"])
 def wrn_28_2(input_shape=(32, 32, 3), num_classes=10, width=1.0, l1=0.0):
     """Wide residual network of 28 layers, twice as wide as the thinnest.
 

@@ -4,14 +4,12 @@ import math
 
 import keras
 
-from dsr_tf import callbacks
 from dsr_tf import data as datasets
 from dsr_tf import losses
-from dsr_tf import methods
 from dsr_tf import optimizers
+from dsr_tf import recipes
 from dsr_tf.command_line import UsageError
 from dsr_tf.command_line import naming_flags
-from dsr_tf.layers import masked_weights
 
 # Keras shows progress, and reallocates, between executions only; more
 # steps in one execution than this gain nothing.
@@ -98,6 +96,13 @@ def learning_rate(experiment, steps_per_epoch):
     return optimizers.WarmUp(rate, num_steps) if num_steps else rate
 
 
+def prepare_keras(experiment):
+    """Set the seed and the precision that all of this process has."""
+    keras.utils.set_random_seed(experiment.seed)
+    if experiment.mixed_precision != "float32":
+        keras.config.set_dtype_policy(f"mixed_{experiment.mixed_precision}")
+
+
 def compile_model(model, experiment, steps_per_epoch):
     """Compile with SGD, the loss and the metrics of the experiment."""
     model.compile(
@@ -134,13 +139,9 @@ def steps_per_execution(experiment, steps_per_epoch):
     common = steps_per_epoch
     for period in experiment.period.values.values():
         common = math.gcd(common, period)
-    if experiment.method == "gradual":
-        hyperparameters = experiment.pruning()
-        for steps in (
-            hyperparameters.begin_pruning_step,
-            hyperparameters.pruning_frequency,
-        ):
-            common = math.gcd(common, steps)
+    recipe = recipes.get(experiment.method)
+    for steps in recipe.steps_between(experiment):
+        common = math.gcd(common, steps)
     if experiment.checkpoint_every_steps:
         common = math.gcd(common, experiment.checkpoint_every_steps)
     return max(
@@ -154,70 +155,13 @@ def checked_callback(experiment, model, steps_per_epoch, listener=None):
     Raises:
         UsageError: if a setting does not fit the model.
     """
-    values = experiment.flag_values()
-    otherwise = "method"
-    if experiment.method == "gradual":
-        otherwise = "pruning_hparams"
+    recipe = recipes.get(experiment.method)
+    values, otherwise = experiment.flag_values(), "method"
+    if recipe.named_flag:
+        otherwise = recipe.named_flag
         values = {otherwise: values[otherwise]}
     with naming_flags(values, otherwise):
-        callback = _build_callback(experiment, model, steps_per_epoch, listener)
+        callback = recipe.callback(experiment, model, steps_per_epoch, listener)
         if callback is not None:
             callback.check(model)
     return callback
-
-
-def _build_callback(experiment, model, steps_per_epoch, listener):
-    if experiment.method == "gradual":
-        return callbacks.GradualPruning(
-            experiment.pruning(), listener, model=model
-        )
-    method = _build_method(experiment, model, steps_per_epoch)
-    if method is None:
-        return None
-    return callbacks.Reallocation(
-        method,
-        experiment.period,
-        stop_epoch=experiment.stop_epoch,
-        seed=experiment.seed,
-        listener=listener,
-        model=model,
-    )
-
-
-def _build_method(experiment, model, steps_per_epoch):
-    def end_step(default_epoch):
-        epoch = experiment.fraction_end_epoch
-        if epoch is None:
-            epoch = default_epoch
-        return max(1, round(epoch * steps_per_epoch))
-
-    def set_fraction():
-        # The authors' fractions for WRN-28-2: the K of DSR over the budget.
-        num_active = sum(w.num_active for w in masked_weights(model))
-        if experiment.num_reallocated >= num_active:
-            raise ValueError(
-                "`num_reallocated` must be smaller than the number of active "
-                f"weights, {num_active}. Received: num_reallocated="
-                f"{experiment.num_reallocated}"
-            )
-        return experiment.num_reallocated / num_active
-
-    epochs = experiment.epochs
-    makers = {
-        "static": methods.Static,
-        "set": lambda: methods.SET(experiment.fraction or set_fraction()),
-        "deep_r": lambda: methods.DeepR(experiment.temperature.values),
-        "rigl": lambda: methods.RigL(
-            experiment.fraction or 0.3, end_step(3 / 4 * epochs)
-        ),
-        "snfs": lambda: methods.SNFS(
-            experiment.fraction or 0.5, end_step(epochs)
-        ),
-        "dsr": lambda: methods.DSR(
-            num_reallocated=experiment.num_reallocated,
-            tolerance=experiment.tolerance,
-            initial_threshold=experiment.initial_threshold,
-        ),
-    }
-    make = makers.get(experiment.method)
-    return make() if make else None

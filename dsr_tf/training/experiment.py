@@ -4,15 +4,14 @@ import dataclasses
 
 import keras
 
+from dsr_tf import recipes
 from dsr_tf.command_line import UsageError
 from dsr_tf.command_line import define
 from dsr_tf.command_line.flag_kinds import LARGEST_INTEGER
 from dsr_tf.command_line.flag_kinds import Steps
-from dsr_tf.core.checks import is_integer
 from dsr_tf.core.draws import MAX_SEED
 from dsr_tf.core.schedule import Schedule
 from dsr_tf.export import target
-from dsr_tf.pruning import PruningHyperparameters
 from dsr_tf.training.settings import Settings
 
 # A resumed run may differ from the one it continues in these only.
@@ -67,7 +66,8 @@ class Experiment(Settings):
                     f"flag --{name}={value}: names a run of dsr_tf.compare; "
                     "give the folder of a run"
                 )
-        if self.copy_masks_from and self.method in ("dense", "thin", "hashed"):
+        recipe = recipes.get(self.method)
+        if self.copy_masks_from and not recipe.has_masks:
             raise UsageError(
                 f"flag --copy_masks_from={self.copy_masks_from}: needs a "
                 f"--method with masks, not {self.method}"
@@ -77,7 +77,7 @@ class Experiment(Settings):
                 "flag --initial_weights=original: are those of the run that "
                 "--copy_masks_from names, and needs that flag"
             )
-        self._check_pruning()
+        recipe.check(self)
         if self.cosine and len(self.learning_rate.values) > 1:
             raise UsageError(
                 f"flag --learning_rate={self.learning_rate!r}: must be one "
@@ -113,30 +113,6 @@ class Experiment(Settings):
         if max(epochs) > LARGEST_INTEGER:
             raise UsageError(f"{given}: makes over {LARGEST_INTEGER} epochs")
 
-    def _check_pruning(self):
-        try:
-            # Scaled, they are checked with --schedule_scale.
-            read = PruningHyperparameters.parse(
-                self.pruning_hparams, target_sparsity=self.sparsity
-            )
-            for name, value in vars(read).items():
-                if is_integer(value) and value > LARGEST_INTEGER:
-                    raise ValueError(
-                        f"`{name}` must be at most {LARGEST_INTEGER}. "
-                        f"Received: {name}={value}"
-                    )
-        except ValueError as error:
-            raise UsageError(
-                f"flag --pruning_hparams={self.pruning_hparams}: {error}"
-            ) from error
-
-    def pruning(self):
-        """The `PruningHyperparameters`, `schedule_scale` worked in."""
-        hyperparameters = PruningHyperparameters.parse(
-            self.pruning_hparams, target_sparsity=self.sparsity
-        )
-        return hyperparameters.scaled(self.schedule_scale)
-
     def scaled(self):
         """The experiment with `schedule_scale` worked into it."""
         scale = self.schedule_scale
@@ -144,9 +120,7 @@ class Experiment(Settings):
         return dataclasses.replace(
             self,
             schedule_scale=1.0,
-            pruning_hparams=self.pruning_hparams
-            if scale == 1
-            else str(self.pruning()),
+            **recipes.get(self.method).scaled(self),
             fraction_end_epoch=None if end is None else round(end * scale),
             temperature=self.temperature.scaled(scale),
             warmup_epochs=self.warmup_epochs * scale,

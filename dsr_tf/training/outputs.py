@@ -7,6 +7,7 @@ import statistics
 from dsr_tf import export
 from dsr_tf.export import target
 from dsr_tf.layers.summary import sparsity_summary
+from dsr_tf.training import environment
 from dsr_tf.training import files
 
 
@@ -39,6 +40,7 @@ def write(experiment, settings, model, rows, num_reallocations):
         **_summary(experiment, model, rows, num_reallocations),
         "saved_model_bytes": target.size(os.path.join(folder, "saved_model")),
         "kernels": sparsity_summary(model).to_dict()["layers"],
+        **environment.describe(),
         "settings": settings,
     }
     text = json.dumps(summary, indent=2) + "\n"

@@ -3,8 +3,6 @@
 import os
 import sys
 
-import keras
-
 from dsr_tf import data as datasets
 from dsr_tf.command_line import UsageError
 from dsr_tf.training import build
@@ -127,9 +125,7 @@ class Run:
 
     def _build(self):
         experiment = self.experiment
-        keras.utils.set_random_seed(experiment.seed)
-        if experiment.mixed_precision != "float32":
-            keras.config.set_dtype_policy(f"mixed_{experiment.mixed_precision}")
+        build.prepare_keras(experiment)
         with self.cluster.strategy.scope():
             self.model = networks.build_model(
                 experiment, self.data.image_shape, self.data.num_classes

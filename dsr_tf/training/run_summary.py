@@ -56,6 +56,19 @@ def _is_kernel(value):
     )
 
 
+def _are_devices(value):
+    return isinstance(value, list) and all(
+        isinstance(device, dict)
+        and _is_text(device.get("type"))
+        and _is_text(device.get("name"))
+        for device in value
+    )
+
+
+def _are_threads(value):
+    return isinstance(value, dict) and all(map(_is_count, value.values()))
+
+
 _ACCEPTED = {
     **dict.fromkeys(("method", "dataset", "model"), _is_text),
     **dict.fromkeys(("seed", "num_reallocations"), _is_count),
@@ -78,6 +91,11 @@ _ACCEPTED = {
         ),
         _is_share,
     ),
+    # What a run was made with, which earlier versions did not note.
+    **dict.fromkeys(("version", "tensorflow", "keras", "python"), _is_text),
+    "commit": lambda value: value is None or _is_text(value),
+    "device": _are_devices,
+    "host_threads": _are_threads,
     "seconds_per_epoch": _is_time,
     "settings": _is_settings,
     "kernels": _are_kernels,
@@ -107,9 +125,10 @@ def read(folder, needed=()):
         with open(path, "rb") as file:
             content = file.read(_MAX_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise FileNotFoundError(str(error)) from error
+        raise FileNotFoundError(f"there is no {path}") from error
     except (OSError, ValueError) as error:
-        raise Damaged(f"{path} cannot be read ({error})") from error
+        reason = getattr(error, "strerror", None) or error
+        raise Damaged(f"{path} cannot be read ({reason})") from error
     try:
         summary = json.loads(content[:_MAX_BYTES])
     except (ValueError, RecursionError) as error:

@@ -3,6 +3,7 @@
 import dataclasses
 import re
 
+from dsr_tf import recipes
 from dsr_tf.command_line.flag_kinds import LARGEST_INTEGER
 from dsr_tf.command_line.flag_kinds import Named
 from dsr_tf.command_line.flag_kinds import Number
@@ -16,19 +17,6 @@ from dsr_tf.models import MODELS
 from dsr_tf.pruning import PruningHyperparameters
 from dsr_tf.training.cluster import STRATEGIES
 
-# From all weights, over few but free to move, to fewer and fewer.
-METHODS = (
-    "dense",
-    "thin",
-    "hashed",
-    "static",
-    "set",
-    "deep_r",
-    "rigl",
-    "snfs",
-    "dsr",
-    "gradual",
-)
 INITIAL_WEIGHTS = ("new", "original")
 PRECISIONS = ("float32", "bfloat16", "float16")
 
@@ -78,7 +66,7 @@ class Settings:
         "How weights are saved: not at all (dense), by fewer units (thin) or "
         "tied weights (hashed), by fixed (static) or moving masks, or by "
         "pruning as training goes on (gradual).",
-        METHODS,
+        recipes.names(),
     )
     sparsity: float = _flag(
         0.9, "Share of inactive weights in masked kernels.", Number(0, 1)

@@ -8,8 +8,9 @@ import threading
 import time
 
 from dsr_tf.command_line import GOES_ON
+from dsr_tf.command_line import signal_name
 
-_NAMES = {signal.SIGTERM: "SIGTERM", signal.SIGINT: "Ctrl-C"}
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # Who stops a group of processes may reach one of them twice.
 _SECONDS_BETWEEN = 1.0
 
@@ -24,7 +25,7 @@ class Stopped(BaseException):
     """
 
     def __init__(self, number, what):
-        super().__init__(f"stopped by {_NAMES[number]}{what}")
+        super().__init__(f"stopped by {signal_name(number)}{what}")
         # As shells report a process that the signal has ended.
         self.exit_code = 128 + number
 
@@ -63,7 +64,7 @@ class StopSignals:
             threading.Thread(
                 target=self._watch, args=[reader], daemon=True
             ).start()
-            self._before = {n: signal.signal(n, self._hear) for n in _NAMES}
+            self._before = {n: signal.signal(n, self._hear) for n in _SIGNALS}
         return self
 
     def __exit__(self, kind, error, trace):
@@ -81,7 +82,7 @@ class StopSignals:
         self._has_begun = True
         if self._handles:
             # TensorFlow has taken SIGTERM where there are several workers.
-            for number in _NAMES:
+            for number in _SIGNALS:
                 signal.signal(number, self._hear)
 
     @contextlib.contextmanager
@@ -112,14 +113,14 @@ class StopSignals:
         with os.fdopen(reader, "rb", buffering=0) as signals:
             while numbers := signals.read(1):
                 now = time.monotonic()
-                if numbers[0] not in _NAMES:
+                if numbers[0] not in _SIGNALS:
                     continue
                 if first is not None and now - first > _SECONDS_BETWEEN:
                     self._end(numbers[0])
                 first = first or now
 
     def _end(self, number):
-        self._say(f"ended by a second {_NAMES[number]}{self._what()}")
+        self._say(f"ended by a second {signal_name(number)}{self._what()}")
         os._exit(128 + number)
 
     def _say(self, sentence):

@@ -1,11 +1,17 @@
+import io
 import json
+import shutil
+import types
 
 import matplotlib.image
 import pytest
+from rich.console import Console
 
+import dsr_tf
 from dsr_tf.commands import density_plot
 from dsr_tf.commands import report
 from dsr_tf.commands import train
+from dsr_tf.models import lenet_300_100
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +100,70 @@ def test_a_run_is_required(capsys):
         report.main(["report"])
     assert error.value.code == 2
     assert "--run is required" in capsys.readouterr().err
+
+
+def _without_masks(run, folder, method):
+    """A finished run as a method leaves it that has no masks."""
+    summary = json.loads((run / "summary.json").read_text())
+    summary.update(
+        method=method, num_reallocations=0, kernels=[], mask_density=1.0
+    )
+    (folder / "summary.json").write_text(json.dumps(summary))
+    return summary
+
+
+@pytest.mark.parametrize("method", ["thin", "hashed", "of_a_later_version"])
+def test_a_run_without_masks(method, run, tmp_path, capsys):
+    summary = _without_masks(run, tmp_path, method)
+    report.main(["report", f"--run={tmp_path}"])
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "No kernel has a mask." in printed
+    assert "Masked kernels" not in printed
+    assert "density of masked kernels" not in printed
+    # Those of a thin or tied network are not those of the dense one.
+    assert "smaller than its parameters in float32" in printed
+    assert "dense float32" not in printed
+    assert f"{summary['model_density']:.4f}" in printed
+
+
+def test_a_run_with_masks_is_compared_with_all_weights(run, capsys):
+    report.main(["report", f"--run={run}"])
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "density of masked kernels 0.1000" in printed
+    assert "smaller than dense float32" in printed
+    assert "Masked kernels" in printed
+
+
+@pytest.mark.parametrize("sparsity, said", [(None, False), (0.9, True)])
+def test_the_first_line_of_a_run(sparsity, said):
+    model = lenet_300_100((8, 8, 1))
+    if sparsity:
+        model = dsr_tf.sparsify(model, sparsity, seed=0)
+    started = types.SimpleNamespace(
+        model=model,
+        start=0,
+        cluster=types.SimpleNamespace(is_distributed=False),
+        experiment=types.SimpleNamespace(
+            model="m", dataset="d", method="x", resume=False
+        ),
+    )
+    console = Console(file=io.StringIO())
+    train._announce(started, console)
+    printed = console.file.getvalue()
+    assert "parameters active" in printed
+    assert ("mask density 0.1000" in printed) == said
+    assert ("mask density" in printed) == said
+
+
+@pytest.mark.parametrize("name", ["summary.json", "reallocations.csv"])
+@pytest.mark.parametrize("kind", ["gone", "folder"])
+def test_sentences_have_no_numbers_of_errors(kind, name, run, tmp_path, capsys):
+    for file in ("summary.json", "reallocations.csv"):
+        shutil.copy(run / file, tmp_path / file)
+    (tmp_path / name).unlink()
+    if kind == "folder":
+        (tmp_path / name).mkdir()
+    with pytest.raises(SystemExit):
+        report.main(["report", f"--run={tmp_path}"])
+    error = capsys.readouterr().err
+    assert "Errno" not in error and error.count(str(tmp_path / name)) == 1

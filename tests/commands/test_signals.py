@@ -15,6 +15,8 @@ from dsr_tf.commands import compare
 from dsr_tf.commands import evaluate
 from dsr_tf.commands import export
 from dsr_tf.commands import report
+from dsr_tf.comparison.execute import Stopped
+from dsr_tf.comparison.execute import execute
 from dsr_tf.comparison.plan import plan
 from dsr_tf.training.lock import FolderLock
 
@@ -32,8 +34,10 @@ def _kill_when(path, number):
     threading.Thread(target=wait, daemon=True).start()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_all_runs_and_starts_none(number, tmp_path, capsys):
+@pytest.mark.parametrize(
+    "number, name", [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")]
+)
+def test_a_signal_ends_all_runs_and_starts_none(number, name, tmp_path, capsys):
     flagfile = tmp_path / "static.flags"
     flagfile.write_text("--method=static\n--epochs=100000\n--nojit_compile")
     first, second = (
@@ -52,7 +56,7 @@ def test_a_signal_ends_all_runs_and_starts_none(number, tmp_path, capsys):
     assert signal.getsignal(number) is before
     captured = capsys.readouterr()
     assert captured.err == (
-        f"compare: stopped by {number.name}, and the runs with it; the same "
+        f"compare: stopped by {name}, and the runs with it; the same "
         "command goes on\n"
     )
     assert "seed 2" not in captured.out and not second.exists()
@@ -61,6 +65,34 @@ def test_a_signal_ends_all_runs_and_starts_none(number, tmp_path, capsys):
     assert list((first / "checkpoints").iterdir())
     log = (tmp_path / "out" / "logs" / f"{first.name}.txt").read_text()
     assert "stopped by SIGTERM, with a checkpoint" in log
+
+
+@pytest.mark.parametrize(
+    "number, is_heard",
+    [(signal.SIGINT, True), (signal.SIGTERM, True), (signal.SIGHUP, False)],
+)
+def test_signals_that_the_shell_ignores(
+    number, is_heard, tmp_path, monkeypatch
+):
+    """Ctrl-C where it runs in the background; SIGHUP as `nohup` wants."""
+    child = tmp_path / "child"
+    child.write_text("#!/bin/sh\necho begun\nexec sleep 3\n")
+    child.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(child))
+    (run,) = _plan(tmp_path, [0.1])
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        logs = tmp_path / "logs"
+        name = f"{os.path.basename(run.folder)}.txt"
+        _kill_when(logs / name, number)
+        if is_heard:
+            with pytest.raises(Stopped):
+                execute([run], logs, 1, lambda *ended: None)
+        else:
+            assert execute([run], logs, 1, lambda *ended: None)[0] == [run]
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
 
 
 def test_a_run_that_is_skipped_points_to_no_log(tmp_path, capsys, monkeypatch):

@@ -58,6 +58,22 @@ def test_a_needed_run_must_come_before(flagfiles):
         plan(paths, [1], [0.1], "out", COMMON)
 
 
+def test_the_dense_network_may_have_any_name(tmp_path):
+    for name, lines in {
+        "full": "--method=dense",
+        "dense": "--method=dsr",
+        "pruned": "--method=gradual\n--initial_checkpoint={full}",
+        "ticket": "--method=static\n--copy_masks_from={dense}",
+    }.items():
+        (tmp_path / f"{name}.flags").write_text(lines)
+    names = ("full", "dense", "pruned", "ticket")
+    paths = [str(tmp_path / f"{name}.flags") for name in names]
+    full, dense, pruned, ticket = plan(paths, [3], [0.1], "out", COMMON)
+    assert (full.density, dense.density) == (None, 0.1)
+    assert pruned.needs == [os.path.join("out", "full-seed3")]
+    assert ticket.needs == [os.path.join("out", "dense-0.1-seed3")]
+
+
 def test_runs_and_does_not_run_again(flagfiles, tmp_path, capsys):
     folder = tmp_path / "out"
     arguments = [

@@ -42,7 +42,7 @@ def new_kind(tmp_path, monkeypatch):
     (package / "scaled.py").write_text(FILE)
     monkeypatch.syspath_prepend(tmp_path)
     before = dict(MASKED_KINDS)
-    discovery.import_files("kinds_of_a_user", [str(package)])
+    discovery.import_modules("kinds_of_a_user", [str(package)])
     (dense,) = set(MASKED_KINDS) - set(before)
     yield dense
     del DENSE_KINDS[MASKED_KINDS.pop(dense)]

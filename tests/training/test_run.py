@@ -10,6 +10,7 @@ import dsr_tf
 from dsr_tf.commands import evaluate
 from dsr_tf.commands import train
 from dsr_tf.training import checkpoint
+from dsr_tf.training import environment
 from dsr_tf.training.logs import Table
 from dsr_tf.training.logs import read_table
 from dsr_tf.training.logs import rows_below
@@ -60,6 +61,8 @@ def test_files_and_summary(whole):
     assert summary["mask_density"] == 0.1
     assert 0.9 < summary["test_accuracy"] <= summary["best_test_accuracy"]
     assert summary["seconds_per_epoch"] > 0
+    for name, value in environment.describe().items():
+        assert summary[name] == value
 
 
 def test_reallocations(whole):

@@ -1,0 +1,73 @@
+"""`--method=gradual`: dense at the start, pruned as training goes on."""
+
+from dsr_tf import callbacks
+from dsr_tf import conversion
+from dsr_tf.command_line import UsageError
+from dsr_tf.command_line.flag_kinds import LARGEST_INTEGER
+from dsr_tf.core.checks import is_integer
+from dsr_tf.pruning import PruningHyperparameters
+from dsr_tf.recipes.network import filters
+from dsr_tf.recipes.recipe import Recipe
+from dsr_tf.recipes.registry import register
+
+
+class Gradual(Recipe):
+    """Gradual magnitude pruning (Zhu & Gupta, 2017)."""
+
+    name = "gradual"
+    has_masks = True
+    named_flag = "pruning_hparams"
+
+    def check(self, experiment):
+        try:
+            # Scaled, they are checked with --schedule_scale.
+            read = _unscaled(experiment)
+            for name, value in vars(read).items():
+                if is_integer(value) and value > LARGEST_INTEGER:
+                    raise ValueError(
+                        f"`{name}` must be at most {LARGEST_INTEGER}. "
+                        f"Received: {name}={value}"
+                    )
+        except ValueError as error:
+            raise UsageError(
+                f"flag --pruning_hparams={experiment.pruning_hparams}: {error}"
+            ) from error
+
+    def scaled(self, experiment):
+        if experiment.schedule_scale == 1:
+            return {}
+        return {"pruning_hparams": str(_hyperparameters(experiment))}
+
+    def convert(self, experiment, dense):
+        return conversion.sparsify(
+            dense,
+            0.0,
+            filters=filters(experiment, dense),
+            granularity=experiment.granularity,
+            seed=experiment.seed,
+        )
+
+    def callback(self, experiment, model, steps_per_epoch, listener=None):
+        return callbacks.GradualPruning(
+            _hyperparameters(experiment), listener, model=model
+        )
+
+    def steps_between(self, experiment):
+        hyperparameters = _hyperparameters(experiment)
+        return (
+            hyperparameters.begin_pruning_step,
+            hyperparameters.pruning_frequency,
+        )
+
+
+def _unscaled(experiment):
+    return PruningHyperparameters.parse(
+        experiment.pruning_hparams, target_sparsity=experiment.sparsity
+    )
+
+
+def _hyperparameters(experiment):
+    return _unscaled(experiment).scaled(experiment.schedule_scale)
+
+
+register(Gradual())

@@ -1,0 +1,129 @@
+"""The network that an experiment describes, and its layers with masks."""
+
+import functools
+import math
+import re
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from dsr_tf import conversion
+from dsr_tf import models
+from dsr_tf.command_line import UsageError
+from dsr_tf.core import distribution as distributions
+from dsr_tf.core import memory
+from dsr_tf.models import registry
+
+# A weight, its gradient, its momentum, and a copy while masks are made.
+_BYTES_A_PARAMETER = 4 * 4
+
+
+class Network:
+    """The dense network of an experiment, at any width.
+
+    Args:
+        experiment: Object with an attribute for each flag of a run.
+        image_shape: Shape of an image.
+        num_classes: Number of logits.
+    """
+
+    def __init__(
+        self,
+        experiment: Any,
+        image_shape: Sequence[int],
+        num_classes: int,
+    ):
+        self.image_shape = tuple(image_shape)
+        self._name = experiment.model
+        self._arguments = {
+            **registry.arguments(experiment.model, experiment),
+            "input_shape": self.image_shape,
+            "num_classes": num_classes,
+        }
+
+    def build(self, width: float) -> keras.Model:
+        """A new model, with newly drawn weights."""
+        arguments = {**self._arguments, "width": width}
+        return models.MODELS[self._name](**arguments)
+
+    def num_parameters(self, width: float) -> int:
+        """How many it would have."""
+        return self._sizes(width)[0]
+
+    def num_outputs(self, width: float) -> int:
+        """What its kernels would give for an image, which is kept for the
+        gradient."""
+        return self._sizes(width)[1]
+
+    def _sizes(self, width):
+        arguments = {**self._arguments, "width": width}
+        return _sizes(self._name, tuple(sorted(arguments.items())))
+
+
+@functools.cache
+def _sizes(name, arguments):
+    import tensorflow as tf
+
+    # In a graph that nobody runs, variables have shapes only.
+    with tf.Graph().as_default():
+        network = models.MODELS[name](**dict(arguments))
+        return (
+            sum(math.prod(v.shape) for v in network.trainable_variables),
+            sum(
+                math.prod(layer.output.shape[1:])
+                for layer in network.layers
+                if hasattr(layer, "kernel")
+            ),
+        )
+
+
+def check_memory(num_parameters: int, what: str) -> None:
+    """Refuse to train more parameters than memory suffices for.
+
+    Raises:
+        ValueError: if it does not suffice.
+    """
+    memory.check(_BYTES_A_PARAMETER * num_parameters, what)
+
+
+def filters(experiment: Any, dense: keras.Model) -> Callable | None:
+    """Which layers of a network change: those that `--keep_dense` leaves.
+
+    Returns:
+        Function from a layer to whether it does; None for all.
+
+    Raises:
+        UsageError: if no layer does.
+    """
+    kept = {
+        "paper": models.PAPER_DENSE[experiment.model],
+        "none": [],
+    }.get(experiment.keep_dense, [experiment.keep_dense])
+    if experiment.sparse_shortcuts:
+        kept = [pattern for pattern in kept if "shortcut" not in pattern]
+    if not kept:
+        return None
+
+    def changes(layer):
+        return not any(re.search(pattern, layer.name) for pattern in kept)
+
+    if not any(changes(x) for x in dense.layers if hasattr(x, "kernel")):
+        raise UsageError(
+            f"flag --keep_dense={experiment.keep_dense}: then "
+            f"{experiment.model} has no layer to mask"
+        )
+    return changes
+
+
+def sparsify(experiment: Any, dense: keras.Model) -> keras.Model:
+    """The network with masks of the density that the experiment says."""
+    return conversion.sparsify(
+        dense,
+        experiment.sparsity,
+        distribution=distributions.parse(experiment.distribution),
+        filters=filters(experiment, dense),
+        granularity=experiment.granularity,
+        seed=experiment.seed,
+    )

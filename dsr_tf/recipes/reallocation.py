@@ -1,0 +1,64 @@
+"""A `--method` for each method of reallocation that has a name for it.
+
+Such a method is a file in `dsr_tf/methods`: its class says what it is called
+(`flag_name`) and how flags make one (`from_settings`).
+"""
+
+from dsr_tf import callbacks
+from dsr_tf import methods
+from dsr_tf.core import discovery
+from dsr_tf.layers import masked_weights
+from dsr_tf.methods import Method
+from dsr_tf.recipes.network import sparsify
+from dsr_tf.recipes.recipe import Recipe
+from dsr_tf.recipes.registry import register
+
+
+class Reallocating(Recipe):
+    """Masks of a fixed number of active weights, moved by a method.
+
+    Args:
+        method: A subclass of `Method` with a `flag_name`.
+
+    Attributes:
+        method: That class.
+    """
+
+    has_masks = True
+
+    def __init__(self, method: type[Method]):
+        self.name, self.method = method.flag_name, method
+
+    def convert(self, experiment, dense):
+        return sparsify(experiment, dense)
+
+    def callback(self, experiment, model, steps_per_epoch, listener=None):
+        num_active = sum(w.num_active for w in masked_weights(model))
+        return callbacks.Reallocation(
+            self.method.from_settings(experiment, num_active, steps_per_epoch),
+            experiment.period,
+            stop_epoch=experiment.stop_epoch,
+            seed=experiment.seed,
+            listener=listener,
+            model=model,
+        )
+
+
+def find_methods() -> list[type[Method]]:
+    """All classes in the files of `dsr_tf/methods` that have a name."""
+    return [
+        found
+        for module in discovery.import_modules(
+            methods.__name__, methods.__path__
+        )
+        for found in vars(module).values()
+        if isinstance(found, type)
+        and issubclass(found, Method)
+        # Not those that a file imports or inherits a name from.
+        and found.__module__ == module.__name__
+        and vars(found).get("flag_name")
+    ]
+
+
+for method in find_methods():
+    register(Reallocating(method))

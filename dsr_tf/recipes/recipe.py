@@ -1,0 +1,89 @@
+"""What a recipe is: all that commands and runs know of a `--method`."""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+
+from dsr_tf.recipes.network import Network
+
+
+class Recipe:
+    """Base of the recipes, and by itself one that changes nothing.
+
+    A run builds the dense network of the width that the recipe says, draws
+    or loads its weights, and converts it. The callback, if there is one,
+    then acts while it trains. In what follows, `experiment` is an object
+    with an attribute for each flag of a run.
+
+    Attributes:
+        name: The value of `--method`.
+        has_masks: Whether kernels have masks, which another run can copy.
+        has_density: Whether `--sparsity` means anything to it.
+        is_reference: Whether other methods are compared with it, as with the
+            dense network.
+        named_flag: The one flag that is named where the callback does not
+            fit; None for the flag of the argument that does not.
+    """
+
+    name: str = ""
+    has_masks = False
+    has_density = True
+    is_reference = False
+    named_flag: str | None = None
+
+    def check(self, experiment: Any) -> None:
+        """Refuse settings that do not fit, before anything is built.
+
+        Raises:
+            UsageError: if a flag must be changed.
+        """
+
+    def scaled(self, experiment: Any) -> dict:
+        """Settings of its own, with `experiment.schedule_scale` worked in.
+
+        Returns:
+            Dict `{flag: value}`.
+        """
+        return {}
+
+    def width(self, experiment: Any, network: Network) -> float:
+        """The width of the network to build, `--width`.
+
+        Args:
+            network: The dense network, at any width.
+        """
+        return experiment.width
+
+    def convert(self, experiment: Any, dense: keras.Model) -> keras.Model:
+        """The model that trains, made of a dense one with its weights.
+
+        Raises:
+            UsageError, ValueError: if a setting does not fit the model.
+        """
+        return dense
+
+    def callback(
+        self,
+        experiment: Any,
+        model: keras.Model,
+        steps_per_epoch: int,
+        listener: Callable | None = None,
+    ) -> keras.callbacks.Callback | None:
+        """What moves or prunes weights during training; None if nothing.
+
+        Args:
+            model: The compiled model.
+            steps_per_epoch: Number of updates in an epoch.
+            listener: Function that receives the `Record` of each change.
+
+        Raises:
+            ValueError: if a setting does not fit the model.
+        """
+        return None
+
+    def steps_between(self, experiment: Any) -> Iterable[int]:
+        """Numbers of updates, beside those of `--period`, whose multiples
+        should each be the end of an execution of several steps."""
+        return ()

@@ -1,0 +1,59 @@
+"""The recipes that there are, by the value of `--method`."""
+
+from typing import TypeVar
+
+from dsr_tf.recipes.recipe import Recipe
+
+_RECIPES: dict[str, Recipe] = {}
+# As --help lists them: from all weights, over few but free to move, to fewer
+# and fewer. Those of later come behind, by name.
+_ORDER = (
+    "dense",
+    "thin",
+    "hashed",
+    "static",
+    "set",
+    "deep_r",
+    "rigl",
+    "snfs",
+    "dsr",
+    "gradual",
+)
+AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
+
+
+def register(recipe: AnyRecipe) -> AnyRecipe:
+    """Add a recipe; its file does so where it is imported.
+
+    Raises:
+        ValueError: if there is one of that name.
+    """
+    if recipe.name in _RECIPES:
+        raise ValueError(
+            f"A recipe must have a name of its own. Received: {recipe.name!r},"
+            f" which is that of {_RECIPES[recipe.name]} too"
+        )
+    _RECIPES[recipe.name] = recipe
+    return recipe
+
+
+def get(name: str) -> Recipe:
+    """The recipe of `--method=name`.
+
+    Raises:
+        ValueError: if there is none of that name.
+    """
+    if name not in _RECIPES:
+        raise ValueError(
+            f"`method` must be one of {', '.join(names())}. Received: "
+            f"method={name!r}"
+        )
+    return _RECIPES[name]
+
+
+def names() -> tuple[str, ...]:
+    """All values of `--method`, always in the same order."""
+    known = {name: place for place, name in enumerate(_ORDER)}
+    return tuple(
+        sorted(_RECIPES, key=lambda name: (known.get(name, len(known)), name))
+    )

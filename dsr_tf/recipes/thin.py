@@ -1,0 +1,38 @@
+"""`--method=thin`: fewer weights by fewer units and channels."""
+
+from dsr_tf.command_line import UsageError
+from dsr_tf.command_line import naming_flags
+from dsr_tf.layers.summary import sparsity_summary
+from dsr_tf.models.width import find_width
+from dsr_tf.recipes.network import check_memory
+from dsr_tf.recipes.network import sparsify
+from dsr_tf.recipes.recipe import Recipe
+from dsr_tf.recipes.registry import register
+
+
+class Thin(Recipe):
+    """The paper's "thin dense": as wide as a budget of parameters allows.
+
+    The budget is `--parameter_budget`, or as many parameters as are active
+    in the sparse network of the same flags.
+    """
+
+    name = "thin"
+
+    def width(self, experiment, network):
+        budget = experiment.parameter_budget
+        if budget is None:
+            sparse = sparsify(experiment, network.build(experiment.width))
+            budget = sparsity_summary(sparse).num_active_parameters
+        with naming_flags({"parameter_budget": budget}, "parameter_budget"):
+            check_memory(budget, f"training {budget:,} parameters")
+        try:
+            return find_width(network.num_parameters, budget)
+        except ValueError as error:
+            raise UsageError(
+                f"flag --parameter_budget={budget}: too few for "
+                f"{experiment.model} ({error})"
+            ) from error
+
+
+register(Thin())

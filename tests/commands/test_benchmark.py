@@ -1,0 +1,106 @@
+"""What `dsr_tf.benchmark` counts: reallocations, and no compilation."""
+
+import keras
+import pytest
+from absl import logging
+
+from dsr_tf.commands import benchmark
+from dsr_tf.commands import benchmark_arm
+from tests.commands.test_commands import refuse
+
+FEW = ["--nojit_compile", "--steps=4", "--measured_period=4"]
+
+
+@pytest.fixture
+def rounds(monkeypatch):
+    """A list to which each round is added: network, moves, if it counts."""
+    found, counts = [], []
+    fit, measure = benchmark_arm.Arm.fit, benchmark_arm.Arm.measure
+
+    def noted_fit(arm):
+        seconds, moves = fit(arm)
+        found.append((arm.name, len(moves), bool(counts)))
+        return seconds, moves
+
+    def noted_measure(arm):
+        counts.append(arm)
+        measure(arm)
+        counts.pop()
+
+    monkeypatch.setattr(benchmark_arm.Arm, "fit", noted_fit)
+    monkeypatch.setattr(benchmark_arm.Arm, "measure", noted_measure)
+    return found
+
+
+def test_every_round_has_a_reallocation_and_none_is_the_first(
+    rounds, monkeypatch, capsys
+):
+    """Where a round is exactly a period: RigL too, whose reallocation needs
+    a gradient of the step before it."""
+    warnings = []
+    monkeypatch.setattr(logging, "warning", lambda *a: warnings.append(a))
+    benchmark.main(
+        # More steps than the epochs of the schedule have.
+        ["benchmark", "--networks=static,rigl,dsr", "--rounds=3", "--epochs=1"]
+        + FEW
+    )
+    moves = {"static": 0, "rigl": 1, "dsr": 1}
+    counted = [(name, moves) for name, moves, counts in rounds if counts]
+    assert sorted(counted) == sorted([*moves.items()] * 3)
+    for name in ("rigl", "dsr"):
+        before = [n for arm, n, counts in rounds if arm == name and not counts]
+        # Nothing is due at step 0; then the first is compiled.
+        assert before == [0, 1]
+    assert not warnings
+    printed = capsys.readouterr().out
+    assert "3 rounds of 4 steps, a reallocation" in " ".join(printed.split())
+    rows = [line.split() for line in printed.splitlines()]
+    (row,) = (row for row in rows if row[:1] == ["rigl"])
+    assert row[-1].endswith("%")
+
+
+def test_a_round_that_would_hold_no_reallocation(tmp_path, capsys):
+    error = refuse(
+        benchmark,
+        ["--networks=dense,set", "--steps=99", "--period=100"],
+        tmp_path,
+        capsys,
+    )
+    assert "--steps=99: a round must hold a reallocation" in error
+    assert "100 steps apart" in error and "--measured_period" in error
+
+
+def test_nothing_to_measure_is_an_error(capsys):
+    with pytest.raises(SystemExit) as end:
+        benchmark.main(["benchmark", "--networks=set", "--stop_epoch=0", *FEW])
+    assert end.value.code == 1
+    error = capsys.readouterr().err
+    assert "set: no weights have moved" in error and "--stop_epoch" in error
+
+
+def test_a_round_of_whole_epochs_holds_a_reallocation():
+    assert benchmark_arm.round_steps(100, 14) == 112
+    assert benchmark_arm.round_steps(100, 600) == 600
+    assert benchmark_arm.round_steps(14, 14) == 14
+
+
+def test_one_round(rounds, capsys):
+    benchmark.main(
+        ["benchmark", "--networks=dense", "--rounds=1", "--steps=1"]
+        + ["--nojit_compile", "--mixed_precision=bfloat16"]
+    )
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "1 round of 1 step, a reallocation" in printed
+    assert keras.config.dtype_policy().name == "mixed_bfloat16"
+
+
+def test_networks_again_and_saving():
+    assert benchmark._recipe("rigl_again") is benchmark._recipe("rigl")
+    assert benchmark._recipe("dsr_saving").name == "dsr"
+    for name in ("thin", "hashed", "gradual", "x_again", "", "_again"):
+        assert benchmark._recipe(name) is None
+
+
+def test_other_devices_are_refused(tmp_path, capsys):
+    error = refuse(benchmark, ["--strategy=mirrored"], tmp_path, capsys)
+    assert "--strategy=mirrored: one device is measured" in error

@@ -1,0 +1,139 @@
+"""What a new method and a new model take: a file, and one of flags.
+
+A copy of the package gets the files and nothing else is changed in it.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+import dsr_tf
+
+METHOD = '''
+"""A method that moves a tenth of all weights, whichever they are."""
+
+import dataclasses
+
+import numpy as np
+
+from dsr_tf.methods.method import Method
+
+
+@dataclasses.dataclass(frozen=True)
+class Drift(Method):
+    fraction: float = 0.1
+
+    flag_name = "drift"
+
+    @classmethod
+    def from_settings(cls, settings, num_active, steps_per_epoch):
+        return cls(settings.fraction or cls.fraction)
+
+    def prune(self, kernels, state, step):
+        return [
+            np.arange(k.num_active) < min(
+                round(self.fraction * k.num_active), k.num_free
+            )
+            for k in kernels
+        ]
+'''
+
+MODEL = '''
+"""A network of two layers, of which the second stays dense."""
+
+import keras
+
+from dsr_tf.models.registry import register
+from dsr_tf.models.width import scaled
+
+
+@register("perceptron", keep_dense=["^last$"])
+def perceptron(
+    input_shape, num_classes, width=1.0, l1=0.0, label_smoothing=0.0
+):
+    assert label_smoothing == 0.25  # A flag, since it is called as one.
+    inputs = keras.Input(input_shape)
+    x = keras.layers.Flatten()(inputs)
+    x = keras.layers.Dense(scaled(20, width), "relu", name="first")(x)
+    return keras.Model(
+        inputs, keras.layers.Dense(num_classes, name="last")(x)
+    )
+'''
+
+FLAGS = ["--epochs=1", "--nojit_compile"]
+
+
+@pytest.fixture
+def package(tmp_path):
+    """A copy of the package, to put files into."""
+    source = pathlib.Path(dsr_tf.__file__).parent
+    shutil.copytree(
+        source,
+        tmp_path / "dsr_tf",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    return tmp_path / "dsr_tf"
+
+
+def run(package, command, *arguments):
+    """Run a command of the copy, which must succeed."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"dsr_tf.{command}", *arguments],
+        cwd=package.parent,
+        env={**os.environ, "PYTHONPATH": str(package.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_new_method_is_its_file_and_its_flags(package):
+    (package / "methods" / "drift.py").write_text(METHOD)
+    flagfile = package.parent / "drift.flags"
+    flagfile.write_text("--method=drift\n--fraction=0.2\n--period=5\n")
+    # By way of `compare`, which runs `train`.
+    printed = run(
+        package,
+        "compare",
+        f"--flagfiles={flagfile}",
+        "--output_dir=out",
+        *FLAGS,
+    )
+    assert "drift, density 0.1, seed 1: " in printed
+    folder = package.parent / "out" / "drift-0.1-seed1"
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["method"] == "drift" and summary["mask_density"] == 0.1
+    # Of 14 steps: before those of numbers 5 and 10.
+    assert summary["num_reallocations"] == 2
+    moves = (folder / "reallocations.csv").read_text().splitlines()
+    names, first = (line.split(",") for line in moves[:2])
+    num_active = dict(zip(names, first))["num_active"]
+    num_grown = dict(zip(names, first))["num_grown"]
+    # A fifth of 1920, 3000 and 100, each rounded.
+    assert (num_active, num_grown) == ("5020", "1004")
+
+
+def test_a_new_model_is_its_file(package):
+    (package / "models" / "perceptron.py").write_text(MODEL)
+    run(
+        package,
+        "train",
+        "--model=perceptron",
+        "--method=static",
+        "--label_smoothing=0.25",
+        "--width=2",
+        "--output_dir=out",
+        *FLAGS,
+    )
+    summary = json.loads((package.parent / "out" / "summary.json").read_text())
+    assert summary["model"] == "perceptron"
+    assert [k["path"] for k in summary["kernels"]] == ["first/kernel"]
+    assert summary["num_parameters"] == 64 * 40 + 40 + 40 * 10 + 10
+    assert summary["num_active_parameters"] == 256 + 40 + 40 * 10 + 10

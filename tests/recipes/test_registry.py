@@ -1,0 +1,122 @@
+"""A method and a model register themselves, and nobody asks their names."""
+
+import ast
+import pathlib
+import sys
+
+import pytest
+
+import dsr_tf
+from dsr_tf import methods
+from dsr_tf import models
+from dsr_tf import recipes
+from dsr_tf.core import discovery
+from dsr_tf.models import registry as models_registry
+from dsr_tf.recipes import registry
+from dsr_tf.recipes.reallocation import find_methods
+
+PACKAGE = pathlib.Path(dsr_tf.__file__).parent
+
+
+def test_the_methods_that_there_are():
+    """In the order in which --help lists them."""
+    assert recipes.names() == (
+        *("dense", "thin", "hashed", "static", "set", "deep_r", "rigl"),
+        *("snfs", "dsr", "gradual"),
+    )
+    for name in recipes.names():
+        assert recipes.get(name).name == name
+
+
+def test_every_method_of_reallocation_has_a_recipe():
+    public = {
+        method
+        for method in vars(methods).values()
+        if isinstance(method, type) and issubclass(method, methods.Method)
+    } - {methods.Method}
+    assert set(find_methods()) == public
+    for method in public:
+        recipe = recipes.get(method.flag_name)
+        assert recipe.method is method and recipe.has_masks
+
+
+def test_every_file_of_a_recipe_registers_one():
+    files = {path.stem for path in (PACKAGE / "recipes").glob("*.py")}
+    of_no_method = {"__init__", "recipe", "registry", "network"}
+    found = {type(recipes.get(name)).__module__ for name in recipes.names()}
+    assert found == {f"dsr_tf.recipes.{name}" for name in files - of_no_method}
+
+
+def test_what_recipes_say_of_themselves():
+    def those(what):
+        return {n for n in recipes.names() if what(recipes.get(n))}
+
+    every = set(recipes.names())
+    assert those(lambda r: r.is_reference) == {"dense"}
+    assert those(lambda r: r.has_density) == every - {"dense"}
+    assert those(lambda r: r.has_masks) == every - {"dense", "thin", "hashed"}
+
+
+def test_nobody_asks_for_the_name_of_a_method():
+    """But for the default of the flag; `--dense` of `export` is no method."""
+    for package in ("training", "comparison", "commands"):
+        for path in (PACKAGE / package).glob("*.py"):
+            known = set(recipes.names())
+            if path.name == "settings.py":
+                known.remove("dsr")
+            if path.name == "export.py":
+                known.remove("dense")
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Constant):
+                    assert node.value not in known, (path, node.lineno)
+
+
+def test_names_are_there_once(monkeypatch):
+    with pytest.raises(ValueError, match="name of its own. Received: 'dsr'"):
+        registry.register(recipes.get("dsr"))
+    with pytest.raises(ValueError, match="`method` must be one of dense, "):
+        recipes.get("x")
+    with pytest.raises(ValueError, match="Received: name='resnet50'"):
+        models.register("resnet50")(models.resnet50)
+    with pytest.raises(TypeError, match="without l1, width"):
+        models.register("x")(lambda input_shape, num_classes: None)
+    assert list(models.MODELS) == ["lenet_300_100", "wrn_28_2", "resnet50"]
+
+
+def test_a_new_file_in_a_folder_is_found(tmp_path, monkeypatch):
+    """Here in another package; `test_new_files` runs what it registers."""
+    monkeypatch.setattr(registry, "_RECIPES", dict(registry._RECIPES))
+    monkeypatch.syspath_prepend(tmp_path)
+    folder = tmp_path / "more_recipes"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "_part.py").write_text("raise RuntimeError")
+    (folder / "half.py").write_text(
+        "from dsr_tf.recipes import Recipe, register\n"
+        "class Half(Recipe):\n"
+        "    name = 'half'\n"
+        "    def width(self, experiment, network):\n"
+        "        return experiment.width / 2\n"
+        "register(Half())\n"
+    )
+    package = __import__("more_recipes")
+    (module,) = discovery.import_modules(package.__name__, package.__path__)
+    assert recipes.get("half").__class__ is module.Half
+    assert recipes.names()[-1] == "half"
+    for name in ("more_recipes", "more_recipes.half"):
+        sys.modules.pop(name)
+
+
+def test_a_network_gets_the_flags_that_it_takes():
+    class Settings:
+        l1, width, batch_normalization, seed = 0.5, 2.0, False, 3
+
+    assert models_registry.arguments("lenet_300_100", Settings) == {
+        "l1": 0.5,
+        "width": 2.0,
+        "batch_normalization": False,
+    }
+    assert models_registry.arguments("wrn_28_2", Settings) == {
+        "l1": 0.5,
+        "width": 2.0,
+    }
