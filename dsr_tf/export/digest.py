@@ -3,7 +3,7 @@
 LiteRT and ONNX files have no checksum, so one is written beside them. Of a
 SavedModel, TensorFlow itself checks the weights (each loader does, on
 restoring), but not the graph: a file inside has digests of both. Who loads a
-model by `dsr_tf.export.runtimes` has them checked; `sha256sum --check` checks
+model by `dsr_tf.export.registry` has them checked; `sha256sum --check` checks
 them, too.
 """
 

@@ -1,4 +1,4 @@
-"""How long served models take, measured against each other."""
+"""How long models take to load and predict, measured against each other."""
 
 import json
 import statistics
@@ -17,10 +17,11 @@ import sys
 import time
 import numpy as np
 import tensorflow
-from dsr_tf.export import runtimes
+from dsr_tf.export import registry
 path, shape = sys.argv[1], json.loads(sys.argv[2])
+registry.formats()
 start = time.perf_counter()
-model = runtimes.load("model", path)
+model = registry.load("model", path)
 model.predict(np.zeros(shape, "float32"))
 print(time.perf_counter() - start)
 """

@@ -14,12 +14,12 @@ from dsr_tf.core import distribution as distributions
 from dsr_tf.core import draws
 from dsr_tf.core import memory
 from dsr_tf.core.checks import is_integer
+from dsr_tf.export.formats.keras import load_keras
 from dsr_tf.layers.summary import sparsity_summary
 from dsr_tf.models import MODELS
 from dsr_tf.models import PAPER_DENSE
 from dsr_tf.models.width import MAX_WIDTH
 from dsr_tf.models.width import find_width
-from dsr_tf.training.earlier_runs import load_keras
 from dsr_tf.training.earlier_runs import settings_of_run
 from dsr_tf.training.settings import Settings
 

@@ -7,10 +7,13 @@ is the ordinary dense one, so serving costs what it always costs; only large
 and very sparse Dense kernels stay sparse (`sparse_matmul`).
 """
 
+import os
+
 import keras
 import numpy as np
 from keras import ops
 
+from dsr_tf.command_line import UsageError
 from dsr_tf.conversion.strip import strip
 from dsr_tf.export import packing
 from dsr_tf.export import signatures
@@ -19,7 +22,15 @@ from dsr_tf.export import sparse_matmul as sparse_matmuls
 from dsr_tf.export import target
 from dsr_tf.export.classifier import classifier
 from dsr_tf.export.compact import compact
+from dsr_tf.export.dense import dense_saved_model
+from dsr_tf.export.format import ExportFormat
+from dsr_tf.export.format import Option
+from dsr_tf.export.format import Report
+from dsr_tf.export.format import values_option
 from dsr_tf.export.layout import Layout
+from dsr_tf.export.runnable import RunnableModel
+from dsr_tf.export.runnable import check_single
+from dsr_tf.export.runnable import loading
 from dsr_tf.layers import HASHED_KINDS
 from dsr_tf.layers import masked_weights
 from dsr_tf.layers.masked import serving
@@ -168,3 +179,106 @@ def _check_unpacks(packed, expected):
     unpacked = packing.unpack(**packed.parts, packed=packed).numpy()
     if not np.array_equal(unpacked, expected, equal_nan=True):
         raise RuntimeError("The packed weights do not unpack to the same.")
+
+
+class SavedModel(ExportFormat):
+    """TensorFlow's format: packed, or with all zeros to compare with."""
+
+    name, title = "saved_model", "SavedModel"
+    options = (
+        values_option(*packing.DTYPES),
+        Option(
+            "sparse_matmul",
+            "auto",
+            "Whether large, very sparse Dense kernels are served by sparse "
+            "products, for CPUs.",
+            sparse_matmuls.MODES,
+        ),
+        Option(
+            "preprocessing",
+            False,
+            "Add a signature from images (uint8) to probabilities, as the "
+            "data set of the run is standardised.",
+        ),
+        Option("dense", False, "Store all zeros, to compare with."),
+    )
+
+    def recognises(self, path):
+        return os.path.isfile(os.path.join(path, "saved_model.pb"))
+
+    def check_output(self, path):
+        target.check(path)
+
+    def check_options(self, options):
+        if not options["dense"]:
+            return
+        for option in self.options:
+            value = options[option.name]
+            if option.name == "dense" or value == option.default:
+                continue
+            given = f"flag --{option.name}={value}"
+            if option.name == "values":
+                raise UsageError(
+                    f"{given}: must be one of {option.default} for --dense"
+                )
+            raise UsageError(
+                f"{given}: is for sparse SavedModels; with --dense it must be "
+                f"{option.default}"
+            )
+
+    def write(self, model, path, values, sparse_matmul, preprocessing, dense):
+        if dense:
+            dense_saved_model(model, path)
+        else:
+            saved_model(
+                model,
+                path,
+                values=values,
+                sparse_matmul=sparse_matmul,
+                preprocessing=preprocessing,
+            )
+
+    def report(self, model, options):
+        if options["dense"]:
+            return Report(
+                "nothing: it stores all zeros, to compare with",
+                stores_zeros=True,
+            )
+        chosen = sparse_matmuls.chosen(
+            masked_weights(model), options["sparse_matmul"]
+        )
+        return Report(
+            "smaller; as fast as a dense one, for it is dense once loaded",
+            stores_zeros=False,
+            notes=tuple(
+                (
+                    "sparse product",
+                    f"{weight.path}: faster on a CPU, slower on a GPU",
+                )
+                for weight in chosen
+            ),
+        )
+
+    def load(self, flag, path):
+        import tensorflow as tf
+
+        with loading(flag, path):
+            loaded = tf.saved_model.load(path)
+            signature = loaded.signatures["serving_default"]
+        inputs = signature.structured_input_signature[1]
+        check_single(flag, path, inputs, signature.structured_outputs)
+        ((name, spec),) = inputs.items()
+
+        def predict(batch):
+            batch = tf.convert_to_tensor(batch)
+            (outputs,) = signature(**{name: batch}).values()
+            return outputs.numpy()
+
+        # The signature needs the object that holds its weights.
+        predict.loaded = loaded
+        return RunnableModel(
+            path, self.title, predict, tuple(spec.shape.as_list())
+        )
+
+
+FORMAT = SavedModel()
