@@ -215,7 +215,10 @@ def _print_comparison(models, dataset, results):
 def _comparison(console, title, names, rows):
     """The table; where names do not fit in, it has their numbers."""
     parts = [folding.longest_part(name) for name in names]
-    if console.measure(_table(title, parts, rows)).maximum <= console.width:
+    # What the table would take, however narrow the console is.
+    unbounded = console.options.update(max_width=sys.maxsize)
+    needed = console.measure(_table(title, parts, rows), options=unbounded)
+    if needed.maximum <= console.width:
         return _table(title, names, rows)
     numbers = [str(number) for number, _ in enumerate(names[:-1], start=1)]
     table = _table(title, [*numbers, names[-1]], rows)

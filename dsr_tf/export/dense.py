@@ -19,15 +19,14 @@ def dense_saved_model(model, path):
 
     Raises:
         ValueError: if the folder is not empty or none that TensorFlow can
-            load from, or the model cannot be
-            copied.
+            load from, or the model cannot be copied.
         TypeError: if `model` is no Keras model.
         OSError: if the folder cannot be written.
     """
     target.check_model(model, "dense_saved_model")
     target.check(path)
     dense = stripped(model)
-    specs, call = signatures.serving(dense)
+    specs, call = signatures.by_name(dense)
     archive = keras.export.ExportArchive()
     for table in signatures.tables(dense):
         archive.track(table)

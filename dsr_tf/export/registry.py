@@ -1,13 +1,12 @@
 """All formats of models on disk, found by their files."""
 
 import dataclasses
-import importlib
 import os
-import pkgutil
 from collections.abc import Iterable
 from typing import Any
 
 from dsr_tf.command_line import UsageError
+from dsr_tf.core import discovery
 from dsr_tf.export import digest
 from dsr_tf.export import formats as files
 from dsr_tf.export.format import ExportFormat
@@ -23,8 +22,8 @@ DEFAULT = "saved_model"
 def formats() -> list[Format]:
     """The `FORMAT` of each file in `formats/`: the default, then by name."""
     found = [
-        importlib.import_module(f"{files.__name__}.{module.name}").FORMAT
-        for module in pkgutil.iter_modules(files.__path__)
+        module.FORMAT
+        for module in discovery.import_modules(files.__name__, files.__path__)
     ]
     return sorted(found, key=lambda f: (f.name != DEFAULT, f.name))
 
@@ -145,12 +144,16 @@ def chosen_options(
             )
         if name in own and not own[name].takes(value):
             raise UsageError(
-                f"{given}: must be one of {', '.join(own[name].accepts)} for "
+                f"{given}: must be {_one_of(own[name].accepts)} for "
                 f"--format={format.name}"
             )
     chosen = {name: values[name] for name in own}
     format.check_options(chosen)
     return chosen
+
+
+def _one_of(values: tuple[str, ...]) -> str:
+    return f"{'one of ' * (len(values) > 1)}{', '.join(values)}"
 
 
 def in_words(formats: Iterable[Format], article: str = "") -> str:

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 from rich.console import Console
+from rich.table import Table
 
 import dsr_tf
 from dsr_tf.command_line import folding
@@ -100,7 +101,9 @@ def test_names_in_an_evaluation(bracketed, capsys, monkeypatch):
 def test_names_are_folded_between_their_parts(name, width, lines):
     assert folding.fold(name, width) == lines
     console = terminal.console(width=width, file=io.StringIO())
-    console.print(folding.Name(name))
+    table = Table.grid()
+    table.add_row(folding.Name(name))
+    console.print(table)
     printed = console.file.getvalue().splitlines()
     assert [line.rstrip() for line in printed] == lines
 
@@ -110,8 +113,8 @@ def test_names_are_folded_between_their_parts(name, width, lines):
     [
         (
             "",
-            ["a.keras", "cifar10/dsr-0.9/seed1.keras"],
-            ["a.keras ", "cifar10/ ", "dsr-0.9/ ", "seed1.keras "],
+            ["a.keras", "cifar10/dsr-0.9/seed-1.keras"],
+            ["a.keras ", "cifar10/dsr-0.9/ ", "seed-1.keras "],
         ),
         (
             "",

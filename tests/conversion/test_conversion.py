@@ -124,11 +124,11 @@ def test_masks_of_other_kernels_are_refused_in_short():
     first = dsr_tf.sparsify(model, 0.5, filters="fc1")
     second = dsr_tf.sparsify(model, 0.5, granularity="channel")
     with pytest.raises(ValueError) as error:
-        dsr_tf.conversion.copy_masks(second, first)
+        dsr_tf.conversion.copy_masks(first, second)
     message = str(error.value)
     assert message.endswith(
-        "Received: masks of fc0/kernel: (1, 4) for no mask; fc1/kernel: (1, 4) "
-        "for (4, 4); fc2/kernel: (1, 4) for no mask; and 37 more"
+        "Received: masks of fc0/kernel: no mask for (1, 4); fc1/kernel: (4, 4) "
+        "for (1, 4); fc2/kernel: no mask for (1, 4); and 37 more"
     )
 
 

@@ -153,7 +153,7 @@ def refuse(arguments, capsys):
                 "--format=onnx",
                 "--values=float16",
             ],
-            "--values=float16: must be one of float32",
+            "--values=float16: must be float32 for --format=onnx",
         ),
         (
             [
@@ -179,7 +179,7 @@ def refuse(arguments, capsys):
         (
             ["--model={run}", "--output={tmp}/x", "--dense"]
             + ["--values=float16"],
-            "--values=float16: must be one of float32 for --dense",
+            "--values=float16: must be float32 for --dense",
         ),
         (
             ["--model={run}", "--output={tmp}/x[1]"],

@@ -57,7 +57,7 @@ def onnx(model: keras.Model, path: str | os.PathLike) -> None:
         warnings.catch_warnings(),
         _quiet(),
     ):
-        # Of what the converter is made of, not of the model.
+        # About packages that the converter uses, not about the model.
         warnings.simplefilter("ignore", FutureWarning)
         dense.export(
             scratch,
@@ -91,7 +91,7 @@ def _check(path, num_inputs):
 
 @contextlib.contextmanager
 def _quiet():
-    """Without what the converter logs about what is told as an error."""
+    """Silence the log of the converter: its errors become exceptions."""
     logger = logging.getLogger("tf2onnx")
     level = logger.level
     logger.setLevel(logging.CRITICAL)

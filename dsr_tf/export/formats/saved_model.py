@@ -3,8 +3,8 @@
 TensorFlow's own SavedModel writes every weight, active or not. Here all
 weights are packed into one blob (`packing`), and a resource made of built-in
 operations unpacks it once, when the model is loaded. After that the graph
-is the ordinary dense one, so serving costs what it always costs; only large
-and very sparse Dense kernels stay sparse (`sparse_matmul`).
+is the ordinary dense one, so a prediction costs what it always costs; only
+large and very sparse Dense kernels stay sparse (`sparse_matmul`).
 """
 
 import os
@@ -59,8 +59,8 @@ def saved_model(
             `"bfloat16"` round the kernels to half the bytes (vectors such
             as biases and the few kernels whose number of weights 16 does
             not divide stay as they are, and so does the arithmetic).
-        sparse_matmul: `"auto"` serves Dense kernels of at least 2**20
-            weights and at most 5 % density by sparse products, which is
+        sparse_matmul: `"auto"` multiplies by Dense kernels of at least 2**20
+            weights and at most 5 % density as sparse matrices, which is
             faster on a CPU (but slower on a GPU); `"always"`, all masked
             Dense kernels in float32; `"never"`, none.
         preprocessing: For classifiers of images: a function of a uint8
@@ -89,7 +89,7 @@ def saved_model(
     if any(type(x) in HASHED_KINDS.values() for x in model._flatten_layers()):
         # Tables of where tied weights stand are larger than the kernels.
         model = strip(model)
-    signature, call = signatures.serving(model, input_signature)
+    signature, call = signatures.by_name(model, input_signature)
     root = tf.Module()
     root.tables = signatures.tables(model)
     state, products = _store(root, model, values, sparse_matmul)
@@ -100,12 +100,12 @@ def saved_model(
             return call(inputs)
 
     root.serve = serve
-    served = {"serving_default": serve}
+    endpoints = {"serving_default": serve}
     if preprocessing is not None:
         root.classify = classifier(model, serve, signature, preprocessing)
-        served["classify"] = root.classify
+        endpoints["classify"] = root.classify
     with target.written_whole(path) as scratch:
-        tf.saved_model.save(root, scratch, signatures=served)
+        tf.saved_model.save(root, scratch, signatures=endpoints)
         compact(scratch)
 
 
@@ -219,7 +219,7 @@ class SavedModel(ExportFormat):
             given = f"flag --{option.name}={value}"
             if option.name == "values":
                 raise UsageError(
-                    f"{given}: must be one of {option.default} for --dense"
+                    f"{given}: must be {option.default} for --dense"
                 )
             raise UsageError(
                 f"{given}: is for sparse SavedModels; with --dense it must be "
