@@ -114,7 +114,7 @@ def test_names_are_folded_between_their_parts(name, width, lines):
         (
             "",
             ["a.keras", "cifar10/dsr-0.9/seed-1.keras"],
-            ["a.keras ", "cifar10/dsr-0.9/ ", "seed-1.keras "],
+            ["a.keras ", "cifar10/dsr- ", "0.9/seed- ", "1.keras "],
         ),
         (
             "",
