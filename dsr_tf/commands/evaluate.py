@@ -33,6 +33,8 @@ from dsr_tf.training.guard import reason
 _BATCH = 32
 # Sums of probabilities in float16 are as far from 1; Keras' least one.
 _NEAR_ONE, _LEAST = 1e-2, 1e-7
+# Columns that no table takes.
+_UNBOUNDED = 10**6
 
 
 def main(argv=None):
@@ -216,7 +218,7 @@ def _comparison(console, title, names, rows):
     """The table; where names do not fit in, it has their numbers."""
     parts = [folding.longest_part(name) for name in names]
     # What the table would take, however narrow the console is.
-    unbounded = console.options.update(max_width=sys.maxsize)
+    unbounded = console.options.update(max_width=_UNBOUNDED)
     needed = console.measure(_table(title, parts, rows), options=unbounded)
     if needed.maximum <= console.width:
         return _table(title, names, rows)

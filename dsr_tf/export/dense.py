@@ -1,5 +1,7 @@
 """A SavedModel with every weight, for comparison with the sparse one."""
 
+import os
+
 import keras
 
 from dsr_tf.conversion import stripped
@@ -8,7 +10,7 @@ from dsr_tf.export import target
 from dsr_tf.export.compact import compact
 
 
-def dense_saved_model(model, path):
+def dense_saved_model(model: keras.Model, path: str | os.PathLike) -> None:
     """Write a model as a SavedModel that stores each weight once, zeros too.
 
     (`model.export` of Keras stores each twice.)

@@ -8,6 +8,8 @@ large and very sparse Dense kernels stay sparse (`sparse_matmul`).
 """
 
 import os
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -37,13 +39,13 @@ from dsr_tf.layers.masked import serving
 
 
 def saved_model(
-    model,
-    path,
-    input_signature=None,
-    values="float32",
-    sparse_matmul="auto",
-    preprocessing=None,
-):
+    model: keras.Model,
+    path: str | os.PathLike,
+    input_signature: Any = None,
+    values: str = "float32",
+    sparse_matmul: str = "auto",
+    preprocessing: Callable[[Any], Any] | None = None,
+) -> None:
     """Write a model as a SavedModel whose size follows its active weights.
 
     It loads without this package: by `tf.saved_model.load` in Python, and
