@@ -87,7 +87,7 @@ def _write(format, model, path, output, options):
         function = _preprocessing(path) if wanted else None
         options = {**options, "preprocessing": function}
     try:
-        format.write(model, output, **options)
+        format.write(model, output, options)
     except (ValueError, TypeError) as error:
         raise UsageError(f"flag --model={path}: {error}") from error
     except OSError as error:

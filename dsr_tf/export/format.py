@@ -16,7 +16,7 @@ class Option:
     """What can be chosen about an export: a flag of `dsr_tf.export`.
 
     Attributes:
-        name: Name of the flag, and of the argument of `ExportFormat.write`.
+        name: Name of the flag, and in the options of `ExportFormat.write`.
         default: Its default; a boolean makes an on/off flag.
         help: What `--help` says of it.
         accepts: The values that the format takes, a tuple; or what else
@@ -113,15 +113,17 @@ class ExportFormat(Format):
         """
 
     @abc.abstractmethod
-    def write(self, model: keras.Model, path: str, **options: Any) -> None:
+    def write(
+        self, model: keras.Model, path: str, options: dict[str, Any]
+    ) -> None:
         """Write a model.
 
         Args:
             model: A built Keras model.
             path: Where; `check_output` has accepted it.
-            **options: The values of all of this format's options. An option
-                `preprocessing` comes as a function from uint8 images to the
-                model's inputs, or None.
+            options: The values of all of this format's options, by name. An
+                option `preprocessing` comes as a function from uint8 images
+                to the model's inputs, or None.
 
         Raises:
             ValueError: if the model cannot be written in this format.

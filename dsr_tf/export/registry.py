@@ -1,6 +1,7 @@
 """All formats of models on disk, found by their files."""
 
 import dataclasses
+import itertools
 import os
 from collections.abc import Iterable
 from typing import Any
@@ -20,12 +21,24 @@ DEFAULT = "saved_model"
 
 
 def formats() -> list[Format]:
-    """The `FORMAT` of each file in `formats/`: the default, then by name."""
+    """The `FORMAT` of each file in `formats/`: the default, then by name.
+
+    Raises:
+        ValueError: if two of them have one name.
+    """
     found = [
         module.FORMAT
         for module in discovery.import_modules(files.__name__, files.__path__)
     ]
-    return sorted(found, key=lambda f: (f.name != DEFAULT, f.name))
+    found.sort(key=lambda f: (f.name != DEFAULT, f.name))
+    for first, second in itertools.pairwise(found):
+        if first.name == second.name:
+            raise ValueError(
+                "A format must have a name of its own. Received: "
+                f"{first.name!r} from {type(first).__module__} and "
+                f"{type(second).__module__}"
+            )
+    return found
 
 
 def exported() -> dict[str, ExportFormat]:

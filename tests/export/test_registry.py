@@ -38,12 +38,11 @@ class Plain(ExportFormat):
         Option("greeting", "", "What the file begins with."),
     )
 
-    def write(self, model, path, values, greeting):
+    def write(self, model, path, options):
         if model.name == "odd":
             raise ValueError("an odd model is not plain")
         content = {
-            "greeting": greeting,
-            "values": values,
+            **options,
             "config": model.to_json(),
             "weights": [w.tolist() for w in model.get_weights()],
         }
@@ -204,6 +203,13 @@ def test_formats_of_no_folder_or_of_one_file_in_words():
     assert words("saved_model") == "a SavedModel"
     assert words("onnx") == "a .onnx file"
     assert words("saved_model", "keras") == "a SavedModel, a .keras file"
+
+
+def test_formats_have_names_of_their_own(plain, tmp_path):
+    text = PLAIN.replace('"plain"', '"onnx"')
+    (tmp_path / "more" / "plain.py").write_text(text)
+    with pytest.raises(ValueError, match="'onnx' from .*onnx and .*plain"):
+        registry.formats()
 
 
 def test_options_of_one_name_must_mean_one_thing(monkeypatch):

@@ -72,8 +72,8 @@ class LiteRT(ExportFormat):
     name, title, suffix = "litert", "LiteRT", ".tflite"
     options = (values_option(*_VALUES),)
 
-    def write(self, model, path, values):
-        litert(model, path, values)
+    def write(self, model, path, options):
+        litert(model, path, options["values"])
 
     def report(self, model, options):
         return Report(

@@ -113,7 +113,7 @@ class ONNX(ExportFormat):
     name, title, suffix = "onnx", "ONNX", ".onnx"
     options = (values_option("float32"),)
 
-    def write(self, model, path, values):
+    def write(self, model, path, options):
         onnx(model, path)
 
     def report(self, model, options):

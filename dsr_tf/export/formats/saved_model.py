@@ -228,17 +228,12 @@ class SavedModel(ExportFormat):
                 f"{option.default}"
             )
 
-    def write(self, model, path, values, sparse_matmul, preprocessing, dense):
-        if dense:
+    def write(self, model, path, options):
+        options = dict(options)
+        if options.pop("dense"):
             dense_saved_model(model, path)
         else:
-            saved_model(
-                model,
-                path,
-                values=values,
-                sparse_matmul=sparse_matmul,
-                preprocessing=preprocessing,
-            )
+            saved_model(model, path, **options)
 
     def report(self, model, options):
         if options["dense"]:
