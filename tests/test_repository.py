@@ -9,6 +9,7 @@ from absl import flags
 
 import dsr_tf
 from dsr_tf import command_line
+from dsr_tf.export import registry
 from dsr_tf.training import experiment as experiments
 from tests.conftest import assert_zero_outside_masks
 from tests.conftest import make_model
@@ -92,6 +93,8 @@ def test_flags_that_the_readme_names_exist():
     for command, line in named:
         source = ROOT / "dsr_tf" / "commands" / f"{command}.py"
         own = set(re.findall(r'"(\w+)"', source.read_text()))
+        if command == "export":
+            own |= set(registry.options())
         for name in re.findall(r"--(?:no)?(\w+)", line):
             assert {name, f"no{name}"} & (known | own), (command, line)
 

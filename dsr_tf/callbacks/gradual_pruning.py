@@ -126,10 +126,17 @@ class GradualPruning(MaskCallback):
 
     def _why_nothing_changed(self, step):
         settings = self.hyperparameters
+        if self._num_reports:
+            return (
+                f"its prunings up to update {step} found nothing to prune "
+                f"from {self._pruner.num_active} active weights: the sparsity "
+                f"of its schedule is {settings.sparsity_at(step):.4g} there"
+            )
+        end = settings.end_pruning_step
+        until = f" up to update {end}" if end >= 0 else ""
         return (
-            f"up to update {step} the schedule had nothing to prune from "
-            f"{self._pruner.num_active} active weights: its sparsity is "
-            f"{settings.sparsity_at(step):.4g} there, and prunings are due "
-            f"from update {settings.begin_pruning_step} on, every "
-            f"{settings.pruning_frequency} updates"
+            f"training ended at update {step} before any pruning: they are "
+            f"due from update {settings.begin_pruning_step} on, every "
+            f"{settings.pruning_frequency} updates{until}, each before the "
+            "batch that follows"
         )

@@ -1,6 +1,6 @@
 """Test accuracy of a trained model: `python -m dsr_tf.evaluate --model=PATH`.
 
-PATH is a SavedModel, a .keras, .tflite or .onnx file, or the folder of a run.
+PATH is {models}, or the folder of a run.
 The data set is the one that the run was trained on, unless --dataset names
 another. Several paths, separated by commas, are compared: in size, time to
 load, time to predict, and accuracy.
@@ -17,9 +17,10 @@ from rich.table import Table
 from dsr_tf import command_line
 from dsr_tf import data as datasets
 from dsr_tf.command_line import UsageError
+from dsr_tf.command_line import folding
 from dsr_tf.command_line import terminal
 from dsr_tf.command_line.flag_kinds import Whole
-from dsr_tf.export import runtimes
+from dsr_tf.export import registry
 from dsr_tf.export import target
 from dsr_tf.export import timing
 from dsr_tf.export.classifier import ends_with_probabilities
@@ -32,17 +33,21 @@ from dsr_tf.training.guard import reason
 _BATCH = 32
 # Sums of probabilities in float16 are as far from 1; Keras' least one.
 _NEAR_ONE, _LEAST = 1e-2, 1e-7
+# Columns that no table takes.
+_UNBOUNDED = 10**6
 
 
 def main(argv=None):
     argv = argv or ["dsr_tf.evaluate", *sys.argv[1:]]
+    formats = registry.formats()
+    accepted = registry.in_words(formats, "a ")
     flag_values = flags.FlagValues()
     for name, default, help, *kind in (
         (
             "model",
             None,
-            "SavedModel, .keras, .tflite or .onnx file, or folder of a run; "
-            "several are compared.",
+            f"{registry.in_words(formats)}, or folder of a run; several are "
+            "compared.",
         ),
         ("dataset", None, "Data set; by default that of the run."),
         (
@@ -53,9 +58,9 @@ def main(argv=None):
         ("image_size", None, "Size of images that differ in size.", Whole(1)),
     ):
         command_line.define(flag_values, name, default, help, *kind)
-    command_line.parse(flag_values, argv, __doc__)
+    command_line.parse(flag_values, argv, __doc__.format(models=accepted))
     with command_line.usage_errors(argv[0]):
-        paths = [runtimes.find(path) for path in _paths(flag_values)]
+        paths = [registry.find(path) for path in _paths(flag_values, accepted)]
         settings = settings_of_run(os.path.dirname(os.path.abspath(paths[0])))
         dataset = flag_values["dataset"].value or settings.get("dataset")
         data_dir = flag_values["data_dir"].value or settings.get("data_dir")
@@ -64,7 +69,7 @@ def main(argv=None):
                 f"flag --dataset is required: --model={paths[0]} is not in "
                 "the folder of a run that would tell its data set"
             )
-        models = [runtimes.load("model", path) for path in paths]
+        models = [registry.load("model", path) for path in paths]
         image_size = flag_values["image_size"].value or settings.get(
             "image_size"
         )
@@ -78,13 +83,12 @@ def main(argv=None):
         _print_comparison(models, dataset, results)
 
 
-def _paths(flag_values):
+def _paths(flag_values, accepted):
     paths = (flag_values["model"].value or "").split(",")
     paths = [path for path in paths if path]
     if not paths:
         raise UsageError(
-            "flag --model is required: a SavedModel, a .keras, .tflite or "
-            ".onnx file, or the folder of a run"
+            f"flag --model is required: {accepted}, or the folder of a run"
         )
     return paths
 
@@ -170,7 +174,7 @@ def _print(model, dataset, results):
     table = Table(box=box.SIMPLE_HEAD, show_header=False, title="Evaluation")
     table.add_column(style="bold")
     table.add_column(justify="right", overflow="fold")
-    table.add_row("model", model.path)
+    table.add_row("model", folding.Name(model.path))
     table.add_row("data set", f"{dataset}, {results['images']:,} test images")
     table.add_row("test accuracy", f"{results['accuracy']:.2%}")
     table.add_row("outputs taken for", results["taken_for"])
@@ -184,36 +188,60 @@ def _print(model, dataset, results):
 def _print_comparison(models, dataset, results):
     """A row a model; the first once more, to show the noise of times."""
     loads = timing.load_times(models)
-    again = runtimes.load("model", models[0].path)
+    again = registry.load("model", models[0].path)
     timed = [*models, again]
     single, many = (timing.latencies(timed, batch) for batch in (1, _BATCH))
     paths = [os.path.abspath(model.path) for model in models]
     # Paths from where all of them are leave room for the figures.
     folder = os.path.commonpath([os.path.dirname(path) for path in paths])
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        title=f"On {dataset}, models of {folder}; times are {timing.kind()}",
-    )
-    table.add_column("model", overflow="fold")
-    names = ("format", "bytes", "load", "1 input", f"{_BATCH} inputs")
-    for name in (*names, "accuracy"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for path, model, result, load, *times in zip(
-        paths, models, results, loads, single, many
-    ):
-        table.add_row(
-            os.path.relpath(path, folder),
+    title = f"On {dataset}, models of {folder}; times are {timing.kind()}"
+    rows = [
+        (
             model.format,
             f"{target.size(model.path):,}",
             f"{load:.2f} s",
             *(f"{1000 * seconds:.2f} ms" for seconds in times),
             f"{result['accuracy']:.2%}",
         )
-    table.add_row(
-        "first again",
-        *[""] * 3,
-        *(f"{1000 * times[-1]:.2f} ms" for times in (single, many)),
-        "",
+        for model, result, load, *times in zip(
+            models, results, loads, single, many
+        )
+    ]
+    times = (f"{1000 * times[-1]:.2f} ms" for times in (single, many))
+    rows.append(("", "", "", *times, ""))
+    console = terminal.console()
+    names = [os.path.relpath(path, folder) for path in paths]
+    console.print(_comparison(console, title, [*names, "first again"], rows))
+
+
+def _comparison(console, title, names, rows):
+    """The table; where names do not fit in, it has their numbers."""
+    parts = [folding.longest_part(name) for name in names]
+    # What the table would take, however narrow the console is.
+    unbounded = console.options.update(max_width=_UNBOUNDED)
+    needed = console.measure(_table(title, parts, rows), options=unbounded)
+    if needed.maximum <= console.width:
+        return _table(title, names, rows)
+    numbers = [str(number) for number, _ in enumerate(names[:-1], start=1)]
+    table = _table(title, [*numbers, names[-1]], rows)
+    lines = (f"{number}: {name}" for number, name in zip(numbers, names))
+    table.caption = folding.Name("\n".join(lines))
+    table.caption_justify = "left"
+    return table
+
+
+def _table(title, names, rows):
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        title=folding.Name(title, style="table.title"),
     )
-    terminal.console().print(table)
+    table.add_column("model", overflow="fold")
+    for name in (
+        *("format", "bytes", "load", "1 input", f"{_BATCH} inputs"),
+        "accuracy",
+    ):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, row in zip(names, rows):
+        table.add_row(folding.Name(name), *row)
+    return table

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from dsr_tf.conversion.selection import first_few
 from dsr_tf.conversion.state import Transfer
 from dsr_tf.layers import masked_weights
 
@@ -48,11 +49,17 @@ def copy_masks(source, target):
         {path: tuple(weight.mask.shape) for path, weight in weights.items()}
         for weights in (ours, theirs)
     )
-    if shapes != others:
+    differing = [
+        f"{path}: {others.get(path, 'no mask')} for "
+        f"{shapes.get(path, 'no mask')}"
+        for path in {**shapes, **others}
+        if shapes.get(path) != others.get(path)
+    ]
+    if differing:
         raise ValueError(
             "Masks can be copied between models with the same masked "
-            f"kernels and granularity only. Received: masks {others} for a "
-            f"model with {shapes}"
+            "kernels and granularity only. Received: masks of "
+            f"{'; '.join(first_few(differing))}"
         )
     for path, weight in ours.items():
         weight.set_mask(ops.convert_to_numpy(theirs[path].mask))

@@ -10,15 +10,15 @@ from dsr_tf.conversion.state import Transfer
 from dsr_tf.conversion.state import first_line
 from dsr_tf.conversion.state import load_tables
 
-# What an instance that a user made is shared by, and not made again from a
-# configuration, which not all of them have: none of them keeps state.
+# What a user made of these classes is shared with the copy. It is not made
+# again from a configuration, which not all have. None of it keeps state.
 _SHARED = (
     keras.initializers.Initializer,
     keras.regularizers.Regularizer,
     keras.constraints.Constraint,
 )
 
-# What a subclass may say without being more than its layers.
+# Methods that a subclass may have and still be no more than its layers.
 _HARMLESS = {"get_config", "from_config"}
 
 
@@ -111,7 +111,7 @@ def copy_layer(layer):
 
 
 def _copy_lambda(layer):
-    """With the very functions: from a file, their globals would be gone."""
+    """With the same function objects: from code they would lose globals."""
     return keras.layers.Lambda(
         layer.function,
         output_shape=layer._output_shape,
@@ -132,7 +132,7 @@ def _basics(layer):
 def config_of(layer):
     """A layer's configuration, with functions as they are.
 
-    Functions in a file would be code, or names to look up.
+    In a file, functions would be code or names to look up.
     """
     config = layer.get_config()
     for name in config:
@@ -162,7 +162,7 @@ def _copy_graph(model, copied):
 
 @contextlib.contextmanager
 def _not_compiled(model):
-    """Keras would compile the copy, and fail where it cannot."""
+    """Keep Keras from compiling the copy, which may raise an error."""
     compiled, model.compiled = model.compiled, False
     try:
         yield
@@ -192,7 +192,7 @@ def _copy_input(tensor):
         sparse=tensor.sparse,
         optional=getattr(layer, "optional", False),
     )
-    # A layer that was given no name calls its tensor by another.
+    # The tensor of a layer without a given name has another name.
     copy.name = tensor.name
     return copy
 

@@ -11,6 +11,9 @@ from dsr_tf.layers import MASKED_KINDS
 from dsr_tf.layers import Hashed
 from dsr_tf.layers import Masked
 
+# Of many layers, as many are named in a message.
+_NAMED = 3
+
 
 def check_model(model, verb):
     if not isinstance(model, keras.Model):
@@ -77,18 +80,30 @@ def skip(layer, reason, skipped):
 
 
 def refuse_nothing_to_do(model, verb, skipped, filters):
+    reasons = [f"{name}: {why}" for name, why in skipped.items()]
     raise ValueError(
         f"Model '{model.name}' has no layer to {verb}"
-        + "".join(f"; {name}: {why}" for name, why in skipped.items())
+        + "".join(f"; {reason}" for reason in first_few(reasons))
         + f". Received: filters={filters!r}"
     )
 
 
 def report(model, verb, skipped):
+    """Keep and log which layers have stayed dense, and why."""
     model.skipped_layers = skipped
     if skipped:
+        reasons = [f"{name} ({why})" for name, why in skipped.items()]
         logging.info(
-            "%s left these layers dense: %s",
+            "%s left these layers dense: %s (all are in `skipped_layers`)",
             verb,
-            "; ".join(f"{name} ({why})" for name, why in skipped.items()),
+            "; ".join(first_few(reasons)),
         )
+
+
+def first_few(items):
+    """The first of some texts, and how many others there are."""
+    others = len(items) - _NAMED
+    # One more takes no more room than to say so.
+    if others <= 1:
+        return items
+    return [*items[:_NAMED], f"and {others} more"]

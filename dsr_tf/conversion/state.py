@@ -121,7 +121,7 @@ class Transfer:
                 b.trainable = a.trainable
 
     def _note(self, old, new, owner):
-        """Note what became of something; whether that is news.
+        """Note what became of something; returns whether that is new.
 
         Raises:
             ValueError: if something else became of it.
@@ -154,7 +154,7 @@ def _convert_kernel(old, new, name, beside):
         new.set_kernel(kernel)
     else:
         after.assign(kernel)
-    # LoRA freezes kernels; what it is added to is as free as it was.
+    # LoRA freezes the kernel of `old`, which says nothing of `new`.
     if not getattr(old, "lora_enabled", False):
         after.trainable = before.trainable
 
@@ -167,7 +167,7 @@ def _stored(layer, name):
 def load_tables(old, new):
     """Copy the tables of a layer, and of layers inside, before it is built.
 
-    How many words there are is part of the shape of what it gives.
+    The number of words is part of the shape of its outputs.
     """
     if hasattr(old, "save_assets"):
         _load(old, new)
@@ -199,8 +199,8 @@ def _layers_in(place, old, new):
 def _load(old, new):
     """Load into a layer what another one saves."""
     try:
-        new.load_own_variables(_saved(old))
-        # What neither was taught, or both were made with, is no file's.
+        new.load_own_variables(_written(old))
+        # Where they are equal, there may be nothing that could be loaded.
         if _assets(old) != _assets(new):
             with tempfile.TemporaryDirectory() as folder:
                 old.save_assets(folder)
@@ -212,7 +212,7 @@ def _load(old, new):
 
 def _compare(old, new):
     """Check that two layers save the same, and were made alike."""
-    ours, theirs = _saved(old), _saved(new)
+    ours, theirs = _written(old), _written(new)
     for name in ours.keys() | theirs.keys():
         if not _same_bits(ours.get(name), theirs.get(name)):
             raise ValueError(_lost(old, f"the variable {name} that it saves"))
@@ -227,7 +227,8 @@ def _compare(old, new):
             raise ValueError(_lost(old, f"its argument {name}={ours!r}"))
 
 
-def _saved(layer):
+def _written(layer):
+    """The variables that a layer writes to a file, arrays by name."""
     store = {}
     layer.save_own_variables(store)
     return {
@@ -275,7 +276,7 @@ def _is_plain(value):
 
 
 def _plain(value):
-    """As it is, but for what a configuration turns to something like it."""
+    """Equal for values that a configuration turns into each other."""
     if isinstance(value, (list, tuple)):
         return tuple(_plain(item) for item in value)
     return repr(value)

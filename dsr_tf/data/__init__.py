@@ -24,10 +24,10 @@ __all__ = [
 
 
 def check_augmentation(data, augmentation):
-    """Refuse views that cannot be had of a set.
+    """Refuse an augmentation that does not go with a set.
 
     Raises:
-        DataError: if its images are streamed and only shifted, by pixels.
+        DataError: if its images are streamed and it is `crop_flip`.
     """
     if augmentation == "crop_flip" and isinstance(data, StreamedData):
         raise DataError(

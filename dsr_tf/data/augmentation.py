@@ -40,7 +40,7 @@ WHOLE = Part()
 
 
 def crop_and_flip(images, seed, part=WHOLE):
-    """Reflect 4 pixels at every border, crop at random, mirror every other.
+    """Reflect 4 pixels at every border, crop at random, mirror half of them.
 
     The authors' augmentation of CIFAR-10. No padded image is made: a crop
     of one is a choice of rows and of columns.
@@ -64,13 +64,13 @@ def crop_and_flip(images, seed, part=WHOLE):
     rows = _reflect(offsets[0] + tf.range(height), height)
     columns = _reflect(offsets[1] + tf.range(width), width)
     columns = tf.where(mirrored[:, None], columns, columns[:, ::-1])
-    # Rows first, which lie in memory as they are.
+    # Rows first: each of them is in one piece in memory.
     images = tf.gather(images, rows, axis=1, batch_dims=1)
     return tf.gather(images, columns, axis=2, batch_dims=1)
 
 
 def resized_crop(images, seed, part=WHOLE):
-    """Crop as `crop_boxes` says, resize to the old size, mirror every other.
+    """Crop as `crop_boxes` says, resize to the old size, mirror half of them.
 
     Args:
         images: Tensor `(batch, height, width, channels)`.
@@ -157,14 +157,14 @@ def coins(batch, seed):
 
 
 def _reflect(positions, size):
-    """Positions beyond a border, as in a mirror that stands on it."""
+    """Positions, those beyond a border reflected at it."""
     import tensorflow as tf
 
     return size - 1 - tf.abs(size - 1 - tf.abs(positions))
 
 
 def standardise(images, data):
-    """Pixels from 0 to 255 less the mean, over the deviation of the set."""
+    """Subtract the mean of a set from its pixels, divide by its deviation."""
     import tensorflow as tf
 
     scale = np.float32(1) / (255 * data.deviation)

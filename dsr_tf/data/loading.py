@@ -36,16 +36,16 @@ def load(name, data_dir=None, image_size=None):
             a set of TensorFlow Datasets with features `image` and `label`.
         data_dir: Folder of TensorFlow Datasets, None for its default. A
             set that is not in it is downloaded to it.
-        image_size: Height and width that images are made to have where
-            they differ in size (224 if None), or those of noise (32).
+        image_size: Height and width that images are resized to where they
+            differ in size (224 if None), or of images of noise (32 if None).
 
     Returns:
         An `ImageData`; a `StreamedData` where images differ in size or are
         too many for memory.
 
     Raises:
-        DataError: if the set does not exist, cannot be had, is no set of
-            labelled images, or not of `image_size`.
+        DataError: if the set does not exist, cannot be downloaded, is no
+            set of labelled images, or not of `image_size`.
     """
     if name == DIGITS:
         data = _load_digits()

@@ -9,7 +9,7 @@ def train_batches(data, batch_size, seed, first_step, augmentation, part):
     """See `dsr_tf.data.train_batches`.
 
     The images of epoch e are in the order of a shuffle that depends on
-    (seed, e) only, and what is random about a batch on (seed, step), so
+    (seed, e) only, and the views in a batch depend on (seed, step) only, so
     skipping to any step gives the batches that a run from the start would
     see there.
     """

@@ -2,7 +2,7 @@
 
 For images that differ in size, or are too many for memory, such as those
 of ImageNet. What a batch holds depends on (seed, step) only here too; to
-go on within an epoch, what comes before is read over but not decoded.
+go on within an epoch, the examples before are read but not decoded.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ import numpy as np
 
 from dsr_tf.data import augmentation as augmentations
 
-# Of ImageNet, which all use for photographs.
+# Of ImageNet, as is usual for photographs.
 _MEAN = (0.485, 0.456, 0.406)
 _DEVIATION = (0.229, 0.224, 0.225)
 # Test images are resized so that the crop is this part of the short side.
@@ -227,7 +227,7 @@ def _checked(examples, number, data):
 
 
 def _random_view(encoded, size, seed):
-    """A random crop, resized, mirrored every other time."""
+    """A random crop, resized, and mirrored half of the time."""
     import tensorflow as tf
 
     def crop_jpeg():

@@ -50,9 +50,9 @@ def classifier(model, serve, signature, preprocessing):
 
 
 def ends_with_probabilities(model):
-    """Whether a softmax or sigmoid is the last that a model does.
+    """Whether the last operation of a model is a softmax or a sigmoid.
 
-    Subclassed models do not tell; they are taken to give logits.
+    Subclassed models do not say; their outputs are taken for logits.
     """
     if not getattr(model, "outputs", None):
         return False

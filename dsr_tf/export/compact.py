@@ -1,9 +1,9 @@
 """Making the graph of a SavedModel small.
 
-A tenth of the weights of a small network are no more bytes than the graph
-that TensorFlow writes around them. Two things in it serve only who reads
-the file: the shapes of all outputs, and long names of inner nodes. The
-names of inputs, outputs and functions stay.
+For a small network, a tenth of its weights take no more bytes than the graph
+that TensorFlow writes around them. Two things in the graph are of use only to
+people who read it: the shapes of all outputs, and long names of inner nodes.
+The names of inputs, outputs and functions stay.
 """
 
 import os
@@ -14,22 +14,23 @@ _SHAPES = "_output_shapes"
 def compact(folder):
     """Shorten `saved_model.pb` in a folder; what it computes stays.
 
-    The fingerprint, optional, is that of the longer file and is removed.
+    The fingerprint is optional. It is that of the longer file, so it is
+    removed.
     """
     from tensorflow.core.protobuf import saved_model_pb2
 
     path = os.path.join(folder, "saved_model.pb")
-    saved = saved_model_pb2.SavedModel()
+    proto = saved_model_pb2.SavedModel()
     with open(path, "rb") as file:
-        saved.ParseFromString(file.read())
-    for meta in saved.meta_graphs:
+        proto.ParseFromString(file.read())
+    for meta in proto.meta_graphs:
         for node in meta.graph_def.node:
             node.attr.pop(_SHAPES, None)
         short = {
             function.signature.name: _shorten(function)
             for function in meta.graph_def.library.function
         }
-        # What the gradients of custom gradients need of the forward pass.
+        # Tensors of the forward pass that custom gradients need.
         for node in meta.object_graph_def.nodes:
             if node.HasField("captured_tensor"):
                 tensor = node.captured_tensor
@@ -37,7 +38,7 @@ def compact(folder):
                 name = short[tensor.concrete_function].get(name, name)
                 tensor.name = name + colon + index
     with open(path, "wb") as file:
-        file.write(saved.SerializeToString())
+        file.write(proto.SerializeToString())
     fingerprint = os.path.join(folder, "fingerprint.pb")
     if os.path.exists(fingerprint):
         os.remove(fingerprint)

@@ -1,5 +1,7 @@
 """A SavedModel with every weight, for comparison with the sparse one."""
 
+import os
+
 import keras
 
 from dsr_tf.conversion import stripped
@@ -8,7 +10,7 @@ from dsr_tf.export import target
 from dsr_tf.export.compact import compact
 
 
-def dense_saved_model(model, path):
+def dense_saved_model(model: keras.Model, path: str | os.PathLike) -> None:
     """Write a model as a SavedModel that stores each weight once, zeros too.
 
     (`model.export` of Keras stores each twice.)
@@ -19,15 +21,14 @@ def dense_saved_model(model, path):
 
     Raises:
         ValueError: if the folder is not empty or none that TensorFlow can
-            load from, or the model cannot be
-            copied.
+            load from, or the model cannot be copied.
         TypeError: if `model` is no Keras model.
         OSError: if the folder cannot be written.
     """
     target.check_model(model, "dense_saved_model")
     target.check(path)
     dense = stripped(model)
-    specs, call = signatures.serving(dense)
+    specs, call = signatures.by_name(dense)
     archive = keras.export.ExportArchive()
     for table in signatures.tables(dense):
         archive.track(table)

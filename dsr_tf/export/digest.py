@@ -1,10 +1,10 @@
 """Digests of exported models, in the format of `sha256sum`.
 
-LiteRT and ONNX files have no checksum, so one is written beside them. Of a
-SavedModel, TensorFlow itself checks the weights (each loader does, on
-restoring), but not the graph: a file inside has digests of both. Who loads a
-model by `dsr_tf.export.runtimes` has them checked; `sha256sum --check` checks
-them, too.
+Files such as those of LiteRT and ONNX have no checksum, so one is written
+beside them. TensorFlow itself checks the weights of a SavedModel (each loader
+does when it restores them), but not its graph: a file inside has digests of
+both. `dsr_tf.export.registry.load` checks digests, and so does
+`sha256sum --check`.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ INSIDE = os.path.join("assets.extra", "sha256sums")
 # A line; with a backslash before it, backslashes and line feeds of the name
 # are escaped.
 _LINE = re.compile(r"(\\?)([0-9a-f]{64}) [ *]([^\n]+)")
-# Digests of more files than any model has.
+# Enough for the digests of more files than any model has.
 _MAX_BYTES = 2**20
 _TEXT = {"encoding": "utf-8", "errors": "surrogateescape"}
 

@@ -21,7 +21,7 @@ class Layout:
 
     Kernels that fill rows come first, each a range of rows. All others
     (vectors above all) follow one after another, and are copied when read,
-    which is nothing beside the kernels. What float32 cannot hold exactly
+    which costs little beside the kernels. What float32 cannot hold exactly
     (counters, seeds, float64) is a constant of the graph.
 
     Args:

@@ -37,11 +37,12 @@ def _locked(parent, prefix):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            # Taken for one that was left, before it was locked.
+            # Another process took it for one that was left.
             os.close(lock)
             continue
         except OSError:
-            # No locks here: then nobody can take this one for left, either.
+            # A file system without locks: then no process can lock this
+            # folder to remove it, either.
             return made, lock
         if os.path.isdir(made):
             return made, lock

@@ -1,4 +1,4 @@
-"""What a served model takes and gives, and what it needs beside weights."""
+"""What an exported model takes and gives, and needs beside weights."""
 
 import keras
 
@@ -19,7 +19,7 @@ def tables(model):
     ]
 
 
-def serving(model, input_signature=None):
+def by_name(model, input_signature=None):
     """Input specs by the model's names, and a call with such inputs.
 
     Args:

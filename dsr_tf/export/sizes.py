@@ -36,7 +36,7 @@ def _entropy(share):
 
 
 def _stored(model):
-    """Variables that inference reads, but for masks."""
+    """Variables that inference reads, without masks."""
     unread = {id(variable) for variable in model.metrics_variables}
     for weight in masked_weights(model):
         unread |= {id(variable) for variable in unread_of(weight)}
@@ -46,8 +46,8 @@ def _stored(model):
 def unread_of(weight):
     """Variables of a masked layer that an export leaves out.
 
-    Neither masks nor what callbacks keep is read when a model serves, and
-    what LoRA's matrices add is in the kernel.
+    To predict, a model reads neither masks nor what callbacks keep, and what
+    LoRA's matrices add is in the kernel.
     """
     layer = weight.layer
     lora = (f"lora_{weight.variable.name}_{which}" for which in "ab")

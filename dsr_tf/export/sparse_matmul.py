@@ -1,4 +1,4 @@
-"""Serving large, very sparse Dense kernels by sparse matrix products.
+"""Large, very sparse Dense kernels as sparse matrices in a SavedModel.
 
 The one place where sparsity saves time in plain TensorFlow, on a CPU: a
 kernel of a million weights or more, at most one in twenty of them active.
@@ -24,7 +24,7 @@ _SMALL_BATCH = 4
 
 
 def chosen(weights, mode):
-    """The masked kernels to serve by sparse products.
+    """The masked kernels that stay sparse matrices.
 
     Args:
         weights: List of `MaskedWeight`.

@@ -40,8 +40,8 @@ def check_model(model, name):
 def check_loadable(path):
     """Check that TensorFlow can load a SavedModel from `path`.
 
-    Its loaders take names for patterns: of `run[1]` they look for `run1`, of
-    `run*` they may read another's weights.
+    Its loaders take names for patterns: for `run[1]` they look for `run1`,
+    and for `run*` they may read the weights of another model.
 
     Raises:
         ValueError: if they cannot, or may find something else.
@@ -173,10 +173,10 @@ def written_whole(path, name=None):
 
 @contextlib.contextmanager
 def conversion_errors(model, format):
-    """Errors of a converter are about the model, but for those of the disk.
+    """Turn errors of a converter into one about the model.
 
     Raises:
-        ValueError: for any error inside but those of reading and writing.
+        ValueError: for any error inside except those of reading and writing.
     """
     import tensorflow as tf
 
@@ -193,7 +193,7 @@ def conversion_errors(model, format):
 
 @contextlib.contextmanager
 def _parents(path):
-    """Make the folder that `path` is in; after errors none that is new."""
+    """Make the folder that `path` is in; after an error remove what is new."""
     parent = os.path.dirname(path)
     new, folder = [], parent
     while not os.path.lexists(folder):

@@ -1,4 +1,4 @@
-"""How long served models take, measured against each other."""
+"""How long models take to load and to predict, in comparison."""
 
 import json
 import statistics
@@ -17,10 +17,11 @@ import sys
 import time
 import numpy as np
 import tensorflow
-from dsr_tf.export import runtimes
+from dsr_tf.export import registry
 path, shape = sys.argv[1], json.loads(sys.argv[2])
+registry.formats()
 start = time.perf_counter()
-model = runtimes.load("model", path)
+model = registry.load("model", path)
 model.predict(np.zeros(shape, "float32"))
 print(time.perf_counter() - start)
 """
@@ -29,8 +30,8 @@ print(time.perf_counter() - start)
 def kind():
     """`CPU_TIME` or, where there is a GPU, `WALL_TIME`.
 
-    The time of all threads together is what a busy machine disturbs least,
-    but says nothing about what a GPU does.
+    A busy machine disturbs the CPU time of all threads together least, but
+    that says nothing about the work of a GPU.
     """
     import tensorflow as tf
 
@@ -40,7 +41,8 @@ def kind():
 def latencies(models, batch, seed=0):
     """Seconds of one prediction of each model, of the `kind` above.
 
-    In turn, in an order that changes by round; medians.
+    Medians over rounds; in each round every model predicts once, in an
+    order drawn at random.
 
     Args:
         models: List of `RunnableModel` that take inputs of one shape.

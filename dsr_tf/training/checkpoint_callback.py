@@ -6,7 +6,7 @@ from keras import ops
 from dsr_tf.training import checkpoint
 
 
-class Saver(keras.callbacks.Callback):
+class CheckpointCallback(keras.callbacks.Callback):
     """Saves a checkpoint at the end of each epoch, and every so many updates.
 
     At the end of an epoch its metrics have just been written, so a resumed
@@ -30,16 +30,16 @@ class Saver(keras.callbacks.Callback):
         self._num_kept, self._tables = num_kept, tables
         self._folder, self._every = folder, every
         self._steps_per_epoch, self._settings = steps_per_epoch, settings
-        self._saved = 0
+        self._last_step = 0
 
     def on_train_begin(self, logs=None):
-        self._saved = self._step()
+        self._last_step = self._step()
 
     def on_train_batch_end(self, batch, logs=None):
         if not self._every:
             return
         step = self._step()
-        is_due = step // self._every > self._saved // self._every
+        is_due = step // self._every > self._last_step // self._every
         if is_due and step % self._steps_per_epoch:
             self._save(step)
 
@@ -63,4 +63,4 @@ class Saver(keras.callbacks.Callback):
                 self._num_kept,
                 {name: table.text for name, table in self._tables.items()},
             )
-        self._saved = step
+        self._last_step = step

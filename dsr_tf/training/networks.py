@@ -11,10 +11,10 @@ from dsr_tf.command_line import naming_flags
 from dsr_tf.core import draws
 from dsr_tf.core import memory
 from dsr_tf.core.checks import is_integer
+from dsr_tf.export.formats.keras import load_keras
 from dsr_tf.models.width import MAX_WIDTH
 from dsr_tf.recipes.network import Network
 from dsr_tf.recipes.network import check_memory
-from dsr_tf.training.earlier_runs import load_keras
 from dsr_tf.training.earlier_runs import settings_of_run
 
 # A stream of random draws that no kernel uses.

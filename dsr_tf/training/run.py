@@ -10,7 +10,7 @@ from dsr_tf.training import checkpoint
 from dsr_tf.training import logs
 from dsr_tf.training import networks
 from dsr_tf.training import outputs
-from dsr_tf.training.checkpoint_callback import Saver
+from dsr_tf.training.checkpoint_callback import CheckpointCallback
 from dsr_tf.training.cluster import Cluster
 from dsr_tf.training.folder import RunFolder
 from dsr_tf.training.folder import usable
@@ -184,7 +184,7 @@ class Run:
 
     def _fit(self, first_epoch, end_epoch, steps_done=0):
         first_step = first_epoch * self.steps_per_epoch + steps_done
-        saver = Saver(
+        checkpoints = CheckpointCallback(
             self._chiefs("checkpoints"),
             self.experiment.checkpoint_every_steps,
             self.steps_per_epoch,
@@ -209,9 +209,9 @@ class Run:
                 steps_per_epoch=self.steps_per_epoch - steps_done,
                 callbacks=[
                     *([self.reallocation] if self.reallocation else []),
-                    Guard(saver.save, self._asked_to_stop),
+                    Guard(checkpoints.save, self._asked_to_stop),
                     MetricsLog(self._metrics, self._learning_rate),
-                    saver,
+                    checkpoints,
                 ],
                 verbose=verbose if self.cluster.is_chief else 0,
             )

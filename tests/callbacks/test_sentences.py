@@ -75,8 +75,25 @@ def test_pruning_that_is_undone_is_told(data, caplog, is_first):
             lambda: GradualPruning(target_sparsity=0.9, begin_pruning_step=500),
             "due from update 500 on",
         ),
+        (
+            lambda: GradualPruning(target_sparsity=0.9, begin_pruning_step=20),
+            "ended at update 20 before any pruning: they are due from update "
+            "20 on, every 10 updates, each before the batch that follows",
+        ),
+        (
+            lambda: GradualPruning(
+                target_sparsity=0.1,
+                pruning_frequency=5,
+                sparsity_function_end_step=10,
+            ),
+            "its prunings up to update 20 found nothing to prune from 240 "
+            "active weights: the sparsity of its schedule is 0.1 there",
+        ),
     ],
-    ids=["period", "stop_epoch", "end_step", "threshold", "pruning"],
+    ids=[
+        *("period", "stop_epoch", "end_step", "threshold"),
+        *("pruning", "pruning_next", "pruning_denser"),
+    ],
 )
 def test_a_callback_that_changed_nothing_says_why(
     callback, reason, data, caplog

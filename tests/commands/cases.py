@@ -233,7 +233,7 @@ EXPORT = [
     (f"{_RUN} --output=new --dense --values=float16", "--values=float16: "),
     (
         f"{_RUN} --output=n.onnx --format=onnx --values=float16",
-        "--values=float16: must be one of float32",
+        "--values=float16: must be float32 for --format=onnx",
     ),
     (
         f"{_RUN} --output=n.onnx --format=onnx --preprocessing",

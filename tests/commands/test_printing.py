@@ -11,8 +11,10 @@ import keras
 import numpy as np
 import pytest
 from rich.console import Console
+from rich.table import Table
 
 import dsr_tf
+from dsr_tf.command_line import folding
 from dsr_tf.command_line import terminal
 from dsr_tf.commands import evaluate
 from dsr_tf.commands import export
@@ -82,6 +84,75 @@ def test_names_in_an_evaluation(bracketed, capsys, monkeypatch):
     assert "a[/b]" in words(capsys)
 
 
+@pytest.mark.parametrize(
+    "name, width, lines",
+    [
+        ("run/seed-1/m.keras", 30, ["run/seed-1/m.keras"]),
+        ("run/seed-1/m.keras", 9, ["run/seed-", "1/m.keras"]),
+        ("run/seed-1/m.keras", 8, ["run/", "seed-1/", "m.keras"]),
+        ("first again", 6, ["first", "again"]),
+        # Where a part alone is too long.
+        ("lenet_300/x", 7, ["lenet_", "300/x"]),
+        ("abcdefgh", 3, ["abc", "def", "gh"]),
+        ("日本語", 4, ["日本", "語"]),
+        ("", 4, [""]),
+    ],
+)
+def test_names_are_folded_between_their_parts(name, width, lines):
+    assert folding.fold(name, width) == lines
+    console = terminal.console(width=width, file=io.StringIO())
+    table = Table.grid()
+    table.add_row(folding.Name(name))
+    console.print(table)
+    printed = console.file.getvalue().splitlines()
+    assert [line.rstrip() for line in printed] == lines
+
+
+@pytest.mark.parametrize(
+    "folder, names, printed",
+    [
+        (
+            "",
+            ["a.keras", "cifar10/dsr-0.9/seed-1.keras"],
+            ["a.keras ", "cifar10/dsr- ", "0.9/seed- ", "1.keras "],
+        ),
+        (
+            "",
+            ["a_name_of_many_words_without_an_end.keras", "b.keras"],
+            [
+                "1: a_name_of_many_words_without_an_end.keras ",
+                "2: b.keras ",
+                "first again ",
+            ],
+        ),
+        ("a_folder_that/is_called/" * 4, ["a.keras", "b.keras"], ["a.keras "]),
+    ],
+    ids=["folded", "numbered", "title"],
+)
+def test_names_in_a_narrow_comparison(
+    folder, names, printed, world, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "80")
+    for name in ("load_times", "latencies"):
+        monkeypatch.setattr(
+            evaluate.timing, name, lambda models, *_: [0.125] * len(models)
+        )
+    paths = [tmp_path / folder / name for name in names]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(world / "run" / "model.keras", path)
+    paths = ",".join(map(str, paths))
+    evaluate.main(["evaluate", f"--model={paths}", "--dataset=digits"])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    for name in printed:
+        assert any(f"{line.lstrip()} ".startswith(name) for line in lines), name
+    # The figures are all there.
+    assert sum(line.count("125.00 ms") for line in lines) == 6
+    for part in folder.split("/"):
+        assert part in " ".join(lines)
+
+
 def test_names_in_an_export(bracketed, tmp_path, capsys):
     path = tmp_path / "m[onnx].onnx"
     export.main(
@@ -103,6 +174,7 @@ def test_names_in_a_comparison():
 
 IN_ASCII = """
 import sys
+from dsr_tf.command_line import folding
 from dsr_tf.command_line import terminal
 from dsr_tf.comparison import aggregate, tables
 from tests.comparison.test_aggregate import run

@@ -167,7 +167,7 @@ def test_a_damaged_summary_is_not_run_over(content, tmp_path):
 @pytest.mark.parametrize(
     "command, first_thing_it_does, argument",
     [
-        (evaluate, "dsr_tf.export.runtimes.find", "--model=x"),
+        (evaluate, "dsr_tf.export.registry.find", "--model=x"),
         (report, "dsr_tf.commands.report._read_summary", "--run=x"),
         (benchmark, "dsr_tf.training.experiment.from_flags", "--rounds=1"),
         (export, "dsr_tf.commands.export._check", "--model=x"),

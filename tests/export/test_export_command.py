@@ -13,7 +13,7 @@ import dsr_tf
 from dsr_tf.commands import evaluate
 from dsr_tf.commands import export
 from dsr_tf.commands import train
-from dsr_tf.export import runtimes
+from dsr_tf.export import runnable
 from dsr_tf.export import sizes
 from dsr_tf.export import target
 from dsr_tf.export import timing
@@ -105,7 +105,7 @@ def test_comparing(exported, capsys, monkeypatch):
 
 def test_a_gpu_is_timed_by_the_wall(monkeypatch):
     def latency():
-        waits = runtimes.RunnableModel(
+        waits = runnable.RunnableModel(
             "m", "", lambda _: time.sleep(0.02), (None, 1)
         )
         return timing.latencies([waits], 1)[0]
@@ -153,7 +153,7 @@ def refuse(arguments, capsys):
                 "--format=onnx",
                 "--values=float16",
             ],
-            "--values=float16: must be one of float32",
+            "--values=float16: must be float32 for --format=onnx",
         ),
         (
             [
@@ -179,7 +179,7 @@ def refuse(arguments, capsys):
         (
             ["--model={run}", "--output={tmp}/x", "--dense"]
             + ["--values=float16"],
-            "--values=float16: must be one of float32 for --dense",
+            "--values=float16: must be float32 for --dense",
         ),
         (
             ["--model={run}", "--output={tmp}/x[1]"],

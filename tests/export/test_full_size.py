@@ -9,7 +9,7 @@ import pytest
 
 import dsr_tf
 from dsr_tf import models
-from dsr_tf.export import runtimes
+from dsr_tf.export import registry
 from dsr_tf.export import sizes
 from dsr_tf.export import sparse_matmul
 from dsr_tf.export import target
@@ -63,7 +63,7 @@ def test_size(name, density, bound, times, tmp_path):
     assert over <= bound and smaller >= times
     inputs = np.random.default_rng(0).normal(size=(2, *model.input_shape[1:]))
     inputs = inputs.astype("float32")
-    found = runtimes.load("model", path).predict(inputs)
+    found = registry.load("model", path).predict(inputs)
     expected = outputs_of(model, inputs)
     if sparse_matmul.chosen(masked_weights(model), "auto"):
         assert_close(found, expected)
@@ -90,10 +90,10 @@ def test_time(name, tmp_path):
     paths = [str(tmp_path / kind) for kind in ("dense", "sparse")]
     dsr_tf.export.dense_saved_model(model, paths[0])
     dsr_tf.export.saved_model(model, paths[1])
-    loads = timing.load_times([runtimes.load("model", path) for path in paths])
+    loads = timing.load_times([registry.load("model", path) for path in paths])
     print(f"\n{name}: load {loads[0]:.2f} and {loads[1]:.2f} s")
     assert loads[1] < 2 * loads[0]
-    loaded = [runtimes.load("model", path) for path in (*paths, paths[0])]
+    loaded = [registry.load("model", path) for path in (*paths, paths[0])]
     for batch in (1, 32 if name != "resnet50" else 8):
         dense, own, again = timing.latencies(loaded, batch)
         print(
@@ -113,7 +113,7 @@ def test_sparse_products_are_faster(width, layers, density, tmp_path):
     paths = [str(tmp_path / mode) for mode in ("never", "auto")]
     for path, mode in zip(paths, ("never", "auto")):
         dsr_tf.export.saved_model(model, path, sparse_matmul=mode)
-    loaded = [runtimes.load("model", path) for path in (*paths, paths[0])]
+    loaded = [registry.load("model", path) for path in (*paths, paths[0])]
     inputs = np.random.default_rng(0).normal(size=(8, width))
     found, expected = (m.predict(inputs.astype("float32")) for m in loaded[:2])
     # A GPU rounds dense products to TF32, and is slower with sparse ones.

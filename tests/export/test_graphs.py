@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import dsr_tf
 from dsr_tf import layers
-from dsr_tf.export import runtimes
+from dsr_tf.export import registry
 from tests.conftest import outputs_of
 from tests.conversion import models_to_copy
 
@@ -167,7 +167,7 @@ def test_lora(format, sparse_matmul, tuned, tmp_path):
         dsr_tf.export.saved_model(tuned, path, sparse_matmul=sparse_matmul)
     else:
         getattr(dsr_tf.export, format)(tuned, path)
-    found = runtimes.load("model", path).predict(SEQUENCES)
+    found = registry.load("model", path).predict(SEQUENCES)
     expected = outputs_of(tuned, SEQUENCES)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     plain = keras.models.clone_model(tuned)

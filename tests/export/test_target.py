@@ -14,7 +14,7 @@ import pytest
 import dsr_tf
 from dsr_tf import layers
 from dsr_tf.command_line import UsageError
-from dsr_tf.export import runtimes
+from dsr_tf.export import registry
 from dsr_tf.export import target
 
 
@@ -202,7 +202,7 @@ def test_digests_are_those_of_sha256sum(format, name, tmp_path):
             "variables/variables.index",
         ]
         return
-    runtimes.load("model", str(path))
+    registry.load("model", str(path))
     with pytest.raises(ValueError, match="does not exist"):
         write(format, path)
     path.unlink()
@@ -236,7 +236,7 @@ def test_a_flipped_bit_is_told(file, exported):
     path = exported / file
     whole = path.read_bytes()
     model = str(exported / file.split("/")[0].removesuffix(".sha256"))
-    runtimes.load("model", model)
+    registry.load("model", model)
     generator = np.random.default_rng(0)
     places = generator.choice(8 * len(whole), 100, replace=False)
     try:
@@ -245,7 +245,7 @@ def test_a_flipped_bit_is_told(file, exported):
             damaged[place // 8] ^= 1 << place % 8
             path.write_bytes(damaged)
             with pytest.raises(UsageError, match=r"cannot be loaded \(") as e:
-                runtimes.load("model", model)
+                registry.load("model", model)
             assert "\n" not in str(e.value)
     finally:
         path.write_bytes(whole)
@@ -256,7 +256,7 @@ def test_models_without_digests_load(exported, tmp_path):
     for path in (tmp_path / "all").rglob("*sha256*"):
         path.unlink()
     for name in ("m", "m.tflite", "m.onnx"):
-        runtimes.load("model", str(tmp_path / "all" / name))
+        registry.load("model", str(tmp_path / "all" / name))
 
 
 def test_digests_of_files_elsewhere_are_refused(exported, tmp_path):
@@ -265,4 +265,4 @@ def test_digests_of_files_elsewhere_are_refused(exported, tmp_path):
         path = tmp_path / "m/assets.extra/sha256sums"
         path.write_text(path.read_text() + f"{64 * '0'}  {name}\n")
         with pytest.raises(UsageError, match="outside of it"):
-            runtimes.load("model", str(tmp_path / "m"))
+            registry.load("model", str(tmp_path / "m"))

@@ -6,15 +6,24 @@ runtimes unpack them: kernels are written dense, which all runtimes read.
 
 import contextlib
 import logging
+import os
 import warnings
 
 import keras
+import numpy as np
 
 from dsr_tf.conversion import stripped
 from dsr_tf.export import target
+from dsr_tf.export.format import ExportFormat
+from dsr_tf.export.format import Report
+from dsr_tf.export.format import values_option
+from dsr_tf.export.runnable import RunnableModel
+from dsr_tf.export.runnable import check_single
+from dsr_tf.export.runnable import loading
+from dsr_tf.export.runnable import missing
 
 
-def onnx(model, path):
+def onnx(model: keras.Model, path: str | os.PathLike) -> None:
     """Write a model as an ONNX file, dense, with zeros.
 
     Needs the package `tf2onnx`.
@@ -48,7 +57,7 @@ def onnx(model, path):
         warnings.catch_warnings(),
         _quiet(),
     ):
-        # Of what the converter is made of, not of the model.
+        # About packages that the converter uses, not about the model.
         warnings.simplefilter("ignore", FutureWarning)
         dense.export(
             scratch,
@@ -82,7 +91,7 @@ def _check(path, num_inputs):
 
 @contextlib.contextmanager
 def _quiet():
-    """Without what the converter logs about what is told as an error."""
+    """Silence the log of the converter: its errors become exceptions."""
     logger = logging.getLogger("tf2onnx")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -96,3 +105,41 @@ def _spec(tensor):
     return keras.InputSpec(
         shape=(None, *tensor.shape[1:]), dtype=tensor.dtype, name=tensor.name
     )
+
+
+class ONNX(ExportFormat):
+    """Dense kernels in a file that most runtimes read."""
+
+    name, title, suffix = "onnx", "ONNX", ".onnx"
+    options = (values_option("float32"),)
+
+    def write(self, model, path, options):
+        onnx(model, path)
+
+    def report(self, model, options):
+        return Report(
+            "nothing but its readers: it stores and multiplies all zeros",
+            stores_zeros=True,
+        )
+
+    def load(self, flag, path):
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise missing(flag, path, "onnxruntime") from error
+        with loading(flag, path):
+            session = onnxruntime.InferenceSession(path)
+        inputs = session.get_inputs()
+        check_single(flag, path, inputs, session.get_outputs())
+
+        def predict(batch):
+            (outputs,) = session.run(None, {inputs[0].name: np.asarray(batch)})
+            return outputs
+
+        shape = tuple(
+            n if isinstance(n, int) else None for n in inputs[0].shape
+        )
+        return RunnableModel(path, self.title, predict, shape)
+
+
+FORMAT = ONNX()

@@ -3,14 +3,19 @@
 TensorFlow's own SavedModel writes every weight, active or not. Here all
 weights are packed into one blob (`packing`), and a resource made of built-in
 operations unpacks it once, when the model is loaded. After that the graph
-is the ordinary dense one, so serving costs what it always costs; only large
-and very sparse Dense kernels stay sparse (`sparse_matmul`).
+is the ordinary dense one, so a prediction costs what it always costs; only
+large and very sparse Dense kernels stay sparse (`sparse_matmul`).
 """
+
+import os
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from dsr_tf.command_line import UsageError
 from dsr_tf.conversion.strip import strip
 from dsr_tf.export import packing
 from dsr_tf.export import signatures
@@ -19,20 +24,28 @@ from dsr_tf.export import sparse_matmul as sparse_matmuls
 from dsr_tf.export import target
 from dsr_tf.export.classifier import classifier
 from dsr_tf.export.compact import compact
+from dsr_tf.export.dense import dense_saved_model
+from dsr_tf.export.format import ExportFormat
+from dsr_tf.export.format import Option
+from dsr_tf.export.format import Report
+from dsr_tf.export.format import values_option
 from dsr_tf.export.layout import Layout
+from dsr_tf.export.runnable import RunnableModel
+from dsr_tf.export.runnable import check_single
+from dsr_tf.export.runnable import loading
 from dsr_tf.layers import HASHED_KINDS
 from dsr_tf.layers import masked_weights
 from dsr_tf.layers.masked_variable import exporting
 
 
 def saved_model(
-    model,
-    path,
-    input_signature=None,
-    values="float32",
-    sparse_matmul="auto",
-    preprocessing=None,
-):
+    model: keras.Model,
+    path: str | os.PathLike,
+    input_signature: Any = None,
+    values: str = "float32",
+    sparse_matmul: str = "auto",
+    preprocessing: Callable[[Any], Any] | None = None,
+) -> None:
     """Write a model as a SavedModel whose size follows its active weights.
 
     It loads without this package: by `tf.saved_model.load` in Python, and
@@ -48,8 +61,8 @@ def saved_model(
             `"bfloat16"` round the kernels to half the bytes (vectors such
             as biases and the few kernels whose number of weights 16 does
             not divide stay as they are, and so does the arithmetic).
-        sparse_matmul: `"auto"` serves Dense kernels of at least 2**20
-            weights and at most 5 % density by sparse products, which is
+        sparse_matmul: `"auto"` multiplies by Dense kernels of at least 2**20
+            weights and at most 5 % density as sparse matrices, which is
             faster on a CPU (but slower on a GPU); `"always"`, all masked
             Dense kernels in float32; `"never"`, none.
         preprocessing: For classifiers of images: a function of a uint8
@@ -78,7 +91,7 @@ def saved_model(
     if any(type(x) in HASHED_KINDS.values() for x in model._flatten_layers()):
         # Tables of where tied weights stand are larger than the kernels.
         model = strip(model)
-    signature, call = signatures.serving(model, input_signature)
+    signature, call = signatures.by_name(model, input_signature)
     root = tf.Module()
     root.tables = signatures.tables(model)
     state, products = _store(root, model, values, sparse_matmul)
@@ -89,12 +102,12 @@ def saved_model(
             return call(inputs)
 
     root.serve = serve
-    served = {"serving_default": serve}
+    endpoints = {"serving_default": serve}
     if preprocessing is not None:
         root.classify = classifier(model, serve, signature, preprocessing)
-        served["classify"] = root.classify
+        endpoints["classify"] = root.classify
     with target.written_whole(path) as scratch:
-        tf.saved_model.save(root, scratch, signatures=served)
+        tf.saved_model.save(root, scratch, signatures=endpoints)
         compact(scratch)
 
 
@@ -168,3 +181,101 @@ def _check_unpacks(packed, expected):
     unpacked = packing.unpack(**packed.parts, packed=packed).numpy()
     if not np.array_equal(unpacked, expected, equal_nan=True):
         raise RuntimeError("The packed weights do not unpack to the same.")
+
+
+class SavedModel(ExportFormat):
+    """TensorFlow's format: packed, or with all zeros to compare with."""
+
+    name, title = "saved_model", "SavedModel"
+    options = (
+        values_option(*packing.DTYPES),
+        Option(
+            "sparse_matmul",
+            "auto",
+            "Whether large, very sparse Dense kernels are served by sparse "
+            "products, for CPUs.",
+            sparse_matmuls.MODES,
+        ),
+        Option(
+            "preprocessing",
+            False,
+            "Add a signature from images (uint8) to probabilities, as the "
+            "data set of the run is standardised.",
+        ),
+        Option("dense", False, "Store all zeros, to compare with."),
+    )
+
+    def recognises(self, path):
+        return os.path.isfile(os.path.join(path, "saved_model.pb"))
+
+    def check_output(self, path):
+        target.check(path)
+
+    def check_options(self, options):
+        if not options["dense"]:
+            return
+        for option in self.options:
+            value = options[option.name]
+            if option.name == "dense" or value == option.default:
+                continue
+            given = f"flag --{option.name}={value}"
+            if option.name == "values":
+                raise UsageError(
+                    f"{given}: must be {option.default} for --dense"
+                )
+            raise UsageError(
+                f"{given}: is for sparse SavedModels; with --dense it must be "
+                f"{option.default}"
+            )
+
+    def write(self, model, path, options):
+        options = dict(options)
+        if options.pop("dense"):
+            dense_saved_model(model, path)
+        else:
+            saved_model(model, path, **options)
+
+    def report(self, model, options):
+        if options["dense"]:
+            return Report(
+                "nothing: it stores all zeros, to compare with",
+                stores_zeros=True,
+            )
+        chosen = sparse_matmuls.chosen(
+            masked_weights(model), options["sparse_matmul"]
+        )
+        return Report(
+            "smaller; as fast as a dense one, for it is dense once loaded",
+            stores_zeros=False,
+            notes=tuple(
+                (
+                    "sparse product",
+                    f"{weight.path}: faster on a CPU, slower on a GPU",
+                )
+                for weight in chosen
+            ),
+        )
+
+    def load(self, flag, path):
+        import tensorflow as tf
+
+        with loading(flag, path):
+            loaded = tf.saved_model.load(path)
+            signature = loaded.signatures["serving_default"]
+        inputs = signature.structured_input_signature[1]
+        check_single(flag, path, inputs, signature.structured_outputs)
+        ((name, spec),) = inputs.items()
+
+        def predict(batch):
+            batch = tf.convert_to_tensor(batch)
+            (outputs,) = signature(**{name: batch}).values()
+            return outputs.numpy()
+
+        # The signature needs the object that holds its weights.
+        predict.loaded = loaded
+        return RunnableModel(
+            path, self.title, predict, tuple(spec.shape.as_list())
+        )
+
+
+FORMAT = SavedModel()

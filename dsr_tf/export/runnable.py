@@ -1,0 +1,72 @@
+"""A model on disk that has been loaded, and what all loaders share."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Sized
+
+import keras
+import numpy as np
+
+from dsr_tf.command_line import UsageError
+
+
+@dataclasses.dataclass(frozen=True)
+class RunnableModel:
+    """A model with one input and one output.
+
+    Attributes:
+        path: Its file or folder.
+        format: Name of the format, for tables.
+        predict: Function from a batch of inputs to outputs, arrays.
+        input_shape: Shape of a batch that it takes, None for free axes.
+        keras_model: The Keras model, of a `.keras` file only.
+    """
+
+    path: str
+    format: str
+    predict: Callable[[np.ndarray], np.ndarray]
+    input_shape: tuple[int | None, ...]
+    keras_model: keras.Model | None = None
+
+
+@contextlib.contextmanager
+def loading(flag: str, path: str) -> Iterator[None]:
+    """Turn any error of loading inside into a `UsageError`.
+
+    Args:
+        flag: Name of the flag that names the file.
+        path: Value of that flag.
+    """
+    try:
+        yield
+    except UsageError:
+        raise
+    except Exception as error:  # Damaged files raise errors of any kind.
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UsageError(
+            f"flag --{flag}={path}: cannot be loaded ({reason})"
+        ) from error
+
+
+def missing(flag: str, path: str, package: str) -> UsageError:
+    """The error where the package that runs a model is not installed."""
+    return UsageError(
+        f"flag --{flag}={path}: running it needs the package {package}: "
+        "pip install 'dsr_tf[export]'"
+    )
+
+
+def check_single(flag: str, path: str, inputs: Sized, outputs: Sized) -> None:
+    """Check that a model has one input and one output.
+
+    Raises:
+        UsageError: if it has not.
+    """
+    for kind, found in (("input", inputs), ("output", outputs)):
+        if len(found) != 1:
+            raise UsageError(
+                f"flag --{flag}={path}: must have one {kind}, but has "
+                f"{len(found)} {kind}s"
+            )
