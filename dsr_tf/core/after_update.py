@@ -4,6 +4,8 @@ Keras has constraints for that, a function a variable. What concerns several
 variables at once must come after the last of them.
 """
 
+import functools
+
 from keras import ops
 
 from dsr_tf.core import optimizer_slots
@@ -16,8 +18,9 @@ class AfterUpdate:
         leaf: A Keras optimizer that updates variables itself.
         counter: The optimizer that counts the updates, `leaf` or one that
             wraps it.
-        function: What to call, with the number of updates before this one,
-            a tensor. It is traced into the compiled step.
+        function: What to call, with two tensors: the number of updates
+            before this one, and its learning rate. It is traced into the
+            compiled step.
     """
 
     def __init__(self, leaf, counter, function):
@@ -32,14 +35,29 @@ class AfterUpdate:
             del vars(self._leaf)["apply"]
 
     def __call__(self, grads, trainable_variables=None):
-        step = ops.convert_to_tensor(self._counter.iterations)
+        step, rate = before_update(self._counter, self._leaf)
         type(self._leaf).apply(self._leaf, grads, trainable_variables)
-        self.function(step)
+        self.function(step, rate)
+
+
+def before_update(counter, leaf):
+    """The number of updates so far, and the learning rate of the next."""
+    # Added to, since Keras gives variables for tensors, to be read later.
+    step = ops.add(counter.iterations, 0)
+    return step, ops.add(leaf.learning_rate, 0)
 
 
 def functions_of(optimizer):
-    """The functions that are to be called, by loops that do not `apply`."""
-    found = (
-        vars(leaf).get("apply") for leaf in optimizer_slots.leaves(optimizer)
-    )
-    return [after.function for after in found if isinstance(after, AfterUpdate)]
+    """The functions that are to be called, by loops that do not `apply`.
+
+    Returns:
+        List of functions without arguments, to be called before the
+        optimizer counts the update.
+    """
+    found = []
+    for leaf in optimizer_slots.leaves(optimizer):
+        after = vars(leaf).get("apply")
+        if isinstance(after, AfterUpdate):
+            arguments = before_update(optimizer, leaf)
+            found.append(functools.partial(after.function, *arguments))
+    return found

@@ -137,10 +137,10 @@ class SignWalk(InStepHook):
     def _mover_of(self, vector):
         import tensorflow as tf
 
-        def move(step):
+        def move(step, rate):
             tf.cond(
                 self._acts_now,
-                lambda: vector.move(step),
+                lambda: vector.move(step, rate),
                 lambda: None,
             )
 

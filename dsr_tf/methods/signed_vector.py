@@ -66,11 +66,12 @@ class SignedVector:
             kernel = ops.convert_to_numpy(weight.kernel).reshape(-1)
             positive.assign(kernel > 0)
 
-    def move(self, step):
+    def move(self, step, rate):
         """Walk, and move what broke its sign.
 
         Args:
             step: Tensor, number of updates before this one.
+            rate: Tensor, the learning rate of this update.
         """
         import tensorflow as tf
 
@@ -88,7 +89,9 @@ class SignedVector:
         ):
             sign = tf.where(positive, 1.0, -1.0)
             bits = hash_of(start + tf.range(kernel.shape[0]), key)
-            walked.append(tf.cast(kernel, "float32") + self._walk(sign, bits))
+            walked.append(
+                tf.cast(kernel, "float32") + self._walk(sign, bits, rate)
+            )
             flipped.append(mask & (walked[-1] * sign <= 0))
         grown, num_grown = self._draw(masks, flipped, key)
         for index, weight in enumerate(self.weights):
@@ -112,12 +115,11 @@ class SignedVector:
             self._count(weight, num_grown[index])
             weight.kernel.assign(tf.cast(kernel, weight.kernel.dtype))
 
-    def _walk(self, sign, bits):
+    def _walk(self, sign, bits, rate):
         """Noise and the pull towards 0 for every position."""
         import tensorflow as tf
 
-        leaf = optimizer_slots.leaf_of(self._optimizer, self.weights[0].kernel)
-        rate = tf.cast(leaf.learning_rate, "float32")
+        rate = tf.cast(rate, "float32")
         scale = tf.sqrt(2 * rate * self._temperature)
         return scale * noise(bits) - rate * self._l1 * sign
 

@@ -159,9 +159,8 @@ class Replicas:
         for weight in weights:
             if weight.constraint is not None:
                 weight.assign(weight.constraint(weight))
-        step = tf.convert_to_tensor(optimizer.iterations)
         for act in after_update.functions_of(optimizer):
-            act(step)
+            act()
         share = 1 / self.strategy.num_replicas_in_sync
         means = {name: next(parts) * share for name, _ in _floats(states)}
         for name, value in {**states, **means}.items():
