@@ -44,7 +44,7 @@ tf.config.set_logical_device_configuration(
 
 needs_tensorflow = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow",
-    reason="TensorFlow's alone, see the table of backends in README.md",
+    reason="TensorFlow's alone, see the table of backends in docs/limits.md",
 )
 
 
