@@ -4,6 +4,7 @@ Each command has flags of its own, so that importing two commands into one
 process is harmless.
 """
 
+import os
 import re
 import sys
 
@@ -12,6 +13,20 @@ from absl import flags
 from dsr_tf.command_line.endings import usage_errors
 from dsr_tf.command_line.errors import UsageError
 from dsr_tf.command_line.flagfiles import expand as expand_flagfiles
+
+
+def arguments(command: str) -> list[str]:
+    """The command line of this process, after the name it is known by.
+
+    Which is that of its script, such as `dsr-train`, or of its module.
+
+    Args:
+        command: Name of the command, such as "train".
+    """
+    script = os.path.basename(sys.argv[0]).removesuffix(".exe")
+    if script != f"dsr-{command}":
+        script = f"dsr_tf.{command}"
+    return [script, *sys.argv[1:]]
 
 
 def define(flag_values, name, default, help, kind=None):

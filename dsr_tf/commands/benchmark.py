@@ -16,7 +16,6 @@ Takes the flags of `dsr_tf.train` but --output_dir, and --rounds, --steps,
 
 import dataclasses
 import statistics
-import sys
 import tempfile
 import time
 
@@ -45,7 +44,7 @@ _METHODS = {_AGAIN: "dense", _SAVING: "dsr"}
 
 
 def main(argv=None):
-    argv = argv or ["dsr_tf.benchmark", *sys.argv[1:]]
+    argv = argv or command_line.arguments("benchmark")
     flag_values = flags.FlagValues()
     experiments.define_flags(flag_values)
     for name, default, help, kind in (

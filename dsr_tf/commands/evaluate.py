@@ -7,7 +7,6 @@ load, time to predict, and accuracy.
 """
 
 import os
-import sys
 
 import numpy as np
 from absl import flags
@@ -35,7 +34,7 @@ _NEAR_ONE, _LEAST = 1e-2, 1e-7
 
 
 def main(argv=None):
-    argv = argv or ["dsr_tf.evaluate", *sys.argv[1:]]
+    argv = argv or command_line.arguments("evaluate")
     flag_values = flags.FlagValues()
     for name, default, help, *kind in (
         (

@@ -6,7 +6,6 @@ again and compared with the model before the command ends.
 """
 
 import os
-import sys
 
 import keras
 import numpy as np
@@ -44,7 +43,7 @@ _GAINS = {
 
 
 def main(argv=None):
-    argv = argv or ["dsr_tf.export", *sys.argv[1:]]
+    argv = argv or command_line.arguments("export")
     flag_values = flags.FlagValues()
     for name, default, help, *kind in (
         ("model", None, "Folder of a run, or .keras file."),
