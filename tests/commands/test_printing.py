@@ -193,7 +193,8 @@ SCRIPT = "import sys; sys.argv = [{!r}, '--help']\n" + FIRST
 
 
 def log_level(arguments, folder):
-    environment = {**os.environ, "PYTHONPATH": f"{folder}:{os.getcwd()}"}
+    found = f"{folder}:{os.environ['PYTHONPATH']}"
+    environment = {**os.environ, "PYTHONPATH": found}
     environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
     return subprocess.run(
         [sys.executable, *arguments],
