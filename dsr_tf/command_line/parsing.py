@@ -7,6 +7,9 @@ process is harmless.
 import os
 import re
 import sys
+from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 
@@ -29,7 +32,13 @@ def arguments(command: str) -> list[str]:
     return [script, *sys.argv[1:]]
 
 
-def define(flag_values, name, default, help, kind=None):
+def define(
+    flag_values: flags.FlagValues,
+    name: str,
+    default: Any,
+    help: str,
+    kind: Any = None,
+) -> None:
     """Define one flag; `kind` is a parser, a list of choices, or None for
     text, and a boolean default makes an on/off flag."""
     if isinstance(kind, (list, tuple)):
@@ -42,7 +51,9 @@ def define(flag_values, name, default, help, kind=None):
         flags.DEFINE(kind, name, default, help, flag_values=flag_values)
 
 
-def parse(flag_values, argv, description):
+def parse(
+    flag_values: flags.FlagValues, argv: Sequence[str], description: str
+) -> None:
     """Parse a command line into `flag_values`, or end with a sentence."""
     name = argv[0]
     if any(word in ("--help", "-h", "-help") for word in argv[1:]):
@@ -53,7 +64,9 @@ def parse(flag_values, argv, description):
         parse_flags(flag_values, name, argv[1:])
 
 
-def parse_flags(flag_values, name, arguments):
+def parse_flags(
+    flag_values: flags.FlagValues, name: str, arguments: Iterable[str]
+) -> None:
     """Parse flags, and the flagfiles among them, into `flag_values`.
 
     Raises:
@@ -71,14 +84,14 @@ def parse_flags(flag_values, name, arguments):
         )
 
 
-def _sentence(error):
+def _sentence(error: Exception) -> str:
     text = str(error).replace("FATAL Flags parsing error:", "")
     # As absl says it: ('Non-boolean argument to boolean flag', 'maybe')
     text = re.sub(r"\('Non-boolean arg.*\)", "must be true or false", text)
     return " ".join(text.split())
 
 
-def _help(flag_values):
+def _help(flag_values: flags.FlagValues) -> str:
     lines = []
     for name in flag_values:
         flag = flag_values[name]

@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import subprocess
 
 import pytest
 from absl import flags
@@ -60,8 +61,9 @@ def test_files_that_documents_name_exist(path):
         if "://" not in name:
             assert (path.parent / name).exists(), name
     for name in re.findall(r"\b(?:tests|flags|docs|dsr_tf)/[\w./]*\w", text):
-        # A word such as `flags/{dense,static}.flags` is a pattern.
-        assert (ROOT / name).exists() or name + "{" in text, name
+        # `flags/{dense,static}.flags` and `flags/NAME` stand for several.
+        several = name + "{" in text or "NAME" in name
+        assert several or (ROOT / name).exists(), name
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.stem)
@@ -74,10 +76,30 @@ def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text().splitlines()) < 250
 
 
-def test_ci_runs_the_test_command_of_the_readme():
-    readme = (ROOT / "README.md").read_text()
-    assert readme.count("<!-- test command -->\n```sh\n") == 1
-    assert "<!-- test command -->" in (ROOT / ".ci" / "run").read_text()
+@pytest.mark.parametrize(
+    "document, name, line",
+    [
+        # The wheel, not the checkout.
+        ("README.md", "test command", "pip install '.[test]'"),
+        ("CONTRIBUTING.md", "checks", "ruff format --check ."),
+    ],
+)
+def test_ci_runs_what_documents_say(document, name, line):
+    ci = (ROOT / ".ci" / "run").read_text()
+    assert f'$(block {document} "{name}")' in ci
+    text = (ROOT / document).read_text()
+    [block] = re.findall(f"<!-- {name} -->\n```sh\n(.*?)```\n", text, re.S)
+    assert line in block.splitlines()
+    # What CI's own words for finding it give.
+    function = ci[ci.index("block() {") : ci.index("clone=")]
+    found = subprocess.run(
+        ["bash", "-c", f'{function} block {document} "{name}"'],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout == block
 
 
 def run_example(document, name, **names):
