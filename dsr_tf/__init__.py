@@ -7,31 +7,39 @@ model.fit(x, y, callbacks=[reallocation])
 dsr_tf.export.saved_model(model, "model")
 """
 
-import os
-import re
-import sys
 
+def _command_is_starting() -> bool:
+    """Whether one of the package's commands is what Python runs.
 
-def _command_is_starting():
-    """Whether Python is looking for the module of `-m dsr_tf.NAME`."""
+    That is a script such as `dsr-train`, or `-m dsr_tf.NAME`, whose module
+    Python is then still looking for.
+    """
+    import os
+    import re
+    import sys
+
     if sys.argv[:1] != ["-m"]:
-        return False
+        script = os.path.basename(sys.argv[0]) if sys.argv else ""
+        return bool(re.fullmatch(r"dsr-[a-z]+(\.exe)?", script))
     # What stands before the arguments: the module, perhaps as `-mNAME`.
     last_option = sys.orig_argv[-len(sys.argv)]
     return bool(re.fullmatch(r"(-\w*m)?dsr_tf(\.\w+)*", last_option))
 
 
-if _command_is_starting():
-    # Show the command's own lines, not the notes that TensorFlow's C++ code
-    # makes at start.
+def _be_quiet() -> None:
+    """Show a command's own lines, not the notes of TensorFlow's C++ code."""
+    import os
+
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from dsr_tf import callbacks
-from dsr_tf import export
+
+if _command_is_starting():
+    _be_quiet()
+
+# Layers, losses and optimizers register with Keras as they are imported, so
+# that files that hold them load.
 from dsr_tf import layers
 from dsr_tf import losses
-from dsr_tf import methods
-from dsr_tf import models
 from dsr_tf import optimizers
 from dsr_tf.conversion import sparsify
 from dsr_tf.conversion import strip
@@ -55,3 +63,16 @@ __all__ = [
     "strip",
     "tie",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public subpackage when it is first asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module 'dsr_tf' has no attribute {name!r}")
+    import importlib
+
+    return importlib.import_module(f"dsr_tf.{name}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

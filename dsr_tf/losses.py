@@ -1,5 +1,7 @@
 """The loss of a run with smoothed labels."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -17,11 +19,16 @@ class SmoothedCrossentropy(keras.losses.Loss):
         **kwargs: Arguments of `keras.losses.Loss`.
     """
 
-    def __init__(self, label_smoothing, name="smoothed_crossentropy", **kwargs):
+    def __init__(
+        self,
+        label_smoothing: float,
+        name: str = "smoothed_crossentropy",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(name=name, **kwargs)
         self.label_smoothing = label_smoothing
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         """Losses `(batch,)` of labels `(batch,)`, logits `(batch, n)`."""
         labels = ops.reshape(ops.cast(y_true, "int32"), (-1,))
         return keras.losses.categorical_crossentropy(
@@ -31,7 +38,7 @@ class SmoothedCrossentropy(keras.losses.Loss):
             label_smoothing=self.label_smoothing,
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "label_smoothing": self.label_smoothing,

@@ -1,5 +1,7 @@
 """The optimizer of the paper, and Keras' own with small slots in files."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -16,20 +18,23 @@ class SparseSlots:
     name has written load as well.
     """
 
-    def save_own_variables(self, store):
-        variables = {}
-        super().save_own_variables(variables)
+    # Of the Keras optimizer.
+    variables: list[Any]
+
+    def save_own_variables(self, store: Any) -> None:
+        variables: dict[str, Any] = {}
+        super().save_own_variables(variables)  # type: ignore[misc]
         for name, value in variables.items():
             sparse_arrays.put(store, name, value)
 
-    def load_own_variables(self, store):
-        found = dict.fromkeys(sparse_arrays.names(store))
+    def load_own_variables(self, store: Any) -> None:
+        found: dict[str, Any] = dict.fromkeys(sparse_arrays.names(store))
         # Keras warns, and leaves the state, where their numbers differ.
         if len(found) == len(self.variables):
             for number, variable in enumerate(self.variables):
                 name = str(number)
                 found[name] = sparse_arrays.get(store, name, variable.shape)
-        super().load_own_variables(found)
+        super().load_own_variables(found)  # type: ignore[misc]
 
 
 @keras.saving.register_keras_serializable(package="dsr_tf")
@@ -55,12 +60,12 @@ class SGD(SparseSlots, keras.optimizers.SGD):
 
     def __init__(
         self,
-        learning_rate=0.01,
-        momentum=0.0,
-        nesterov=False,
-        l2=0.0,
-        **kwargs,
-    ):
+        learning_rate: Any = 0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        l2: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
         if not l2 >= 0:
             raise ValueError(
                 f"`l2` must be a number of at least 0. Received: l2={l2!r}"
@@ -73,18 +78,20 @@ class SGD(SparseSlots, keras.optimizers.SGD):
         )
         self.l2 = l2
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(
+        self, gradient: Any, variable: Any, learning_rate: Any
+    ) -> None:
         if self.l2:
             gradient = gradient + ops.cast(self.l2, gradient.dtype) * ops.cast(
                 variable, gradient.dtype
             )
         super().update_step(gradient, variable, learning_rate)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "l2": self.l2}
 
 
-def _with_sparse_slots(kind):
+def _with_sparse_slots(kind: type) -> Any:
     """The class of a Keras optimizer, with `SparseSlots`, registered."""
     description = (
         f"`keras.optimizers.{kind.__name__}` whose slots take little room in "
@@ -113,17 +120,17 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
         num_steps: Steps of growth; the last of them is at full rate.
     """
 
-    def __init__(self, schedule, num_steps):
+    def __init__(self, schedule: Any, num_steps: int) -> None:
         self.schedule, self.num_steps = schedule, num_steps
 
-    def __call__(self, step):
+    def __call__(self, step: Any) -> Any:
         rate = self.schedule
         if callable(rate):
             rate = rate(step)
         done = (ops.cast(step, "float32") + 1) / self.num_steps
         return rate * ops.minimum(1.0, done)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "schedule": keras.saving.serialize_keras_object(self.schedule)
             if callable(self.schedule)
@@ -132,7 +139,7 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> "WarmUp":
         schedule = config["schedule"]
         if isinstance(schedule, dict):
             schedule = keras.saving.deserialize_keras_object(schedule)

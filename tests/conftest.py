@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import pathlib
 import shutil
 import signal
 import tempfile
@@ -24,7 +25,30 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import dsr_tf
 from dsr_tf import layers
+
+
+def _folder_of_tests():
+    """Where processes that tests start find the module `tests`.
+
+    They must find the package where this one does: with an installed wheel
+    that is not the checkout, where both are.
+    """
+    root = pathlib.Path(__file__).parents[1]
+    if root / "dsr_tf" == pathlib.Path(dsr_tf.__file__).parent:
+        return str(root)
+    folder = tempfile.mkdtemp(prefix="dsr_tf-tests-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.symlink(root / "tests", os.path.join(folder, "tests"))
+    return folder
+
+
+# Not in the working directory.
+os.environ["PYTHONSAFEPATH"] = "1"
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [_folder_of_tests(), os.environ.get("PYTHONPATH")])
+)
 
 # Shells start what is in the background with Ctrl-C ignored, and so would be
 # all processes that tests start and stop.
@@ -44,7 +68,7 @@ tf.config.set_logical_device_configuration(
 
 needs_tensorflow = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow",
-    reason="TensorFlow's alone, see the table of backends in README.md",
+    reason="TensorFlow's alone, see the table of backends in docs/limits.md",
 )
 
 

@@ -11,6 +11,7 @@ from dsr_tf.command_line.endings import usage_errors
 from dsr_tf.command_line.errors import RunError
 from dsr_tf.command_line.errors import UsageError
 from dsr_tf.command_line.naming import naming_flags
+from dsr_tf.command_line.parsing import arguments
 from dsr_tf.command_line.parsing import define
 from dsr_tf.command_line.parsing import parse
 from dsr_tf.command_line.parsing import parse_flags
@@ -23,6 +24,7 @@ __all__ = [
     "RunError",
     "USAGE_ERROR",
     "UsageError",
+    "arguments",
     "define",
     "naming_flags",
     "parse",

@@ -7,6 +7,7 @@ Bad input ends with 2 before anything is written, a run that goes wrong with
 import contextlib
 import signal
 import sys
+from collections.abc import Iterator
 
 from dsr_tf.command_line.errors import RunError
 from dsr_tf.command_line.errors import UsageError
@@ -21,7 +22,7 @@ GOES_ON = "; the checkpoints are whole, and --resume goes on"
 
 
 @contextlib.contextmanager
-def usage_errors(name):
+def usage_errors(name: str) -> Iterator[None]:
     """Turn a `UsageError` inside into a sentence and exit code 2.
 
     And Ctrl-C into one, where the command has no more to say of it.
@@ -36,19 +37,20 @@ def usage_errors(name):
         sys.exit(INTERRUPTED)
 
 
-def signal_name(number):
+def signal_name(number: int) -> str:
     """What sentences call a signal: SIGINT is Ctrl-C."""
-    number = signal.Signals(number)
-    return "Ctrl-C" if number == signal.SIGINT else number.name
+    if number == signal.SIGINT:
+        return "Ctrl-C"
+    return signal.Signals(number).name
 
 
-def say(name, error):
+def say(name: str, error: object) -> None:
     """Print a sentence, which may quote anything, as one line."""
     print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
 
 
 @contextlib.contextmanager
-def run_errors(name, afterwards=""):
+def run_errors(name: str, afterwards: str = "") -> Iterator[None]:
     """Turn what may end a run into a sentence and an exit code.
 
     1 for a run that has gone wrong, 2 for a `UsageError`.

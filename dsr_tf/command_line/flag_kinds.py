@@ -1,6 +1,8 @@
 """The kinds of values that flags take: parsers for absl."""
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 from absl import flags
 
@@ -15,10 +17,12 @@ LARGEST_NUMBER = 3.4e38
 class Whole(flags.ArgumentParser):
     """An integer from `minimum` to `maximum`."""
 
-    def __init__(self, minimum=0, maximum=LARGEST_INTEGER):
+    def __init__(
+        self, minimum: int = 0, maximum: int = LARGEST_INTEGER
+    ) -> None:
         self.minimum, self.maximum = minimum, maximum
 
-    def parse(self, argument):
+    def parse(self, argument: Any) -> Any:
         try:
             value = int(argument)
         except (TypeError, ValueError):
@@ -31,17 +35,22 @@ class Whole(flags.ArgumentParser):
             raise ValueError(f"must be an integer of at most {self.maximum}")
         return value
 
-    def flag_type(self):
+    def flag_type(self) -> str:
         return "integer"
 
 
 class Number(flags.ArgumentParser):
     """A number from `minimum` (or above it) to below `limit`."""
 
-    def __init__(self, minimum=0.0, limit=LARGEST_NUMBER, above=False):
+    def __init__(
+        self,
+        minimum: float = 0.0,
+        limit: float = LARGEST_NUMBER,
+        above: bool = False,
+    ) -> None:
         self.minimum, self.limit, self.above = minimum, limit, above
 
-    def parse(self, argument):
+    def parse(self, argument: Any) -> Any:
         try:
             value = float(argument)
         except (TypeError, ValueError):
@@ -54,11 +63,11 @@ class Number(flags.ArgumentParser):
             )
         return value
 
-    def _accepts(self, value):
+    def _accepts(self, value: float) -> bool:
         low = value > self.minimum if self.above else value >= self.minimum
         return low and value < self.limit
 
-    def flag_type(self):
+    def flag_type(self) -> str:
         return "number"
 
 
@@ -68,7 +77,7 @@ class Density(Number):
     # Sparsities are rounded to twelve digits.
     least = 1e-12
 
-    def parse(self, argument):
+    def parse(self, argument: Any) -> Any:
         try:
             value = float(argument)
         except (TypeError, ValueError):
@@ -84,10 +93,10 @@ class Density(Number):
 class Steps(flags.ArgumentParser):
     """A positive number or a schedule of them, see `dsr_tf.core.schedule`."""
 
-    def __init__(self, integer=False):
+    def __init__(self, integer: bool = False) -> None:
         self.integer = integer
 
-    def parse(self, argument):
+    def parse(self, argument: Any) -> Any:
         try:
             schedule = Schedule(argument, "value", integer=self.integer)
         except ValueError:
@@ -103,7 +112,7 @@ class Steps(flags.ArgumentParser):
             raise ValueError(f"must have epochs of at most {LARGEST_INTEGER}")
         return schedule
 
-    def flag_type(self):
+    def flag_type(self) -> str:
         return "schedule"
 
 
@@ -115,10 +124,12 @@ class ListOf(flags.ArgumentParser):
         distinct: Whether no value may be there twice.
     """
 
-    def __init__(self, item, distinct=False):
+    def __init__(
+        self, item: Callable[[str], Any], distinct: bool = False
+    ) -> None:
         self.item, self.distinct = item, distinct
 
-    def parse(self, argument):
+    def parse(self, argument: Any) -> Any:
         if isinstance(argument, list):
             return argument
         values = [self.item(part) for part in argument.split(",") if part]
@@ -129,17 +140,17 @@ class ListOf(flags.ArgumentParser):
                 raise ValueError(f"{value} is there twice")
         return values
 
-    def flag_type(self):
+    def flag_type(self) -> str:
         return "list"
 
 
 class Named(flags.ArgumentParser):
     """A text that `lookup` takes, which raises an error for others."""
 
-    def __init__(self, lookup):
+    def __init__(self, lookup: Callable[[str], Any]) -> None:
         self.lookup = lookup
 
-    def parse(self, argument):
+    def parse(self, argument: Any) -> Any:
         try:
             self.lookup(argument)
         except (re.error, RecursionError, OverflowError) as error:
@@ -148,5 +159,5 @@ class Named(flags.ArgumentParser):
             ) from None
         return argument
 
-    def flag_type(self):
+    def flag_type(self) -> str:
         return "text"

@@ -1,19 +1,25 @@
 """Files of flags, which command lines and other such files name."""
 
 import os
+from collections.abc import Iterable
 
 from dsr_tf.command_line.errors import UsageError
 
 # Of one flagfile, and of those that a command line stands for.
 _MAX_BYTES, _MAX_FILES = 2**20, 100
 
+# The folder of the files that come with the package, and their names' start.
+_FOLDER = "flags"
 
-def expand(arguments):
+
+def expand(arguments: Iterable[str]) -> list[str]:
     """Replace each `--flagfile=FILE` by the flags that the file holds.
 
     Unlike absl's own, it looks for a file named in a file beside it, and
     puts what files say before what the command line (or the including file)
     says, wherever `--flagfile` stands, so that the latter always wins.
+    `flags/NAME` is the package's own file of that name where there is no
+    such file.
 
     Raises:
         UsageError: if a file cannot be read, is no list of flags,
@@ -22,12 +28,40 @@ def expand(arguments):
     return _Expansion().expand(arguments, ".")
 
 
-class _Expansion:
-    def __init__(self):
-        self._open, self._num_read = [], 0
+def package_files() -> str:
+    """The folder of the flagfiles that come with the package.
 
-    def expand(self, arguments, folder):
-        from_files, own = [], []
+    A wheel has them inside of the package, a clone beside it.
+    """
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    inside = os.path.join(package, _FOLDER)
+    if os.path.isdir(inside):
+        return inside
+    return os.path.join(os.path.dirname(package), _FOLDER)
+
+
+def _find(folder: str, name: str) -> str:
+    """Where the file is that is named in `folder`."""
+    path = os.path.join(folder, name)
+    if os.path.lexists(path):
+        return path
+    # Named as if from a clone's root, or beside a file that is.
+    for wanted in (name, path):
+        start, *rest = os.path.normpath(wanted).split(os.sep)
+        own = os.path.join(package_files(), *rest)
+        if start == _FOLDER and rest and os.path.isfile(own):
+            return own
+    return path
+
+
+class _Expansion:
+    def __init__(self) -> None:
+        self._open: list[str] = []
+        self._num_read = 0
+
+    def expand(self, arguments: Iterable[str], folder: str) -> list[str]:
+        from_files: list[str] = []
+        own: list[str] = []
         arguments = list(arguments)
         while arguments:
             argument = arguments.pop(0)
@@ -38,10 +72,10 @@ class _Expansion:
                 continue
             if not equals:
                 path = arguments.pop(0) if arguments else ""
-            from_files += self._read(os.path.join(folder, path))
+            from_files += self._read(_find(folder, path))
         return from_files + own
 
-    def _read(self, path):
+    def _read(self, path: str) -> list[str]:
         real = os.path.realpath(path)
         if real in self._open:
             raise UsageError(
@@ -60,7 +94,7 @@ class _Expansion:
         return expanded
 
 
-def _check_text(argument):
+def _check_text(argument: str) -> None:
     """Refuse what no path and no message can hold."""
     name = argument.partition("=")[0]
     if "\0" in argument:
@@ -73,7 +107,7 @@ def _check_text(argument):
         ) from None
 
 
-def _lines(path):
+def _lines(path: str) -> list[str]:
     """The flags in a file, one a line."""
     try:
         with open(path, "rb") as file:

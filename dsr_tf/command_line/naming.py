@@ -2,6 +2,8 @@
 
 import contextlib
 import re
+from collections.abc import Iterator
+from collections.abc import Mapping
 
 from dsr_tf.command_line.errors import UsageError
 
@@ -15,7 +17,9 @@ _FLAG_OF = {
 
 
 @contextlib.contextmanager
-def naming_flags(values, otherwise):
+def naming_flags(
+    values: Mapping[str, object], otherwise: str
+) -> Iterator[None]:
     """Turn a `ValueError` inside into a `UsageError` that names a flag.
 
     The library's messages name an argument, as in "`period` must be" or
@@ -36,7 +40,7 @@ def naming_flags(values, otherwise):
         raise UsageError(f"flag --{name}={values[name]}: {reason}") from error
 
 
-def _named_in(message, values):
+def _named_in(message: str, values: Mapping[str, object]) -> str | None:
     """The first flag whose argument a message names, None for none."""
     for words in re.findall(r"`(\w+)`|Received: (\w+)=", message):
         name = "".join(words)

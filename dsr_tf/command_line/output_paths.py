@@ -8,7 +8,7 @@ from dsr_tf.command_line.errors import UsageError
 _LONGEST_NAME = 255
 
 
-def check_folder(flag, path, below=""):
+def check_folder(flag: str, path: str, below: str = "") -> None:
     """Refuse a path where no folder can be made or written to.
 
     Args:
@@ -38,7 +38,7 @@ def check_folder(flag, path, below=""):
         )
 
 
-def check_file(flag, path):
+def check_file(flag: str, path: str) -> None:
     """Refuse a path where no file can be written.
 
     Raises:
@@ -62,7 +62,7 @@ def check_file(flag, path):
         raise UsageError(f"flag --{flag}={path}: cannot be written to")
 
 
-def _exists(flag, path, found):
+def _exists(flag: str, path: str, found: str) -> bool:
     try:
         os.lstat(found)
     except FileNotFoundError:

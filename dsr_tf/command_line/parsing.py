@@ -4,8 +4,13 @@ Each command has flags of its own, so that importing two commands into one
 process is harmless.
 """
 
+import os
 import re
 import sys
+from collections.abc import Collection
+from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 
@@ -14,7 +19,27 @@ from dsr_tf.command_line.errors import UsageError
 from dsr_tf.command_line.flagfiles import expand as expand_flagfiles
 
 
-def define(flag_values, name, default, help, kind=None):
+def arguments(command: str) -> list[str]:
+    """The command line of this process, after the name it is known by.
+
+    Which is that of its script, such as `dsr-train`, or of its module.
+
+    Args:
+        command: Name of the command, such as "train".
+    """
+    script = os.path.basename(sys.argv[0]).removesuffix(".exe")
+    if script != f"dsr-{command}":
+        script = f"dsr_tf.{command}"
+    return [script, *sys.argv[1:]]
+
+
+def define(
+    flag_values: flags.FlagValues,
+    name: str,
+    default: Any,
+    help: str,
+    kind: Any = None,
+) -> None:
     """Define one flag; `kind` is a parser, a list of choices, or None for
     text, and a boolean default makes an on/off flag."""
     if isinstance(kind, (list, tuple)):
@@ -27,7 +52,12 @@ def define(flag_values, name, default, help, kind=None):
         flags.DEFINE(kind, name, default, help, flag_values=flag_values)
 
 
-def parse(flag_values, argv, description, hidden=()):
+def parse(
+    flag_values: flags.FlagValues,
+    argv: Sequence[str],
+    description: str,
+    hidden: Collection[str] = (),
+) -> None:
     """Parse a command line into `flag_values`, or end with a sentence.
 
     Args:
@@ -46,7 +76,9 @@ def parse(flag_values, argv, description, hidden=()):
         parse_flags(flag_values, name, argv[1:])
 
 
-def parse_flags(flag_values, name, arguments):
+def parse_flags(
+    flag_values: flags.FlagValues, name: str, arguments: Iterable[str]
+) -> None:
     """Parse flags, and the flagfiles among them, into `flag_values`.
 
     Raises:
@@ -64,14 +96,14 @@ def parse_flags(flag_values, name, arguments):
         )
 
 
-def _sentence(error):
+def _sentence(error: Exception) -> str:
     text = str(error).replace("FATAL Flags parsing error:", "")
     # As absl says it: ('Non-boolean argument to boolean flag', 'maybe')
     text = re.sub(r"\('Non-boolean arg.*\)", "must be true or false", text)
     return " ".join(text.split())
 
 
-def written(value):
+def written(value: object) -> str:
     """A value as it is written on the command line."""
     if isinstance(value, bool):
         return str(value).lower()
@@ -80,7 +112,7 @@ def written(value):
     return str(value)
 
 
-def _help(flag_values, hidden):
+def _help(flag_values: flags.FlagValues, hidden: Collection[str]) -> str:
     lines = []
     for name in flag_values:
         if name in hidden:

@@ -2,6 +2,7 @@
 
 import codecs
 import sys
+from typing import Any
 
 from rich.console import Console
 
@@ -9,7 +10,7 @@ from rich.console import Console
 _IN_ASCII = {"±": "+-", "–": "-", "…": "...", "×": "x"}
 
 
-def console(**arguments):
+def console(**arguments: Any) -> Console:
     """A `rich` console that takes brackets in names for brackets.
 
     What the terminal's encoding has no characters for is printed in ASCII.
@@ -20,12 +21,13 @@ def console(**arguments):
     return Console(markup=False, emoji=False, **arguments)
 
 
-def in_ascii(text):
+def in_ascii(text: str) -> str:
     """The same text, in ASCII as far as there are words for it."""
     return "".join(_IN_ASCII.get(letter, letter) for letter in text)
 
 
-def _replace(error):
+def _replace(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
     text = error.object[error.start : error.end]
     replaced = "".join(
         _IN_ASCII.get(letter)

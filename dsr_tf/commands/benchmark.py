@@ -18,7 +18,6 @@ before the first.
 import dataclasses
 import math
 import statistics
-import sys
 
 from absl import flags
 from rich import box
@@ -71,7 +70,7 @@ def _default():
 
 
 def main(argv=None):
-    argv = argv or ["dsr_tf.benchmark", *sys.argv[1:]]
+    argv = argv or command_line.arguments("benchmark")
     flag_values = flags.FlagValues()
     experiments.define_flags(flag_values)
     for name, default, help, kind in (

@@ -47,7 +47,7 @@ _PER_RUN = {
 
 
 def main(argv=None):
-    argv = argv or ["dsr_tf.compare", *sys.argv[1:]]
+    argv = argv or command_line.arguments("compare")
     flag_values = flags.FlagValues()
     experiments.define_flags(flag_values)
     for name, default, help, kind in (

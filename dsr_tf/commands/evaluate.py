@@ -7,7 +7,6 @@ load, time to predict, and accuracy.
 """
 
 import os
-import sys
 
 import numpy as np
 from absl import flags
@@ -38,7 +37,7 @@ _UNBOUNDED = 10**6
 
 
 def main(argv=None):
-    argv = argv or ["dsr_tf.evaluate", *sys.argv[1:]]
+    argv = argv or command_line.arguments("evaluate")
     formats = registry.formats()
     accepted = registry.in_words(formats, "a ")
     flag_values = flags.FlagValues()

@@ -6,7 +6,6 @@ again and compared with the model before the command ends.
 """
 
 import os
-import sys
 
 import keras
 import numpy as np
@@ -30,7 +29,7 @@ from dsr_tf.training.earlier_runs import settings_of_run
 
 
 def main(argv=None):
-    argv = argv or ["dsr_tf.export", *sys.argv[1:]]
+    argv = argv or command_line.arguments("export")
     formats, options = registry.exported(), registry.options()
     outputs = registry.in_words(formats.values())
     flag_values = flags.FlagValues()

@@ -39,7 +39,7 @@ _SHOWN = (
 
 
 def main(argv=None):
-    argv = argv or ["dsr_tf.report", *sys.argv[1:]]
+    argv = argv or command_line.arguments("report")
     flag_values = flags.FlagValues()
     for name, help in (
         ("run", "Folder of a finished run."),

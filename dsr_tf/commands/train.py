@@ -6,8 +6,6 @@ command line overrides the flagfile. Everything that the run writes goes to
 saved_model/ and model.keras.
 """
 
-import sys
-
 from absl import flags
 
 from dsr_tf import command_line
@@ -20,7 +18,7 @@ from dsr_tf.training.stop import StopSignals
 
 
 def main(argv=None):
-    argv = argv or ["dsr_tf.train", *sys.argv[1:]]
+    argv = argv or command_line.arguments("train")
     flag_values = flags.FlagValues()
     experiments.define_flags(flag_values)
     command_line.parse(flag_values, argv, __doc__)

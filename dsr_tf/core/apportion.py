@@ -5,10 +5,16 @@ the active weights and each redistribution of the pruned ones. It counts in
 Python integers, so no rounding error of floating point can lose a weight.
 """
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 
-def apportion(total, shares, capacities, group_sizes=None):
+def apportion(
+    total: int,
+    shares: Sequence[int],
+    capacities: Sequence[int],
+    group_sizes: Sequence[int] | None = None,
+) -> list[int]:
     """Share `total` weights out in whole groups, in proportion to `shares`.
 
     No kernel receives more groups than its capacity: what is too much for
@@ -62,7 +68,7 @@ def apportion(total, shares, capacities, group_sizes=None):
             rest -= capacities[i] * group_sizes[i]
         open_kernels = [i for i in open_kernels if i not in full]
 
-    remainders = {}
+    remainders: dict[int, Fraction] = {}
     for i in open_kernels:
         part = Fraction(rest * shares[i], share_sum * group_sizes[i])
         counts[i] = int(part)

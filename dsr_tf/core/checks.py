@@ -1,17 +1,18 @@
 """What counts as a number in an argument: a boolean does not."""
 
 import numbers
+from typing import TypeGuard
 
 
-def is_integer(value):
+def is_integer(value: object) -> TypeGuard[int]:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
-def is_number(value):
+def is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
-def check_fraction(fraction):
+def check_fraction(fraction: object) -> None:
     """Refuse what is no number between 0 and 1.
 
     Raises:

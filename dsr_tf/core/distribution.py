@@ -2,12 +2,14 @@
 
 import math
 import re
+from collections.abc import Mapping
+from collections.abc import Sequence
 
 from dsr_tf.core.apportion import apportion
 from dsr_tf.core.checks import is_number
 
 
-def check_sparsity(sparsity, name="sparsity"):
+def check_sparsity(sparsity: float, name: str = "sparsity") -> float:
     """Return `sparsity` as a float.
 
     Raises:
@@ -21,7 +23,7 @@ def check_sparsity(sparsity, name="sparsity"):
     return float(sparsity)
 
 
-def num_active(num_groups, sparsity):
+def num_active(num_groups: int, sparsity: float) -> int:
     """Number of active groups of `num_groups`: rounded, and at least one.
 
     `(1 - sparsity) * num_groups` is rounded to the nearest integer (a tie
@@ -32,12 +34,12 @@ def num_active(num_groups, sparsity):
     return max(1, min(num_groups, round((1 - sparsity) * num_groups)))
 
 
-def uniform(shape):
+def uniform(shape: Sequence[int]) -> int:
     """The same density in every kernel: in proportion to its weights."""
     return math.prod(shape)
 
 
-def erdos_renyi(shape):
+def erdos_renyi(shape: Sequence[int]) -> int:
     """ER: density in proportion to `(n_in + n_out) / (n_in * n_out)`.
 
     The sparser the larger the layer, so that each unit keeps about as many
@@ -48,7 +50,7 @@ def erdos_renyi(shape):
     return math.prod(window) * (num_in + num_out)
 
 
-def erdos_renyi_kernel(shape):
+def erdos_renyi_kernel(shape: Sequence[int]) -> int:
     """ERK: ER with the window counted like channels.
 
     Density in proportion to `sum(shape) / prod(shape)` (Evci et al., 2020,
@@ -77,9 +79,10 @@ class Distribution:
         ValueError: if it is none of these.
     """
 
-    def __init__(self, identifier):
-        self._share, self._given = uniform, {}
-        if isinstance(identifier, dict) and identifier:
+    def __init__(self, identifier: str | Mapping[str, float]) -> None:
+        self._share = uniform
+        self._given: dict[re.Pattern[str], float] = {}
+        if isinstance(identifier, Mapping) and identifier:
             self._given = {
                 _compile(pattern): check_sparsity(value, "distribution")
                 for pattern, value in identifier.items()
@@ -93,7 +96,13 @@ class Distribution:
                 f"{identifier!r}"
             )
 
-    def __call__(self, paths, shapes, group_sizes, sparsity):
+    def __call__(
+        self,
+        paths: Sequence[str],
+        shapes: Sequence[Sequence[int]],
+        group_sizes: Sequence[int],
+        sparsity: float,
+    ) -> list[int]:
         """Share the budget of a model out.
 
         Args:
@@ -120,15 +129,14 @@ class Distribution:
                 f"{len(sizes)} kernels an active group, which takes "
                 f"{sum(group_sizes)}. Received: sparsity={sparsity}"
             )
-        counts = [
+        given = [
             self._given_count(path, capacity)
             for path, capacity in zip(paths, capacities)
         ]
-        rest = [i for i, count in enumerate(counts) if count is None]
+        rest = [i for i, count in enumerate(given) if count is None]
+        counts = [count or 0 for count in given]
         left = budget - sum(
-            count * size
-            for count, size in zip(counts, group_sizes)
-            if count is not None
+            count * size for count, size in zip(counts, group_sizes)
         )
         room = sum(sizes[i] for i in rest)
         least = sum(group_sizes[i] for i in rest)
@@ -149,14 +157,14 @@ class Distribution:
             counts[i] = count
         return counts
 
-    def _given_count(self, path, capacity):
+    def _given_count(self, path: str, capacity: int) -> int | None:
         for pattern, sparsity in self._given.items():
             if pattern.search(path):
                 return num_active(capacity, sparsity)
         return None
 
 
-def parse(text):
+def parse(text: str) -> str | dict[str, float]:
     """A distribution written as text, such as in flags.
 
     Args:
@@ -168,7 +176,7 @@ def parse(text):
     Raises:
         ValueError: if it is neither.
     """
-    identifier = text
+    identifier: str | dict[str, float] = text
     if ":" in text:
         pairs = [part.rpartition(":") for part in text.split(",")]
         try:
@@ -182,7 +190,12 @@ def parse(text):
     return identifier
 
 
-def _at_least_one(budget, shares, capacities, group_sizes):
+def _at_least_one(
+    budget: int,
+    shares: Sequence[int],
+    capacities: Sequence[int],
+    group_sizes: Sequence[int],
+) -> list[int]:
     """`apportion`, but no kernel is left without an active group.
 
     What those kernels then have too much, the largest others give; a group
@@ -192,7 +205,7 @@ def _at_least_one(budget, shares, capacities, group_sizes):
     counts = apportion(budget, shares, capacities, group_sizes)
     counts = [max(1, count) for count in counts]
 
-    def active(i):
+    def active(i: int) -> int:
         return counts[i] * group_sizes[i]
 
     everyone = range(len(counts))
@@ -215,7 +228,7 @@ def _at_least_one(budget, shares, capacities, group_sizes):
         counts[taker] += 1
 
 
-def _compile(pattern):
+def _compile(pattern: str) -> re.Pattern[str]:
     try:
         return re.compile(pattern)
     except (TypeError, re.error) as error:

@@ -15,7 +15,7 @@ from dsr_tf.core.checks import is_integer
 MAX_SEED = 2**31 - 2
 
 
-def check_seed(seed):
+def check_seed(seed: int | None) -> int:
     """Return `seed` as an int, or a fresh one where it is None.
 
     The fresh seed comes from Python's `random`, so that
@@ -35,7 +35,9 @@ def check_seed(seed):
     return int(seed)
 
 
-def generator(seed, count=0, stream=0):
+def generator(
+    seed: int, count: int = 0, stream: int = 0
+) -> np.random.Generator:
     """A numpy generator for draw `count` of `stream` under `seed`.
 
     Args:

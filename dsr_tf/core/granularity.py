@@ -9,6 +9,8 @@ granularity: they see a score for each mask entry, and the size of a group.
 import dataclasses
 import math
 import re
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -23,26 +25,26 @@ class Grouping:
         block_shape: Shape of a block; each number divides the kernel's.
     """
 
-    kernel_shape: tuple
-    block_shape: tuple
+    kernel_shape: tuple[int, ...]
+    block_shape: tuple[int, ...]
 
     @property
-    def mask_shape(self):
+    def mask_shape(self) -> tuple[int, ...]:
         """Number of blocks along each axis."""
         return tuple(
             n // block for n, block in zip(self.kernel_shape, self.block_shape)
         )
 
     @property
-    def num_groups(self):
+    def num_groups(self) -> int:
         return math.prod(self.mask_shape)
 
     @property
-    def group_size(self):
+    def group_size(self) -> int:
         """Number of weights that one mask entry governs."""
         return math.prod(self.block_shape)
 
-    def spread(self, mask):
+    def spread(self, mask: Any) -> Any:
         """The mask, a tensor, so that it multiplies the kernel.
 
         Axes that are one block broadcast; only blocks that are part of an
@@ -55,7 +57,7 @@ class Grouping:
                 mask = ops.repeat(mask, block, axis=axis)
         return mask
 
-    def groups(self, kernel):
+    def groups(self, kernel: np.ndarray) -> np.ndarray:
         """The array `kernel` as `(num_groups, group_size)`.
 
         Row i holds the weights of entry i of the flattened mask.
@@ -65,7 +67,7 @@ class Grouping:
         blocks = kernel.reshape(self._interleaved)
         return blocks.transpose(self._blocks_last).reshape(-1, self.group_size)
 
-    def ungroup(self, groups):
+    def ungroup(self, groups: np.ndarray) -> np.ndarray:
         """The inverse of `groups`: an array of shape `kernel_shape`."""
         if self.group_size == 1:
             return groups.reshape(self.kernel_shape)
@@ -73,7 +75,7 @@ class Grouping:
         back = np.argsort(self._blocks_last)
         return blocks.transpose(back).reshape(self.kernel_shape)
 
-    def scores_of(self, kernel):
+    def scores_of(self, kernel: Any) -> Any:
         """Mean magnitude of each group of a kernel.
 
         Args:
@@ -90,12 +92,12 @@ class Grouping:
         return ops.mean(ops.reshape(blocks, (-1, self.group_size)), axis=1)
 
     @property
-    def _interleaved(self):
+    def _interleaved(self) -> tuple[int, ...]:
         pairs = zip(self.mask_shape, self.block_shape)
         return tuple(n for pair in pairs for n in pair)
 
     @property
-    def _blocks_last(self):
+    def _blocks_last(self) -> tuple[int, ...]:
         axes = range(2 * len(self.kernel_shape))
         return (*axes[::2], *axes[1::2])
 
@@ -114,7 +116,11 @@ class Granularity:
 
     name: str
 
-    def grouping(self, kernel_shape, channel_axes=(-1,)):
+    def grouping(
+        self,
+        kernel_shape: Sequence[int | None],
+        channel_axes: Sequence[int] = (-1,),
+    ) -> Grouping:
         """The groups of a kernel.
 
         Args:
@@ -128,11 +134,11 @@ class Granularity:
             ValueError: if blocks do not divide the kernel, or its shape is
                 not known.
         """
-        shape = tuple(kernel_shape)
-        if None in shape:
+        shape = tuple(n for n in kernel_shape if n is not None)
+        if len(shape) < len(kernel_shape):
             raise ValueError(
                 "A masked kernel needs inputs whose channels are known. "
-                f"Received: kernel of shape {shape}"
+                f"Received: kernel of shape {tuple(kernel_shape)}"
             )
         window = len(shape) - 2
         block = _block_size(self.name)
@@ -155,7 +161,7 @@ class Granularity:
         return Grouping(shape, blocks)
 
 
-def get(identifier):
+def get(identifier: str | Granularity) -> Granularity:
     """The granularity of that name; an instance is returned as it is.
 
     Raises:
@@ -174,6 +180,6 @@ def get(identifier):
     )
 
 
-def _block_size(name):
+def _block_size(name: str) -> tuple[int, ...] | None:
     match = re.fullmatch(r"block:([1-9]\d*)x([1-9]\d*)", name)
     return tuple(int(n) for n in match.groups()) if match else None

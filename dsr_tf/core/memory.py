@@ -5,7 +5,7 @@ import os
 _CGROUP = "/sys/fs/cgroup/memory.max"
 
 
-def total():
+def total() -> int:
     """Bytes of memory that this process may use: the machine's, or fewer
     where a container has a limit."""
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -16,7 +16,7 @@ def total():
         return machine
 
 
-def check(num_bytes, what):
+def check(num_bytes: float, what: str) -> None:
     """Refuse what cannot fit.
 
     Args:
@@ -33,5 +33,5 @@ def check(num_bytes, what):
         )
 
 
-def _gigabytes(num_bytes):
+def _gigabytes(num_bytes: float) -> str:
     return f"{num_bytes / 1e9:,.0f} GB" if num_bytes < 1e18 else "too many GB"

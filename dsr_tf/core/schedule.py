@@ -5,6 +5,8 @@ in flags written `0:100,25:200,50:400,75:800`. Epochs count from 0.
 """
 
 import math
+from collections.abc import Mapping
+from typing import NoReturn
 
 from dsr_tf.core.checks import is_integer
 from dsr_tf.core.checks import is_number
@@ -24,28 +26,32 @@ class Schedule:
         ValueError: if `value` is none of these.
     """
 
-    def __init__(self, value, name="schedule", integer=False):
+    def __init__(
+        self,
+        value: "float | Mapping[int, float] | str | Schedule",
+        name: str = "schedule",
+        integer: bool = False,
+    ) -> None:
         self._received, self._name, self._integer = value, name, integer
         if isinstance(value, Schedule):
             value = value.values
         if isinstance(value, str):
             value = self._parse(value)
-        if not isinstance(value, dict):
-            value = {0: value}
-        if 0 not in value:
+        given = value if isinstance(value, Mapping) else {0: value}
+        if 0 not in given:
             self._refuse()
-        for epoch in value:
+        for epoch in given:
             if not is_integer(epoch) or epoch < 0:
                 self._refuse()
-        self.values = {
-            int(epoch): self._plain(value[epoch]) for epoch in sorted(value)
+        self.values: dict[int, float] = {
+            int(epoch): self._plain(given[epoch]) for epoch in sorted(given)
         }
 
-    def __call__(self, epoch):
+    def __call__(self, epoch: int) -> float:
         """The value at `epoch`."""
         return self.values[max(e for e in self.values if e <= epoch)]
 
-    def scaled(self, factor):
+    def scaled(self, factor: float) -> "Schedule":
         """The schedule with every boundary multiplied by `factor`.
 
         Boundaries are rounded; of two that fall on one epoch the later
@@ -57,7 +63,7 @@ class Schedule:
             self._integer,
         )
 
-    def same_as(self, written):
+    def same_as(self, written: str) -> bool:
         """Whether `written`, as an earlier run noted it, has these values.
 
         Runs of before wrote `1e+06` for 1000000.
@@ -68,11 +74,11 @@ class Schedule:
             return False
         return other.values == self.values
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         """As written in flags; it reads back as the very same values."""
         return ",".join(f"{e}:{exact(x)}" for e, x in self.values.items())
 
-    def _plain(self, number):
+    def _plain(self, number: float) -> float:
         """`number` as Python's own int or float."""
         if not is_number(number) or not number > 0:
             self._refuse()
@@ -88,7 +94,7 @@ class Schedule:
             self._refuse()
         return number
 
-    def _parse(self, text):
+    def _parse(self, text: str) -> float | dict[int, float]:
         try:
             if ":" not in text:
                 return self._number(text)
@@ -100,7 +106,7 @@ class Schedule:
             self._refuse()
         return values
 
-    def _number(self, text):
+    def _number(self, text: str) -> float:
         if not self._integer:
             return float(text)
         try:
@@ -109,7 +115,7 @@ class Schedule:
             number = float(text)  # As `1e6`.
         return int(number) if number.is_integer() else number
 
-    def _refuse(self):
+    def _refuse(self) -> NoReturn:
         kind = "integer" if self._integer else "number"
         raise ValueError(
             f"`{self._name}` must be a positive {kind}, or a schedule "
@@ -119,7 +125,7 @@ class Schedule:
         ) from None
 
 
-def exact(number):
+def exact(number: float) -> str:
     """The shortest text that reads back as the very same number."""
     if is_integer(number):
         return str(number)

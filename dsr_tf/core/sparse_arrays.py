@@ -8,6 +8,8 @@ entropy. Nothing is lost: a value is zero if all of its bits are.
 
 import math
 import zlib
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +17,7 @@ import numpy as np
 SKIP = 255
 
 
-def pack_positions(mask):
+def pack_positions(mask: np.ndarray) -> bytes:
     """Where a flat array of booleans (or codes) is not 0, as bytes."""
     positions = np.flatnonzero(mask)
     gaps = np.diff(positions, prepend=-1) - 1
@@ -26,7 +28,7 @@ def pack_positions(mask):
     return compress(codes.tobytes())
 
 
-def unpack_positions(gaps, size):
+def unpack_positions(gaps: Any, size: int) -> np.ndarray:
     """The inverse of `pack_positions`.
 
     Args:
@@ -50,7 +52,7 @@ def unpack_positions(gaps, size):
     return positions
 
 
-def _decompress(gaps, size):
+def _decompress(gaps: Any, size: int) -> bytes:
     """The codes of positions among `size` places: at most a byte for each.
 
     A few bytes may claim to stand for any number, so no more are made, nor
@@ -80,7 +82,7 @@ def _decompress(gaps, size):
     return codes
 
 
-def compress(data):
+def compress(data: bytes) -> bytes:
     """zlib by Huffman's code alone.
 
     Neither gaps nor exponents hold repeated strings: searching for them, as
@@ -92,12 +94,12 @@ def compress(data):
     return coder.compress(data) + coder.flush()
 
 
-def bits_of(array):
+def bits_of(array: np.ndarray) -> np.ndarray:
     """The values of an array as flat unsigned integers of their bits."""
     return np.ascontiguousarray(array).reshape(-1).view(f"u{array.itemsize}")
 
 
-def put(store, name, array):
+def put(store: Any, name: str, array: np.ndarray) -> None:
     """Store an array, as its non-zeros where that is smaller.
 
     Args:
@@ -114,7 +116,7 @@ def put(store, name, array):
         store[f"{name}.values"] = array.reshape(-1)[bits != 0]
 
 
-def get(store, name, shape):
+def get(store: Any, name: str, shape: Sequence[int]) -> np.ndarray:
     """Read what `put` has stored.
 
     Args:
@@ -143,6 +145,6 @@ def get(store, name, shape):
     return array.reshape(shape)
 
 
-def names(store):
+def names(store: Any) -> set[str]:
     """Names of the arrays that `put` has stored, each once."""
     return {key.partition(".")[0] for key in store.keys()}

@@ -2,6 +2,8 @@
 
 import dataclasses
 import re
+from typing import Any
+from typing import NoReturn
 
 from absl import logging
 
@@ -54,13 +56,13 @@ class PruningHyperparameters:
     sparsity_function_begin_step: int = 0
     sparsity_function_end_step: int = 100
     sparsity_function_exponent: float = 3.0
-    weight_sparsity_map: object = None
+    weight_sparsity_map: Any = None
     threshold_decay: float = 0.0
     block_height: int = 1
     block_width: int = 1
     block_pooling_function: str = "AVG"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, least in (
             ("begin_pruning_step", 0),
             ("end_pruning_step", -1),
@@ -102,7 +104,7 @@ class PruningHyperparameters:
         object.__setattr__(self, "weight_sparsity_map", self._read_map())
 
     @classmethod
-    def parse(cls, text, **defaults):
+    def parse(cls, text: str, **defaults: Any) -> "PruningHyperparameters":
         """From a comma-separated list `name=value`, as that library's flag.
 
         Lists stand in brackets: `weight_sparsity_map=[fc1:0.9,fc2:0.8]`.
@@ -115,7 +117,9 @@ class PruningHyperparameters:
         Raises:
             ValueError: if a name is unknown or a value out of range.
         """
-        kinds = {f.name: f.type for f in dataclasses.fields(cls)}
+        kinds: dict[str, Any] = {
+            f.name: f.type for f in dataclasses.fields(cls)
+        }
         values = dict(defaults)
         for item in re.findall(r"(?:[^,\[]|\[[^\]]*\]?)+", text):
             name, equals, value = (part.strip() for part in item.partition("="))
@@ -128,7 +132,7 @@ class PruningHyperparameters:
                     f"NAME=VALUE with names among {', '.join(kinds)}. "
                     f"Received: {item.strip()!r}"
                 )
-            if kinds[name] is object:
+            if kinds[name] is Any:
                 inside = value.removeprefix("[").removesuffix("]")
                 values[name] = [part for part in inside.split(",") if part]
                 continue
@@ -141,16 +145,16 @@ class PruningHyperparameters:
                 ) from None
         return cls(**values)
 
-    def __str__(self):
+    def __str__(self) -> str:
         """The comma-separated list that `parse` reads."""
         values = dataclasses.asdict(self)
         pairs = [f"{k}:{v}" for k, v in self.weight_sparsity_map.items()]
         values["weight_sparsity_map"] = f"[{','.join(pairs)}]"
         return ",".join(f"{name}={value}" for name, value in values.items())
 
-    def scaled(self, factor):
+    def scaled(self, factor: float) -> "PruningHyperparameters":
         """The same with every number of steps multiplied by `factor`."""
-        steps = {
+        steps: dict[str, Any] = {
             name: max(least, round(getattr(self, name) * factor))
             for name, least in (
                 ("begin_pruning_step", 0),
@@ -163,7 +167,7 @@ class PruningHyperparameters:
             steps["end_pruning_step"] = round(self.end_pruning_step * factor)
         return dataclasses.replace(self, **steps)
 
-    def sparsity_at(self, step):
+    def sparsity_at(self, step: int) -> float:
         """s_t = s_f + (s_i - s_f) * (1 - (t - t_0) / (n * dt)) ** exponent.
 
         Zhu & Gupta (2017), equation 1; constant before and after.
@@ -176,7 +180,7 @@ class PruningHyperparameters:
             self.initial_sparsity - self.target_sparsity
         )
 
-    def sparsity_of(self, path, step):
+    def sparsity_of(self, path: str, step: int) -> float:
         """The sparsity of the kernel of that path after `step` updates.
 
         Raises:
@@ -199,7 +203,7 @@ class PruningHyperparameters:
             return targets[0]
         return sparsity * targets[0] / self.target_sparsity
 
-    def is_due(self, step, last_step):
+    def is_due(self, step: int, last_step: int) -> bool:
         """Whether to prune at `step`, the last pruning being at another."""
         ended = 0 <= self.end_pruning_step < step
         begun = step >= self.begin_pruning_step
@@ -207,7 +211,7 @@ class PruningHyperparameters:
             begun and not ended and step >= last_step + self.pruning_frequency
         )
 
-    def next_due(self, step, last_step):
+    def next_due(self, step: int, last_step: int) -> int | None:
         """The first update after `step` at which to prune, None for none."""
         due = max(
             step + 1,
@@ -216,7 +220,7 @@ class PruningHyperparameters:
         )
         return None if 0 <= self.end_pruning_step < due else due
 
-    def _read_map(self):
+    def _read_map(self) -> dict[str, float]:
         given = self.weight_sparsity_map
         if given is None:
             return {}
@@ -236,7 +240,7 @@ class PruningHyperparameters:
             self._refuse("weight_sparsity_map", wanted)
         return dict(given)
 
-    def _refuse(self, name, accepted):
+    def _refuse(self, name: str, accepted: str) -> NoReturn:
         raise ValueError(
             f"`{name}` must be {accepted}. Received: "
             f"{name}={getattr(self, name)!r}"

@@ -11,7 +11,9 @@ from dsr_tf.core import distribution
 from dsr_tf.methods import grow
 
 
-def largest(scores, active, sparsity):
+def largest(
+    scores: np.ndarray, active: np.ndarray, sparsity: float
+) -> np.ndarray:
     """The `(1 - sparsity) * num_groups` largest; ties go to the first."""
     kept = distribution.num_active(scores.size, sparsity)
     mask = np.zeros(scores.shape, "bool")
@@ -19,7 +21,13 @@ def largest(scores, active, sparsity):
     return mask & active
 
 
-def above_smoothed_threshold(scores, active, sparsity, threshold, decay):
+def above_smoothed_threshold(
+    scores: np.ndarray,
+    active: np.ndarray,
+    sparsity: float,
+    threshold: float,
+    decay: float,
+) -> tuple[np.ndarray, np.float32]:
     """Those at or above a threshold that lags behind (tf.contrib).
 
     The threshold that would keep as many as `largest` is averaged with the
@@ -30,14 +38,14 @@ def above_smoothed_threshold(scores, active, sparsity, threshold, decay):
     """
     kept = distribution.num_active(scores.size, sparsity)
     exact = np.partition(scores, scores.size - kept)[scores.size - kept]
-    threshold = np.float32((1 - decay) * exact + decay * threshold)
-    mask = active & (scores >= threshold)
+    smoothed = np.float32((1 - decay) * exact + decay * threshold)
+    mask = active & (scores >= smoothed)
     if not mask.any():
         mask[np.argmax(np.where(active, scores, -1))] = True
-    return mask, threshold
+    return mask, smoothed
 
 
-def pool(groups, pooling):
+def pool(groups: np.ndarray, pooling: str) -> np.ndarray:
     """One score for each row of `(num_groups, group_size)` weights."""
     magnitudes = np.abs(groups.astype("float32"))
     if pooling == "MAX":

@@ -143,7 +143,7 @@ def test_a_missing_momentum_shows_at_the_first_reallocation(data):
 
 
 def train_by_hand(callback, model, optimizer, data, epochs):
-    """A loop without `fit`, as README shows it."""
+    """A loop without `fit`, as docs/loops.md shows it."""
     import tensorflow as tf
 
     loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

@@ -260,9 +260,13 @@ except ImportError:
     print(os.environ.get("TF_CPP_MIN_LOG_LEVEL"))
 """
 
+# What says the same of a script, whose name is in sys.argv.
+SCRIPT = "import sys; sys.argv = [{!r}, '--help']\n" + FIRST
+
 
 def log_level(arguments, folder):
-    environment = {**os.environ, "PYTHONPATH": f"{folder}:{os.getcwd()}"}
+    found = f"{folder}:{os.environ['PYTHONPATH']}"
+    environment = {**os.environ, "PYTHONPATH": found}
     environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
     return subprocess.run(
         [sys.executable, *arguments],
@@ -296,3 +300,35 @@ def test_commands_of_this_package_are_quiet(options, tmp_path):
         "sys.argv = ['-m', '--help']\n"
     )
     assert log_level(["-c", code + FIRST], tmp_path) == "2"
+
+
+@pytest.mark.parametrize(
+    "script, level",
+    [
+        ("/usr/bin/dsr-train", "2"),
+        ("dsr-export.exe", "2"),
+        ("dsr-train.py", "None"),
+        ("train", "None"),
+        ("", "None"),
+    ],
+)
+def test_scripts_of_this_package_are_quiet(script, level, tmp_path):
+    assert log_level(["-c", SCRIPT.format(script)], tmp_path) == level
+
+
+@pytest.mark.parametrize(
+    "script, name",
+    [
+        ("/usr/bin/dsr-report", "dsr-report"),
+        ("dsr-report.exe", "dsr-report"),
+        ("/lib/dsr_tf/report.py", "dsr_tf.report"),
+        ("notebook", "dsr_tf.report"),
+    ],
+)
+def test_commands_say_the_name_they_are_called_by(
+    script, name, monkeypatch, capsys
+):
+    monkeypatch.setattr(sys, "argv", [script, "--run=none"])
+    with pytest.raises(SystemExit):
+        report.main()
+    assert capsys.readouterr().err.startswith(f"{name}: flag --run=none: ")

@@ -1,6 +1,6 @@
 """What exports take on disk and in time, with the paper's networks.
 
-With `-m slow -s` it prints the table of README.md.
+With `-m slow -s` it prints the table of docs/export.md.
 """
 
 import keras
