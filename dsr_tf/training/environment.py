@@ -7,7 +7,7 @@ import subprocess
 
 import keras
 
-import dsr_tf
+from dsr_tf.core.version import VERSION
 
 _SECONDS_FOR_GIT = 10
 
@@ -27,8 +27,8 @@ def describe() -> dict:
     import tensorflow as tf
 
     return {
-        "version": dsr_tf.__version__,
-        "commit": commit(pathlib.Path(dsr_tf.__file__).parents[1]),
+        "version": VERSION,
+        "commit": commit(pathlib.Path(__file__).parents[2]),
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
         "python": platform.python_version(),

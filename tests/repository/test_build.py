@@ -91,7 +91,7 @@ def test_packages_are_locked(build):
 def test_the_module_names_the_lock_file():
     text = (ROOT / "MODULE.bazel").read_text()
     assert 'requirements_lock = "//:requirements_lock.txt"' in text
-    version = re.search(r'__version__ = "(.*)"', _read("dsr_tf/__init__.py"))
+    version = re.search(r'VERSION = "(.*)"', _read("dsr_tf/core/version.py"))
     assert f'version = "{version[1]}"' in text
 
 

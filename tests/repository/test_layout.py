@@ -63,6 +63,7 @@ STARTS = {
     "export/__main__.py",
 }
 
+
 def imports_of(path):
     """Parts of the package that a file imports, anywhere in it."""
     for node in ast.walk(ast.parse(path.read_text())):
