@@ -2,6 +2,9 @@
 
 import contextlib
 import inspect
+from collections.abc import Callable
+from collections.abc import Iterator
+from typing import Any
 
 import keras
 from absl import logging
@@ -22,7 +25,7 @@ _SHARED = (
 _HARMLESS = {"get_config", "from_config"}
 
 
-def is_graph(model):
+def is_graph(model: object) -> bool:
     """Whether a model is its layers and their connections, and no more.
 
     `keras.Model` made of inputs and outputs is of the class Functional.
@@ -39,7 +42,10 @@ def is_graph(model):
     return False
 
 
-def rebuild(model, convert):
+def rebuild(
+    model: keras.Model,
+    convert: Callable[[keras.layers.Layer], keras.layers.Layer],
+) -> keras.Model:
     """Copy a model, states and all, with its layers converted.
 
     Args:
@@ -57,12 +63,12 @@ def rebuild(model, convert):
     """
     copies, converted = {}, []
 
-    def copied(operation):
+    def copied(operation: Any) -> Any:
         if id(operation) not in copies:
             copies[id(operation)] = operation, made(operation)
         return copies[id(operation)][1]
 
-    def made(operation):
+    def made(operation: Any) -> Any:
         if not isinstance(operation, keras.layers.Layer):
             return _copy_operation(operation)
         if is_graph(operation):
@@ -89,7 +95,7 @@ def rebuild(model, convert):
     return copy
 
 
-def copy_layer(layer):
+def copy_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
     """A new layer of the same kind and configuration, not built.
 
     Raises:
@@ -110,7 +116,7 @@ def copy_layer(layer):
     return copy
 
 
-def _copy_lambda(layer):
+def _copy_lambda(layer: keras.layers.Lambda) -> keras.layers.Lambda:
     """With the same function objects: from code they would lose globals."""
     return keras.layers.Lambda(
         layer.function,
@@ -121,7 +127,7 @@ def _copy_lambda(layer):
     )
 
 
-def _basics(layer):
+def _basics(layer: keras.layers.Layer) -> dict[str, Any]:
     return {
         "name": layer.name,
         "trainable": layer.trainable,
@@ -129,7 +135,7 @@ def _basics(layer):
     }
 
 
-def config_of(layer):
+def config_of(layer: keras.layers.Layer) -> dict[str, Any]:
     """A layer's configuration, with functions as they are.
 
     In a file, functions would be code or names to look up.
@@ -142,13 +148,15 @@ def config_of(layer):
     return config
 
 
-def without_lora(config):
+def without_lora(config: dict[str, Any]) -> None:
     """Take LoRA out of a configuration, for it is added to the kernel."""
     config.pop("lora_rank", None)
     config.pop("lora_alpha", None)
 
 
-def _copy_graph(model, copied):
+def _copy_graph(
+    model: keras.Model, copied: Callable[[Any], Any]
+) -> keras.Model:
     with _not_compiled(model):
         if isinstance(model, keras.Sequential):
             return keras.models.clone_model(model, clone_function=copied)
@@ -161,7 +169,7 @@ def _copy_graph(model, copied):
 
 
 @contextlib.contextmanager
-def _not_compiled(model):
+def _not_compiled(model: keras.Model) -> Iterator[None]:
     """Keep Keras from compiling the copy, which may raise an error."""
     compiled, model.compiled = model.compiled, False
     try:
@@ -170,7 +178,7 @@ def _not_compiled(model):
         model.compiled = compiled
 
 
-def _compile_like(model, copy):
+def _compile_like(model: keras.Model, copy: keras.Model) -> None:
     """Compile a copy as the model is, if that can be written down."""
     if model.compiled:
         try:
@@ -183,7 +191,7 @@ def _compile_like(model, copy):
             )
 
 
-def _copy_input(tensor):
+def _copy_input(tensor: Any) -> Any:
     layer = tensor._keras_history.operation
     copy = keras.Input(
         batch_shape=tensor.shape,
@@ -197,7 +205,7 @@ def _copy_input(tensor):
     return copy
 
 
-def _call(operation, *args, **kwargs):
+def _call(operation: Any, *args: Any, **kwargs: Any) -> Any:
     for value in keras.tree.flatten((args, kwargs)):
         if isinstance(value, keras.Variable):
             raise ValueError(
@@ -207,9 +215,10 @@ def _call(operation, *args, **kwargs):
     return operation(*args, **kwargs)
 
 
-def _copy_operation(operation):
+def _copy_operation(operation: Any) -> Any:
     """A copy of what has no state, such as `keras.ops.relu` of a tensor."""
-    copy = type(operation).__new__(type(operation))
+    kind: Any = type(operation)
+    copy = kind.__new__(kind)
     vars(copy).update(vars(operation))
     copy._inbound_nodes, copy._outbound_nodes = [], []
     return copy
