@@ -1,17 +1,19 @@
 """Thinner and wider versions of a network, and the width for a budget."""
 
+from collections.abc import Callable
+
 # Widths are found to this part of themselves.
 _PRECISION = 1e-4
 # No network is wider; the widest of the literature have a width of some 10.
 MAX_WIDTH = 2.0**20
 
 
-def scaled(number, width):
+def scaled(number: int, width: float) -> int:
     """`number` of units or channels times `width`, rounded, at least 1."""
     return max(1, round(number * width))
 
 
-def find_width(num_parameters, budget):
+def find_width(num_parameters: Callable[[float], int], budget: int) -> float:
     """The largest width whose network has at most `budget` parameters.
 
     Args:
