@@ -6,10 +6,11 @@ import hashlib
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def folder(parent, path):
+def folder(parent: str, path: str) -> Iterator[str]:
     """A folder in `parent` that is gone at the end.
 
     It is locked as long as its process lives. Those of processes that died
@@ -29,7 +30,7 @@ def folder(parent, path):
         os.close(lock)
 
 
-def _locked(parent, prefix):
+def _locked(parent: str, prefix: str) -> tuple[str, int]:
     """A new folder and what holds its lock."""
     while True:
         made = tempfile.mkdtemp(prefix=prefix, dir=parent)
@@ -49,7 +50,7 @@ def _locked(parent, prefix):
         os.close(lock)
 
 
-def _remove_if_left(path):
+def _remove_if_left(path: str) -> None:
     with contextlib.suppress(OSError):
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
         lock = os.open(path, flags)
