@@ -36,9 +36,9 @@ from dsr_tf.training.guard import reason
 
 # Inputs of a larger prediction.
 _BATCH = 32
-# Sums of probabilities in float16 are as far from 1; Keras' least one.
+# Probabilities in float16 sum to 1 within this; the least one of Keras.
 _NEAR_ONE, _LEAST = 1e-2, 1e-7
-# Columns that no table takes.
+# More columns than any table needs.
 _UNBOUNDED = 10**6
 
 
@@ -157,7 +157,7 @@ def _loss_of_logits(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def _loss_of_probabilities(outputs: np.ndarray, labels: np.ndarray) -> float:
-    """As Keras': of parts of their sum, none below 1e-7."""
+    """As in Keras: outputs over their sum, none of them below 1e-7."""
     outputs = outputs / outputs.sum(axis=1, keepdims=True)
     chosen = outputs[np.arange(len(labels)), labels]
     return float(-np.sum(np.log(np.clip(chosen, _LEAST, 1))))

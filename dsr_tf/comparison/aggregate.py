@@ -40,7 +40,7 @@ class Row:
 
 
 def rows(runs: Sequence[tuple[PlannedRun, dict]]) -> list[Row]:
-    """Sum the finished runs of a comparison up.
+    """Summarize the finished runs of a comparison.
 
     Args:
         runs: List of pairs `(PlannedRun, summary)`.

@@ -159,7 +159,7 @@ class _Children:
         return [(planned, now - start) for planned, _, start in ended]
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self._asked is not None:  # Who asks once more cannot wait.
+        if self._asked is not None:  # Asked twice: do not wait.
             for _, child, _ in self.running:
                 child.kill()
         self._asked = number

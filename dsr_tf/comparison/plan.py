@@ -199,7 +199,7 @@ def _planned(
 
 
 def _folder(folder: str, name: str, density: float | None, seed: int) -> str:
-    """The folder of a run, which its density names in full."""
+    """The folder of a run; its name has the density with all digits."""
 
     def named(part: str) -> str:
         return os.path.join(folder, f"{name}{part}-seed{seed}")
@@ -218,7 +218,7 @@ def _folder(folder: str, name: str, density: float | None, seed: int) -> str:
 
 
 def _sparsity(density: float) -> float:
-    """Decimal fractions such as 1 - 0.02 are not what they look like."""
+    """Without the rounding error of `1 - density`, such as for 0.02."""
     return round(1 - density, 12)
 
 

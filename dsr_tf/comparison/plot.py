@@ -17,10 +17,10 @@ def write_plot(
 ) -> None:
     """Draw the rows of a comparison.
 
-    Accuracy is on a scale on which half the errors are always the same
-    way up, since 98 and 99 % differ as much as 80 and 90 %. It is drawn over
-    the number of parameters; where there is one density only, and so as
-    good as one number, over the methods.
+    On the scale of the accuracy, half as many errors are always the same way
+    up: from 98 to 99 % is as far as from 80 to 90 %. It is drawn over the
+    number of parameters; or over the methods, if there is one density only,
+    for then all have about the same number.
 
     Args:
         rows: List of `Row`.
@@ -138,7 +138,7 @@ def _range(rows: Sequence[Row]) -> tuple[float, float]:
 
 
 def _apart(counts: Sequence[int]) -> list[int]:
-    """The most frequent counts that do not stand too near for labels."""
+    """The most frequent counts, none so near to another that labels meet."""
     chosen: list[int] = []
     for count, _ in collections.Counter(counts).most_common():
         if all(not 0.85 < count / other < 1.15 for other in chosen):

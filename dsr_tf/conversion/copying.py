@@ -13,11 +13,11 @@ from dsr_tf.layers import masked_weights
 def copy_weights(source: keras.Model, target: keras.Model) -> None:
     """Copy the states of all layers between models of equal layers.
 
-    Kernels are copied as the forward pass reads them, so from one kind of
-    layer to another.
+    Kernels are copied as the forward pass reads them, so a layer may be
+    dense in one model and masked in the other.
 
     Raises:
-        ValueError: if the layers of the two are not of like shapes.
+        ValueError: if two layers that belong together differ in shape.
     """
     transfer = Transfer()
     for old, new in _pairs(source, target):
@@ -37,7 +37,9 @@ def _pairs(
 
 
 def copy_masks(source: keras.Model, target: keras.Model) -> None:
-    """Give the kernels of `target` the masks of `source`, of equal layers.
+    """Give the kernels of `target` the masks of `source`.
+
+    Both models have the same layers.
 
     Weights that become inactive are set to 0; others stay as they are.
 

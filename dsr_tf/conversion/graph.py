@@ -13,8 +13,8 @@ from dsr_tf.conversion.state import Transfer
 from dsr_tf.conversion.state import first_line
 from dsr_tf.conversion.state import load_tables
 
-# What a user made of these classes is shared with the copy. It is not made
-# again from a configuration, which not all have. None of it keeps state.
+# Objects of these classes are shared with the copy, not made again from a
+# configuration: not all of them have one, and none keeps state.
 _SHARED = (
     keras.initializers.Initializer,
     keras.regularizers.Regularizer,
@@ -29,7 +29,7 @@ def is_graph(model: object) -> bool:
     """Whether a model is its layers and their connections, and no more.
 
     `keras.Model` made of inputs and outputs is of the class Functional.
-    Subclasses with methods of their own keep no such promise.
+    A subclass with methods of its own may do more than that.
     """
     if not isinstance(model, keras.Model):
         return False
@@ -50,9 +50,10 @@ def rebuild(
 
     Args:
         model: A built Sequential or functional model.
-        convert: Function from an innermost layer to the one that takes its
-            place, new and not built. What is inside of models and of
-            `TimeDistributed` is converted, inside of other layers nothing.
+        convert: Function that receives a layer and returns the layer that
+            takes its place, new and not built. It is called for the layers
+            in models and in `TimeDistributed`, not for layers inside of
+            other layers.
 
     Returns:
         The copy, in which layers are shared as they were, and each layer
@@ -117,7 +118,10 @@ def copy_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
 
 
 def _copy_lambda(layer: keras.layers.Lambda) -> keras.layers.Lambda:
-    """With the same function objects: from code they would lose globals."""
+    """A copy with the same function objects.
+
+    Made again from their code, functions would lose their globals.
+    """
     return keras.layers.Lambda(
         layer.function,
         output_shape=layer._output_shape,
@@ -138,7 +142,7 @@ def _basics(layer: keras.layers.Layer) -> dict[str, Any]:
 def config_of(layer: keras.layers.Layer) -> dict[str, Any]:
     """A layer's configuration, with functions as they are.
 
-    In a file, functions would be code or names to look up.
+    `get_config` may give them as code or by name, which is for files.
     """
     config = layer.get_config()
     for name in config:
@@ -149,7 +153,7 @@ def config_of(layer: keras.layers.Layer) -> dict[str, Any]:
 
 
 def without_lora(config: dict[str, Any]) -> None:
-    """Take LoRA out of a configuration, for it is added to the kernel."""
+    """Take LoRA out of a configuration; its product goes into the kernel."""
     config.pop("lora_rank", None)
     config.pop("lora_alpha", None)
 
@@ -179,7 +183,7 @@ def _not_compiled(model: keras.Model) -> Iterator[None]:
 
 
 def _compile_like(model: keras.Model, copy: keras.Model) -> None:
-    """Compile a copy as the model is, if that can be written down."""
+    """Compile a copy as the model is, if its settings can be saved."""
     if model.compiled:
         try:
             copy.compile_from_config(model.get_compile_config())

@@ -20,7 +20,7 @@ from dsr_tf.layers import Masked
 # Which layers to convert, as users say it.
 Filters = str | Iterable[str] | Callable[[keras.layers.Layer], bool] | None
 
-# Of many layers, as many are named in a message.
+# A message names at most this many of the layers.
 _NAMED = 3
 
 
@@ -121,7 +121,7 @@ def report(model: keras.Model, verb: str, skipped: dict[str, str]) -> None:
 def first_few(items: list[str]) -> list[str]:
     """The first of some texts, and how many others there are."""
     others = len(items) - _NAMED
-    # One more takes no more room than to say so.
+    # The name of one more takes no more room than "and 1 more".
     if others <= 1:
         return items
     return [*items[:_NAMED], f"and {others} more"]

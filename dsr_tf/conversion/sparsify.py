@@ -68,7 +68,7 @@ def sparsify(
     Raises:
         TypeError: if `model` is no Keras model.
         ValueError: if the model cannot be copied, is not built, holds no
-            layer to mask or one whose state does not come along, or an
+            layer to mask or one whose state cannot be copied, or an
             argument is out of range.
     """
     check_model(model, "sparsify")

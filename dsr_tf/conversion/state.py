@@ -176,7 +176,8 @@ def _stored(layer: keras.layers.Layer, name: str) -> Any:
 def load_tables(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
     """Copy the tables of a layer, and of layers inside, before it is built.
 
-    The number of words is part of the shape of its outputs.
+    That comes first, because the shape of its outputs may depend on the
+    number of words.
     """
     if hasattr(old, "save_assets"):
         _load(old, new)

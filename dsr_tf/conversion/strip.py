@@ -17,9 +17,9 @@ def strip(model: keras.Model) -> keras.Model:
 
     Kernels are dense arrays with zeros where weights were inactive, so the
     copy computes the same and needs nothing of this package, neither to
-    load nor to export. It does not keep masks: trained on, it fills up.
-    Tied kernels are written out, and what LoRA adds to a masked kernel is
-    added to it.
+    load nor to export. It has no masks: if it is trained further, its zeros
+    change. Tied kernels are written out, and what LoRA adds to a masked
+    kernel becomes part of that kernel.
 
     Args:
         model: A built Sequential or functional model with masked or tied

@@ -78,9 +78,9 @@ def train_batches(
 def test_batches(
     data: AnyData, batch_size: int = 1000, part: Part = WHOLE
 ) -> Any:
-    """The test images in order, the last batch as long as it comes.
+    """The test images in order; the last batch may be shorter.
 
-    Of several parts, each holds every so many images.
+    Part `i` of `n` parts holds the images `i`, `i + n`, `i + 2n`, ...
     """
     return _module(data).test_batches(data, batch_size, part)
 

@@ -47,8 +47,8 @@ WHOLE = Part()
 def crop_and_flip(images: Any, seed: Any, part: Part = WHOLE) -> Any:
     """Reflect 4 pixels at every border, crop at random, mirror half of them.
 
-    The authors' augmentation of CIFAR-10. No padded image is made: a crop
-    of one is a choice of rows and of columns.
+    The authors' augmentation of CIFAR-10. No padded image is made: to crop
+    one is to choose rows and columns of the image itself.
 
     Args:
         images: Tensor `(batch, height, width, channels)`, at least 5 x 5.
@@ -154,7 +154,7 @@ def crop_boxes(height: Any, width: Any, number: Any, seed: Any) -> Any:
 
 
 def coins(batch: Any, seed: Any) -> Any:
-    """Booleans `(batch,)`, independent of other draws from the seed."""
+    """Random booleans `(batch,)`, independent of other draws from the seed."""
     import tensorflow as tf
 
     other = tf.bitwise.invert(tf.cast(seed, "int64"))

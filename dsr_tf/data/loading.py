@@ -26,7 +26,7 @@ _RANDOM_IMAGES, _RANDOM_TESTS, _RANDOM_CLASSES = 12_800, 256, 1000
 _DEFAULT_SIZE = 224
 _TEST_SPLITS = ("test", "validation")
 _MAX_BYTES = 8 * 2**30
-# Test images that are made at a time, at least.
+# Memory must hold at least this many test images at a time.
 _IMAGES_AT_ONCE = 1000
 
 

@@ -59,9 +59,11 @@ def _shorten(function: Any) -> dict[str, str]:
     short = {node.name: next(free) for node in function.node_def}
 
     def renamed(reference: str) -> str:
-        """A reference: `node:output:index`, or `argument`; `^` for control.
+        """A reference with the new name of its node.
 
-        Gradients of `custom_gradient` wait for arguments, too.
+        A reference is `node:output:index` or `argument`; one that is only
+        waited for begins with `^`. Gradients of `custom_gradient` wait for
+        arguments, too.
         """
         control = reference[:1] == "^"
         name, colon, output = reference[control:].partition(":")

@@ -46,8 +46,9 @@ class Unpacked(tf.saved_model.experimental.TrackableResource):
         self.variables = [*packed.values(), self._tensor]
 
     def _create_resource(self) -> Any:
-        # The variable is all there is, and lives as long as a signature that
-        # reads it; a resource would go with the object that was loaded.
+        # There is no resource beside the variable. A variable lives as long
+        # as a signature that reads it; a resource would be freed together
+        # with the object that was loaded.
         return tf.zeros([], tf.int32)
 
     def _initialize(self) -> None:

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 def folder(parent: str, path: str) -> Iterator[str]:
     """A folder in `parent` that is gone at the end.
 
-    It is locked as long as its process lives. Those of processes that died
-    while they wrote the same `path` are removed first; none that is in use.
+    It is locked as long as its process lives. Folders of processes that
+    died while they wrote the same `path` are removed first, folders that are
+    in use are not.
     """
     name = os.path.basename(path)
     place = hashlib.sha256(os.fsencode(name)).hexdigest()[:12]
@@ -38,7 +39,7 @@ def _locked(parent: str, prefix: str) -> tuple[str, int]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            # Another process took it for one that was left.
+            # Another process believes that it was left behind.
             os.close(lock)
             continue
         except OSError:

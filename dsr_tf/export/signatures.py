@@ -9,7 +9,8 @@ import keras
 def tables(model: keras.Model) -> list[Any]:
     """The vocabularies of a model's layers, as TensorFlow keeps them.
 
-    A SavedModel holds what its root does, and the root holds no layers.
+    A SavedModel stores the attributes of its root. The root has no layers,
+    so it must be given the tables of the layers.
     """
     import tensorflow as tf
 

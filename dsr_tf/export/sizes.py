@@ -17,8 +17,9 @@ def dense_bytes(model: keras.Model) -> int:
 def bound_bytes(model: keras.Model) -> float:
     """Bytes that a model without structure needs at least.
 
-    That is the values of active weights, for each masked kernel together
-    the entropy of their density for the places, and all else as it is.
+    That is the sum of three parts: the values of the active weights; their
+    places, by the entropy of the density of all masked kernels together; and
+    everything else as it is.
     """
     masked = masked_weights(model)
     kernels = {id(weight.kernel) for weight in masked}

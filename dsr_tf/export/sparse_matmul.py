@@ -31,7 +31,7 @@ def chosen(weights: Iterable[MaskedWeight], mode: str) -> list[MaskedWeight]:
 
     Args:
         weights: List of `MaskedWeight`.
-        mode: `"auto"`, those that it is faster for; `"always"`, those of
+        mode: `"auto"`, those for which it is faster; `"always"`, those of
             all Dense layers that compute in float32; `"never"`.
 
     Raises:

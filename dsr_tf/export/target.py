@@ -69,7 +69,8 @@ def check(path: str | os.PathLike) -> None:
 
     Raises:
         ValueError: if there is something else than an empty folder, if
-            nothing can be written there, or TensorFlow not load from there.
+            nothing can be written there, or TensorFlow cannot load from
+            there.
     """
     check_loadable(path)
     if os.path.lexists(path) and not (

@@ -14,7 +14,7 @@ from dsr_tf.export.runnable import RunnableModel
 
 _ROUNDS, _LOADS = 15, 3
 CPU_TIME, WALL_TIME = "CPU time", "wall time"
-# A process of its own, in which nothing is warm but the files.
+# Runs in a process of its own, in which only the files are cached.
 _LOAD = """
 import json
 import sys

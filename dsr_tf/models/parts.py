@@ -54,7 +54,7 @@ def residual_groups(
     block: Callable[..., Any],
     l1: float,
 ) -> Any:
-    """Groups of blocks; the first block of each has stride and shortcut.
+    """Groups of blocks; the first of each has the stride and a shortcut.
 
     Args:
         groups: Triples of channels, number of blocks, and stride.

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-# Widths are found to this part of themselves.
+# The relative precision with which a width is found.
 _PRECISION = 1e-4
-# No network is wider; the widest of the literature have a width of some 10.
+# No network is wider; the widest in papers have a width of about 10.
 MAX_WIDTH = 2.0**20
 
 
@@ -25,8 +25,8 @@ def find_width(num_parameters: Callable[[float], int], budget: int) -> float:
         The width, found by bisection to one part in 10,000.
 
     Raises:
-        ValueError: if the network of the least width has more, or that of
-            `MAX_WIDTH` not as many.
+        ValueError: if even the thinnest network has more parameters, or
+            even that of `MAX_WIDTH` does not have more.
     """
     low, high = _PRECISION, 1.0
     least = num_parameters(low)

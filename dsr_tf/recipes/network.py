@@ -89,10 +89,10 @@ def check_memory(num_parameters: int, what: str) -> None:
 
 
 def filters(experiment: Any, dense: keras.Model) -> Callable | None:
-    """Which layers of a network change: those that `--keep_dense` leaves.
+    """Which layers change: all that `--keep_dense` does not keep dense.
 
     Returns:
-        Function from a layer to whether it does; None for all.
+        Function that says whether a layer changes; None if all do.
 
     Raises:
         UsageError: if no layer does.

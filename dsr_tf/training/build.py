@@ -20,7 +20,7 @@ from dsr_tf.training.experiment import Experiment
 # Keras shows progress, and reallocates, between executions only; more
 # steps in one execution than this gain nothing.
 _MAX_STEPS_PER_EXECUTION = 100
-# From as many on, accuracy is told for the best five guesses too.
+# With this many classes or more, top-5 accuracy is measured too.
 _CLASSES_FOR_TOP5 = 100
 
 
@@ -40,7 +40,7 @@ def load_data(
         "data_dir": data_dir,
         "image_size": image_size,
     }
-    # What the command line did not give is not to blame.
+    # A message names only what the command line gave.
     given = {
         name: value
         for name, value in given.items()
@@ -76,8 +76,8 @@ def train_batches(
 ) -> Any:
     """The training batches of a run from a step on.
 
-    Of those of a distributed run, this worker's parts, cut into a batch for
-    each of its replicas in turn.
+    In a distributed run, this worker's part of each of them, cut into a
+    batch for each of its replicas in turn.
     """
     batches = datasets.train_batches(
         data,
@@ -153,7 +153,7 @@ def _metrics(num_classes: int) -> list[keras.metrics.Metric]:
 
 
 def steps_per_execution(experiment: Experiment, steps_per_epoch: int) -> int:
-    """Steps in one call: as many as meet every period and epoch exactly."""
+    """Steps in one call: many, but every period and epoch ends with a call."""
     if experiment.steps_per_execution:
         return experiment.steps_per_execution
     common = steps_per_epoch

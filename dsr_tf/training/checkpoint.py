@@ -32,8 +32,8 @@ from dsr_tf.training.stored_variables import names_of
 from dsr_tf.training.stored_variables import variables_of
 
 _PATTERN = re.compile(r"step-(0|[1-9][0-9]*)\.npz")
-# Files of format 2 have no names for what callbacks keep; those of before
-# have no number, no digest, and no tables.
+# Files of format 2 have no names for what callbacks keep; older files have
+# no number of a format, no digest, and no tables.
 _FORMAT = 3
 
 
@@ -53,7 +53,7 @@ class Checkpoint:
         names: Names of the variables.
         shapes: Their shapes.
         tables: Dict from the name of a table to its text, as far as it had
-            been written; None in files of before.
+            been written; None in the oldest files.
         stored: Dict of their values as the file holds them.
     """
 
@@ -70,8 +70,8 @@ class Checkpoint:
     def values(self) -> list[np.ndarray]:
         """Values of the variables, arrays.
 
-        Packed ones take the room that their shapes ask for, so these must
-        be known to be right.
+        A packed one takes as much memory as its shape says, so the shapes
+        must be checked first.
         """
         try:
             return [

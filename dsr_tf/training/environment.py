@@ -46,7 +46,8 @@ def commit(folder: os.PathLike) -> str | None:
     if not os.path.exists(os.path.join(folder, ".git")):
         return None
     command = "git --no-optional-locks describe --always --dirty --abbrev=40"
-    # Of another repository, where git itself has started this process.
+    # Without the variables that git sets for what it starts, such as hooks:
+    # they may name another repository.
     environment = {
         name: value
         for name, value in os.environ.items()

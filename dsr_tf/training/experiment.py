@@ -100,7 +100,7 @@ class Experiment(Settings):
         self._check_scale()
 
     def _check_scale(self) -> None:
-        """Refuse a scale that leads where the other flags may not go."""
+        """Refuse a scale with which other flags have values out of range."""
         if self.schedule_scale == 1:
             return
         given = f"flag --schedule_scale={self.schedule_scale}"

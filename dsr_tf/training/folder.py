@@ -136,7 +136,7 @@ def usable(path: str) -> Iterator[None]:
 
 
 def _check_length(path: str) -> None:
-    """Ask for what the run will write, if only it can be asked for."""
+    """Raise the system's error if names within the folder get too long."""
     try:
         os.lstat(os.path.join(path, _LONGEST))
     except (FileNotFoundError, NotADirectoryError):

@@ -9,8 +9,8 @@ from dsr_tf.command_line import UsageError
 class FolderLock:
     """Keeps other runs out of a folder while this one is at work.
 
-    The system gives the lock back with the process, however it ends, so
-    there is nothing to clean up after a killed run; and it is on the folder
+    The system removes the lock when the process ends, in whatever way, so
+    there is nothing to clean up after a killed run. The lock is on the folder
     itself, so nothing is written.
 
     Args:

@@ -94,11 +94,13 @@ def rows_below(
     Args:
         path: Where the table comes from, for messages.
         text: The table.
-        key: Name of the column of integers that rows are in the order of.
+        key: Name of the column of integers by which rows are sorted.
         limit: Rows whose key is at least this are left out.
-        numbers: Columns of numbers that every key from 0 on has.
-        is_whole: Whether all of those must be there. Runs of before lost
-            the row of an epoch at whose last step they were stopped.
+        numbers: Columns of numbers in a table that has a row for every key
+            from 0 on.
+        is_whole: Whether all of these rows must be there. Runs of earlier
+            versions lost the row of an epoch if they were stopped at its
+            last step.
 
     Returns:
         Text of a table.

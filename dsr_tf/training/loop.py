@@ -95,7 +95,7 @@ class Loop:
     def _test(self, replicas: Replicas) -> dict[str, float]:
         cluster, data = self._cluster, self._data
         local = cluster.num_replicas // cluster.num_workers
-        # Where batches do not go round, the last replicas get empty ones.
+        # Where batches are too few for all replicas, the last get empty ones.
         largest_part = math.ceil(data.num_test / cluster.num_workers)
         num_steps = math.ceil(largest_part / _TEST_BATCH / local)
         batches = datasets.test_batches(data, _TEST_BATCH, cluster.part)

@@ -65,7 +65,7 @@ def _check_size(experiment: Experiment, network: Network) -> None:
             f"images of {network.image_shape}",
         )
     if experiment.strategy not in ("default", "mirrored"):
-        return  # Others share a batch, and what it takes.
+        return  # The workers of others share a batch, and its memory.
     batch = experiment.batch_size
     with naming_flags({"batch_size": batch}, "batch_size"):
         memory.check(
@@ -88,7 +88,7 @@ def _start_from(path: str, experiment: Experiment, dense: keras.Model) -> None:
 
 def _copy_masks(path: str, dense: keras.Model, sparse: keras.Model) -> None:
     source = _load("copy_masks_from", path)
-    # All weights, for `sparse` has only those of its own masks so far.
+    # All weights: `sparse` has only those that its own masks left active.
     conversion.copy_weights(dense, sparse)
     try:
         conversion.copy_masks(source, sparse)
@@ -99,8 +99,8 @@ def _copy_masks(path: str, dense: keras.Model, sparse: keras.Model) -> None:
 def _seed_of_weights(experiment: Experiment) -> int:
     """The seed that the initial weights are drawn from.
 
-    Copied masks meet the weights that their run began with, or others than
-    those whatever the seed.
+    With copied masks, these are the weights that the run of the masks began
+    with; or new ones, which differ from those whatever the seed is.
     """
     path = experiment.copy_masks_from
     if not path:

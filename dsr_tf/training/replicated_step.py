@@ -42,8 +42,12 @@ class Replicas:
             outputs = tf.zeros([1, *model.output_shape[1:]])
             model.compute_metrics(None, tf.zeros([1], "int32"), outputs)
         jit_compile = model.jit_compile is True
-        self._fast_forward = tf.function(self._forward, jit_compile=jit_compile)
-        self._fast_update = tf.function(self._update, jit_compile=jit_compile)
+        self._compiled_forward = tf.function(
+            self._forward, jit_compile=jit_compile
+        )
+        self._compiled_update = tf.function(
+            self._update, jit_compile=jit_compile
+        )
 
     @property
     def metric_variables(self) -> list[keras.Variable]:
@@ -108,7 +112,7 @@ class Replicas:
 
     def _train_step(self, batch: Any) -> Any:
         """On one replica."""
-        vector, states = self._fast_forward(*batch)
+        vector, states = self._compiled_forward(*batch)
         replica = tf.distribute.get_replica_context()
         total = replica.all_reduce("sum", vector)
         # Mirrored variables are updated where all replicas meet.
@@ -120,7 +124,7 @@ class Replicas:
     ) -> None:
         strategy.extended.update(
             self.model.optimizer.iterations.value,
-            lambda variable, *arguments: self._fast_update(*arguments),
+            lambda variable, *arguments: self._compiled_update(*arguments),
             (total, states),
         )
 

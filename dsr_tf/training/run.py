@@ -88,7 +88,8 @@ class Run:
             self.start // self.steps_per_epoch,
             ("test_accuracy", "seconds"),
         )
-        # What happened at the step of the checkpoint came after it.
+        # A reallocation at the step of the checkpoint comes after it, so
+        # its row will be written again.
         self._reallocations = self._table(
             "reallocations.csv", "step", self.start
         )

@@ -16,7 +16,7 @@ from dsr_tf.command_line import GOES_ON
 from dsr_tf.command_line import signal_name
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
-# Who stops a group of processes may reach one of them twice.
+# A signal to a group of processes may reach one of them twice.
 _SECONDS_BETWEEN = 1.0
 
 
@@ -41,10 +41,10 @@ class StopSignals:
     Both with a sentence on standard error and the exit code that shells
     report for the signal.
 
-    The first stops it at once, or where training is under way after the
-    step that is. Python hears signals between two of its own operations
-    only: a run that waits for data in TensorFlow hears none. So another
-    thread watches for the second.
+    The first stops a run at once; a run that is training, after the current
+    step. Python hears signals between two of its own operations only: a run
+    that waits for data in TensorFlow hears none. So another thread watches
+    for the second.
 
     Args:
         command: Name for the sentence.
