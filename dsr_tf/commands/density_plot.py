@@ -84,10 +84,11 @@ def write_plot(
     axes = figure.subplots()
     colors = colormaps["viridis"]
     names = list(densities)
-    last = max(1, len(names) - 1)
+    last = len(names) - 1
+    scale = Normalize(0, max(1, last))
     for number, name in enumerate(names):
         axes.plot(
-            steps, densities[name], color=colors(number / last), linewidth=1.2
+            steps, densities[name], color=colors(scale(number)), linewidth=1.2
         )
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
@@ -97,9 +98,7 @@ def write_plot(
     axes.set_ylabel("active weights of the kernel")
     axes.set_title(title, parse_math=False)
     axes.grid(alpha=0.3, which="both")
-    bar = figure.colorbar(
-        ScalarMappable(Normalize(0, last), colors), ax=axes, aspect=30
-    )
+    bar = figure.colorbar(ScalarMappable(scale, colors), ax=axes, aspect=30)
     shown = sorted({round(i * last / 6) for i in range(7)})
     bar.set_ticks(shown, labels=[_short(names[i]) for i in shown])
     bar.ax.invert_yaxis()
