@@ -107,7 +107,8 @@ def _draw_over_parameters(axes: Any, rows: Sequence[Row]) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.set_xlabel("active parameters")
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    if rows:
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
 
 
 def _ticks(lowest: float, highest: float) -> Sequence[float]:
