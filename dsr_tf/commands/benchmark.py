@@ -121,6 +121,11 @@ def _recipe(name: str) -> recipes.Recipe | None:
     return by_name.get(name) or by_name.get(bare)
 
 
+def _saves(name: str) -> bool:
+    """Whether a network saves a checkpoint in each round."""
+    return name.removesuffix(_AGAIN).endswith(_SAVING)
+
+
 def _required_recipe(name: str) -> recipes.Recipe:
     """The recipe of a network.
 
@@ -176,7 +181,7 @@ def _arms(flag_values: flags.FlagValues) -> list[Arm]:
             experiment,
             name,
             _required_recipe(name),
-            name.endswith(_SAVING),
+            _saves(name),
             data,
             steps,
             period,
