@@ -18,6 +18,9 @@ before the first.
 import dataclasses
 import math
 import statistics
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 from rich import box
@@ -50,7 +53,7 @@ _WITHOUT_EFFECT = (
 )
 
 
-def _measurable():
+def _measurable() -> list[recipes.Recipe]:
     """The recipes that are trained here: the dense network, and all whose
     weights move every --period or never."""
     return [
@@ -60,7 +63,7 @@ def _measurable():
     ]
 
 
-def _default():
+def _default() -> list[str]:
     names = []
     for recipe in _measurable():
         names.append(recipe.name)
@@ -69,7 +72,7 @@ def _default():
     return names
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     argv = argv or command_line.arguments("benchmark")
     flag_values = flags.FlagValues()
     experiments.define_flags(flag_values)
@@ -101,27 +104,44 @@ def main(argv=None):
     with command_line.usage_errors(argv[0]):
         arms = _arms(flag_values)
     with command_line.run_errors(argv[0]), one_sentence(afterwards=""):
-        benchmark_arm.measure(arms, flag_values["rounds"].value)
+        rounds = flag_values.flag_values_dict()["rounds"]
+        benchmark_arm.measure(arms, rounds)
     terminal.console().print(_table(arms))
 
 
-def _known(name):
-    if _recipe(name) is None:
-        raise ValueError(
-            f"must be among {', '.join(_default())}, or one of the methods "
-            f"with {_AGAIN} or {_SAVING} behind it"
-        )
+def _known(name: str) -> str:
+    _required_recipe(name)
     return name
 
 
-def _recipe(name):
+def _recipe(name: str) -> recipes.Recipe | None:
     """The recipe of a network; None if there is none of that name."""
     by_name = {recipe.name: recipe for recipe in _measurable()}
     bare = name.removesuffix(_AGAIN).removesuffix(_SAVING)
     return by_name.get(name) or by_name.get(bare)
 
 
-def _arms(flag_values):
+def _saves(name: str) -> bool:
+    """Whether a network saves a checkpoint in each round."""
+    return name.removesuffix(_AGAIN).endswith(_SAVING)
+
+
+def _required_recipe(name: str) -> recipes.Recipe:
+    """The recipe of a network.
+
+    Raises:
+        ValueError: if there is none of that name.
+    """
+    recipe = _recipe(name)
+    if recipe is None:
+        raise ValueError(
+            f"must be among {', '.join(_default())}, or one of the methods "
+            f"with {_AGAIN} or {_SAVING} behind it"
+        )
+    return recipe
+
+
+def _arms(flag_values: flags.FlagValues) -> list[Arm]:
     strategy = flag_values["strategy"]
     if strategy.value != strategy.default:
         raise UsageError(
@@ -137,10 +157,10 @@ def _arms(flag_values):
         experiment.augmentation,
     )
     per_epoch = build.steps_per_epoch(experiment, data)
-    period = flag_values["measured_period"].value or experiment.period(0)
-    names = flag_values["networks"].value
-    steps = flag_values["steps"].value
-    has_moves = any(moves_weights(_recipe(name)) for name in names)
+    values = flag_values.flag_values_dict()
+    period = values["measured_period"] or int(experiment.period(0))
+    names, steps = values["networks"], values["steps"]
+    has_moves = any(moves_weights(_required_recipe(name)) for name in names)
     if not steps:
         steps = benchmark_arm.round_steps(period if has_moves else 1, per_epoch)
     elif has_moves and steps < period:
@@ -150,7 +170,7 @@ def _arms(flag_values):
             "--measured_period"
         )
     # Nothing that falls along the epochs may come to its end meanwhile.
-    rounds = flag_values["rounds"].value + benchmark_arm.MOST_WARM_UPS
+    rounds = values["rounds"] + benchmark_arm.MOST_WARM_UPS
     num_epochs = math.ceil(rounds * steps / per_epoch)
     experiment = dataclasses.replace(
         experiment,
@@ -160,8 +180,8 @@ def _arms(flag_values):
         Arm(
             experiment,
             name,
-            _recipe(name),
-            name.endswith(_SAVING),
+            _required_recipe(name),
+            _saves(name),
             data,
             steps,
             period,
@@ -170,7 +190,7 @@ def _arms(flag_values):
     ]
 
 
-def _table(arms):
+def _table(arms: Sequence[Arm]) -> Table:
     first, experiment = arms[0], arms[0].experiment
     table = Table(
         title=f"{experiment.model} on {experiment.dataset}, batch "
@@ -204,17 +224,17 @@ def _table(arms):
     return table
 
 
-def _ratio(arm, rival):
+def _ratio(arm: Arm, rival: Arm | None) -> str:
     if rival is None:
         return ""
     pairs = zip(arm.seconds, rival.seconds)
     return f"{statistics.median(a / b for a, b in pairs):.3f}"
 
 
-def _first(arms, is_wanted):
+def _first(arms: Sequence[Arm], is_wanted: Callable[[Any], Any]) -> Arm | None:
     """The first network whose recipe is wanted, None if there is none."""
     return next((arm for arm in arms if is_wanted(arm.recipe)), None)
 
 
-def _count(number, what):
+def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"

@@ -5,6 +5,9 @@ import math
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
@@ -12,9 +15,12 @@ from keras import ops
 from dsr_tf import recipes
 from dsr_tf.command_line import RunError
 from dsr_tf.core.schedule import Schedule
+from dsr_tf.data.streaming import AnyData
+from dsr_tf.reallocation.reallocator import Record
 from dsr_tf.training import build
 from dsr_tf.training import checkpoint
 from dsr_tf.training import networks
+from dsr_tf.training.experiment import Experiment
 
 # Rounds before those that count.
 MOST_WARM_UPS = 2
@@ -37,9 +43,19 @@ class Arm:
         moves: Seconds of each reallocation.
     """
 
-    def __init__(self, experiment, name, recipe, saves, data, steps, period):
+    def __init__(
+        self,
+        experiment: Experiment,
+        name: str,
+        recipe: recipes.Recipe,
+        saves: bool,
+        data: AnyData,
+        steps: int,
+        period: int,
+    ) -> None:
         self.name, self.recipe, self.steps = name, recipe, steps
-        self.seconds, self.moves = [], []
+        self.seconds: list[float] = []
+        self.moves: list[float] = []
         self._schedule = experiment.period
         self.experiment = dataclasses.replace(
             experiment,
@@ -59,12 +75,12 @@ class Arm:
         self._clock = Clock(self._reallocation, self._save)
         self._batches = build.train_batches(self.experiment, data)
 
-    def _save(self):
+    def _save(self) -> None:
         if self._folder is not None:
             step = int(ops.convert_to_numpy(self._model.optimizer.iterations))
             checkpoint.save(self._folder.name, self._model, step, {})
 
-    def begin(self):
+    def begin(self) -> None:
         """Begin the training that all rounds are parts of.
 
         What a reallocation at the first step of a round needs of the step
@@ -73,12 +89,12 @@ class Arm:
         if self._reallocation is not None:
             self._reallocation.begin()
 
-    def end(self):
+    def end(self) -> None:
         """End it."""
         if self._reallocation is not None:
             self._reallocation.end()
 
-    def fit(self):
+    def fit(self) -> tuple[float, list[float]]:
         """Train for a round.
 
         Returns:
@@ -94,7 +110,7 @@ class Arm:
         )
         return self._clock.seconds, self._clock.moves
 
-    def warm_up(self):
+    def warm_up(self) -> None:
         """Train until all has been compiled: a reallocation too, which is
         when it first happens."""
         moves = self.fit()[1]
@@ -103,14 +119,14 @@ class Arm:
             moves = self.fit()[1]
         self._check(moves)
 
-    def measure(self):
+    def measure(self) -> None:
         """Train for a round that counts."""
         seconds, moves = self.fit()
         self._check(moves)
         self.seconds.append(seconds)
         self.moves += moves
 
-    def _check(self, moves):
+    def _check(self, moves: list[float]) -> None:
         if moves_weights(self.recipe) and not moves:
             raise RunError(
                 f"{self.name}: no weights have moved in a round of "
@@ -118,7 +134,7 @@ class Arm:
                 "--period and --stop_epoch"
             )
 
-    def added(self, static):
+    def added(self, static: float) -> float:
         """What reallocation adds to the time of the whole schedule.
 
         Args:
@@ -137,19 +153,19 @@ class Arm:
         return moves * statistics.median(self.moves) / total
 
 
-def moves_weights(recipe):
+def moves_weights(recipe: recipes.Recipe) -> bool:
     """Whether weights move every --period."""
     return (
         isinstance(recipe, recipes.Reallocating) and recipe.method.moves_weights
     )
 
 
-def round_steps(period, steps_per_epoch):
+def round_steps(period: int, steps_per_epoch: int) -> int:
     """Steps of the least number of epochs that holds a reallocation."""
     return steps_per_epoch * math.ceil(period / steps_per_epoch)
 
 
-def measure(arms, rounds):
+def measure(arms: Sequence[Arm], rounds: int) -> None:
     """Train all networks, a round of each in turn."""
     for arm in arms:
         arm.begin()
@@ -166,42 +182,49 @@ class Clock(keras.callbacks.Callback):
     """Times a round, without what `fit` sets up before it, and all that the
     callback of the method does between steps; the round ends with `save`."""
 
-    def __init__(self, reallocation, save):
+    def __init__(self, reallocation: Any, save: Callable[[], None]) -> None:
         super().__init__()
         self._reallocation, self._save = reallocation, save
 
-    def set_model(self, model):
+    def set_model(self, model: keras.Model) -> None:
         super().set_model(model)
         if self._reallocation is not None:
             self._reallocation.set_model(model)
             self._reallocation.listener = self._count
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._pass_on("on_train_begin")
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self._pass_on("on_train_end")
 
-    def on_epoch_begin(self, epoch, logs=None):
-        self.moves, self._moved = [], False
+    def on_epoch_begin(
+        self, epoch: int, logs: dict[str, Any] | None = None
+    ) -> None:
+        self.moves: list[float] = []
+        self._moved = False
         self._start = time.perf_counter()
         self._pass_on("on_epoch_begin", epoch)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(
+        self, epoch: int, logs: dict[str, Any] | None = None
+    ) -> None:
         self._pass_on("on_epoch_end", epoch)
         self._save()
         self.seconds = time.perf_counter() - self._start
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(
+        self, batch: int, logs: dict[str, Any] | None = None
+    ) -> None:
         start = time.perf_counter()
         self._pass_on("on_train_batch_begin", batch)
         if self._moved:
             self.moves.append(time.perf_counter() - start)
             self._moved = False
 
-    def _count(self, record):
+    def _count(self, record: Record) -> None:
         self._moved = True
 
-    def _pass_on(self, name, *arguments):
+    def _pass_on(self, name: str, *arguments: Any) -> None:
         if self._reallocation is not None:
             getattr(self._reallocation, name)(*arguments)

@@ -19,8 +19,11 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from collections.abc import Sequence
 
 from absl import flags
+from rich.console import Console
 
 from dsr_tf import command_line
 from dsr_tf.command_line import UsageError
@@ -33,6 +36,7 @@ from dsr_tf.comparison import aggregate
 from dsr_tf.comparison import tables
 from dsr_tf.comparison.execute import Stopped
 from dsr_tf.comparison.execute import execute
+from dsr_tf.comparison.plan import PlannedRun
 from dsr_tf.comparison.plan import plan
 from dsr_tf.comparison.plot import write_plot
 from dsr_tf.core.draws import MAX_SEED
@@ -46,7 +50,7 @@ _PER_RUN = {
 }
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     argv = argv or command_line.arguments("compare")
     flag_values = flags.FlagValues()
     experiments.define_flags(flag_values)
@@ -81,7 +85,7 @@ def main(argv=None):
         failed, skipped = execute(
             runs,
             logs,
-            flag_values["parallel_runs"].value,
+            flag_values.flag_values_dict()["parallel_runs"],
             lambda *ended: _report(console, *ended),
         )
         _write(console, folder, runs)
@@ -99,7 +103,7 @@ def main(argv=None):
 
 
 @contextlib.contextmanager
-def _endings(name):
+def _endings(name: str) -> Iterator[None]:
     """Turn what may end a comparison into a sentence and an exit code."""
     try:
         yield
@@ -121,9 +125,10 @@ def _endings(name):
         sys.exit(command_line.RUN_ERROR)
 
 
-def _plan(flag_values):
+def _plan(flag_values: flags.FlagValues) -> tuple[str, list[PlannedRun]]:
+    values = flag_values.flag_values_dict()
     for name in ("flagfiles", "output_dir"):
-        if not flag_values[name].value:
+        if not values[name]:
             raise UsageError(f"flag --{name} is required")
     for name, instead in _PER_RUN.items():
         if flag_values[name].present:
@@ -131,19 +136,30 @@ def _plan(flag_values):
                 f"flag --{name}: is set for each run; give {instead}"
             )
     common = [
-        f"--{name}={command_line.written(flag_values[name].value)}"
+        f"--{name}={command_line.written(values[name])}"
         for name in experiments.names()
         if flag_values[name].present
         and name not in _PER_RUN
         and name != "output_dir"
     ]
-    folder = flag_values["output_dir"].value
+    folder = values["output_dir"]
     output_paths.check_folder("output_dir", folder, "logs")
-    lists = (flag_values[n].value for n in ("flagfiles", "seeds", "densities"))
-    return folder, plan(*lists, folder, common)
+    runs = plan(
+        values["flagfiles"],
+        values["seeds"],
+        values["densities"],
+        folder,
+        common,
+    )
+    return folder, runs
 
 
-def _report(console, run, summary, seconds):
+def _report(
+    console: Console,
+    run: PlannedRun,
+    summary: dict | None,
+    seconds: float | None,
+) -> None:
     if summary is None:
         what = "not started" if seconds is None else "failed"
         console.print(f"{run}: {what}", style="red", highlight=False)
@@ -154,9 +170,12 @@ def _report(console, run, summary, seconds):
     )
 
 
-def _write(console, folder, runs):
-    finished = [(run, run.summary()) for run in runs]
-    finished = [(run, summary) for run, summary in finished if summary]
+def _write(console: Console, folder: str, runs: Sequence[PlannedRun]) -> None:
+    finished = [
+        (run, summary)
+        for run, summary in ((run, run.summary()) for run in runs)
+        if summary
+    ]
     if not finished:
         return
     rows, settings = aggregate.rows(finished), runs[-1].settings

@@ -1,9 +1,14 @@
 """Where the budget went, as a picture: densities of the kernels over time."""
 
 import csv
+import os
+from collections.abc import Mapping
+from collections.abc import Sequence
 
 
-def read_densities(path, sizes):
+def read_densities(
+    path: str | os.PathLike, sizes: Mapping[str, int]
+) -> tuple[list[int], dict[str, list[float]]]:
     """Densities from a run's `reallocations.csv`.
 
     Args:
@@ -17,7 +22,8 @@ def read_densities(path, sizes):
         OSError: if it cannot be opened.
         ValueError: if a row is missing, not whole or not possible.
     """
-    steps, densities = [], {name: [] for name in sizes}
+    steps: list[int] = []
+    densities: dict[str, list[float]] = {name: [] for name in sizes}
     with open(path, newline="", encoding="utf-8") as file:
         try:
             for number, row in enumerate(csv.DictReader(file), 1):
@@ -32,7 +38,9 @@ def read_densities(path, sizes):
     return steps, densities
 
 
-def _whole(row, column, maximum, number):
+def _whole(
+    row: Mapping[str, str], column: str, maximum: int, number: int
+) -> int:
     """A whole number of a row, up to `maximum`."""
     value = str(row.get(column))
     is_whole = value.isascii() and value.isdigit() and len(value) < 20
@@ -43,14 +51,19 @@ def _whole(row, column, maximum, number):
     return int(value)
 
 
-def endings():
+def endings() -> list[str]:
     """Endings of the pictures that can be written, without the dot."""
     from matplotlib.figure import Figure
 
     return sorted(Figure().canvas.get_supported_filetypes())
 
 
-def write_plot(steps, densities, path, title):
+def write_plot(
+    steps: Sequence[int],
+    densities: Mapping[str, Sequence[float]],
+    path: str | os.PathLike,
+    title: str,
+) -> None:
     """Draw a line for each kernel, coloured from the first to the last.
 
     Args:
@@ -71,10 +84,11 @@ def write_plot(steps, densities, path, title):
     axes = figure.subplots()
     colors = colormaps["viridis"]
     names = list(densities)
-    last = max(1, len(names) - 1)
+    last = len(names) - 1
+    scale = Normalize(0, max(1, last))
     for number, name in enumerate(names):
         axes.plot(
-            steps, densities[name], color=colors(number / last), linewidth=1.2
+            steps, densities[name], color=colors(scale(number)), linewidth=1.2
         )
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
@@ -84,9 +98,7 @@ def write_plot(steps, densities, path, title):
     axes.set_ylabel("active weights of the kernel")
     axes.set_title(title, parse_math=False)
     axes.grid(alpha=0.3, which="both")
-    bar = figure.colorbar(
-        ScalarMappable(Normalize(0, last), colors), ax=axes, aspect=30
-    )
+    bar = figure.colorbar(ScalarMappable(scale, colors), ax=axes, aspect=30)
     shown = sorted({round(i * last / 6) for i in range(7)})
     bar.set_ticks(shown, labels=[_short(names[i]) for i in shown])
     bar.ax.invert_yaxis()
@@ -94,6 +106,6 @@ def write_plot(steps, densities, path, title):
     figure.savefig(path, dpi=130)
 
 
-def _short(name):
+def _short(name: str) -> str:
     """The layer's name, without that of its variable."""
     return name.rpartition("/")[0] or name

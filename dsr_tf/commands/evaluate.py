@@ -7,10 +7,14 @@ load, time to predict, and accuracy.
 """
 
 import os
+from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from absl import flags
 from rich import box
+from rich.console import Console
 from rich.table import Table
 
 from dsr_tf import command_line
@@ -19,10 +23,12 @@ from dsr_tf.command_line import UsageError
 from dsr_tf.command_line import folding
 from dsr_tf.command_line import terminal
 from dsr_tf.command_line.flag_kinds import Whole
+from dsr_tf.data.streaming import AnyData
 from dsr_tf.export import registry
 from dsr_tf.export import target
 from dsr_tf.export import timing
 from dsr_tf.export.classifier import ends_with_probabilities
+from dsr_tf.export.runnable import RunnableModel
 from dsr_tf.layers.summary import sparsity_summary
 from dsr_tf.training import build
 from dsr_tf.training.earlier_runs import settings_of_run
@@ -30,13 +36,13 @@ from dsr_tf.training.guard import reason
 
 # Inputs of a larger prediction.
 _BATCH = 32
-# Sums of probabilities in float16 are as far from 1; Keras' least one.
+# Probabilities in float16 sum to 1 within this; the least one of Keras.
 _NEAR_ONE, _LEAST = 1e-2, 1e-7
-# Columns that no table takes.
+# More columns than any table needs.
 _UNBOUNDED = 10**6
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     argv = argv or command_line.arguments("evaluate")
     formats = registry.formats()
     accepted = registry.in_words(formats, "a ")
@@ -82,7 +88,7 @@ def main(argv=None):
         _print_comparison(models, dataset, results)
 
 
-def _paths(flag_values, accepted):
+def _paths(flag_values: flags.FlagValues, accepted: str) -> list[str]:
     paths = (flag_values["model"].value or "").split(",")
     paths = [path for path in paths if path]
     if not paths:
@@ -92,7 +98,7 @@ def _paths(flag_values, accepted):
     return paths
 
 
-def _check_takes(model, data):
+def _check_takes(model: RunnableModel, data: AnyData) -> None:
     shape = model.input_shape
     wanted = (None, *data.image_shape)
     if len(shape) != len(wanted) or any(
@@ -104,7 +110,7 @@ def _check_takes(model, data):
         )
 
 
-def _evaluate(model, data):
+def _evaluate(model: RunnableModel, data: AnyData) -> dict[str, Any]:
     correct, losses = 0, {"logits": 0.0, "probabilities": 0.0}
     are_probabilities = _tells_probabilities(model)
     seem_probabilities = True
@@ -137,27 +143,27 @@ def _evaluate(model, data):
     }
 
 
-def _tells_probabilities(model):
+def _tells_probabilities(model: RunnableModel) -> bool | None:
     """Whether outputs are probabilities; None if the model does not tell."""
     if model.keras_model is None or not model.keras_model.outputs:
         return None
     return ends_with_probabilities(model.keras_model)
 
 
-def _loss_of_logits(logits, labels):
+def _loss_of_logits(logits: np.ndarray, labels: np.ndarray) -> float:
     top = logits.max(axis=1, keepdims=True)
     total = top[:, 0] + np.log(np.exp(logits - top).sum(axis=1))
     return float(np.sum(total - logits[np.arange(len(labels)), labels]))
 
 
-def _loss_of_probabilities(outputs, labels):
-    """As Keras': of parts of their sum, none below 1e-7."""
+def _loss_of_probabilities(outputs: np.ndarray, labels: np.ndarray) -> float:
+    """As in Keras: outputs over their sum, none of them below 1e-7."""
     outputs = outputs / outputs.sum(axis=1, keepdims=True)
     chosen = outputs[np.arange(len(labels)), labels]
     return float(-np.sum(np.log(np.clip(chosen, _LEAST, 1))))
 
 
-def _readable(batches, data):
+def _readable(batches: Any, data: AnyData) -> Iterator[Any]:
     """The batches; what cannot be read is told in a sentence."""
     import tensorflow as tf
 
@@ -169,7 +175,7 @@ def _readable(batches, data):
         ) from error
 
 
-def _print(model, dataset, results):
+def _print(model: RunnableModel, dataset: str, results: dict[str, Any]) -> None:
     table = Table(box=box.SIMPLE_HEAD, show_header=False, title="Evaluation")
     table.add_column(style="bold")
     table.add_column(justify="right", overflow="fold")
@@ -184,7 +190,11 @@ def _print(model, dataset, results):
         console.print(sparsity_summary(model.keras_model).table())
 
 
-def _print_comparison(models, dataset, results):
+def _print_comparison(
+    models: Sequence[RunnableModel],
+    dataset: str,
+    results: Sequence[dict[str, Any]],
+) -> None:
     """A row a model; the first once more, to show the noise of times."""
     loads = timing.load_times(models)
     again = registry.load("model", models[0].path)
@@ -213,7 +223,12 @@ def _print_comparison(models, dataset, results):
     console.print(_comparison(console, title, [*names, "first again"], rows))
 
 
-def _comparison(console, title, names, rows):
+def _comparison(
+    console: Console,
+    title: str,
+    names: Sequence[str],
+    rows: Sequence[tuple[str, ...]],
+) -> Table:
     """The table; where names do not fit in, it has their numbers."""
     parts = [folding.longest_part(name) for name in names]
     # What the table would take, however narrow the console is.
@@ -229,7 +244,9 @@ def _comparison(console, title, names, rows):
     return table
 
 
-def _table(title, names, rows):
+def _table(
+    title: str, names: Sequence[str], rows: Sequence[tuple[str, ...]]
+) -> Table:
     table = Table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,

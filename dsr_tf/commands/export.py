@@ -6,6 +6,8 @@ again and compared with the model before the command ends.
 """
 
 import os
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -22,18 +24,20 @@ from dsr_tf.data.augmentation import standardise
 from dsr_tf.export import registry
 from dsr_tf.export import sizes
 from dsr_tf.export import target
+from dsr_tf.export.format import ExportFormat
+from dsr_tf.export.format import Report
 from dsr_tf.export.formats.keras import find_keras
 from dsr_tf.export.formats.keras import load_keras
 from dsr_tf.training import build
 from dsr_tf.training.earlier_runs import settings_of_run
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     argv = argv or command_line.arguments("export")
     formats, options = registry.exported(), registry.options()
     outputs = registry.in_words(formats.values())
     flag_values = flags.FlagValues()
-    for name, default, help, *kind in (
+    described: tuple[tuple[Any, ...], ...] = (
         ("model", None, "Folder of a run, or .keras file."),
         ("format", registry.DEFAULT, "What to write.", tuple(formats)),
         (
@@ -45,10 +49,11 @@ def main(argv=None):
             (option.name, option.default, option.help, option.accepts)
             for option in options.values()
         ),
-    ):
+    )
+    for name, default, help, *kind in described:
         command_line.define(flag_values, name, default, help, *kind)
     command_line.parse(flag_values, argv, __doc__)
-    values = {name: flag_values[name].value for name in flag_values}
+    values = flag_values.flag_values_dict()
     with command_line.run_errors(argv[0]):
         format, output = formats[values["format"]], values["output"]
         chosen = _check(format, values)
@@ -58,7 +63,7 @@ def main(argv=None):
         _print(format.report(model, chosen), model, output)
 
 
-def _check(format, values):
+def _check(format: ExportFormat, values: dict[str, Any]) -> dict[str, Any]:
     """Check what can be checked before the model is loaded.
 
     Returns:
@@ -79,7 +84,13 @@ def _check(format, values):
     return registry.chosen_options(format, values)
 
 
-def _write(format, model, path, output, options):
+def _write(
+    format: ExportFormat,
+    model: keras.Model,
+    path: str,
+    output: str,
+    options: dict[str, Any],
+) -> None:
     if "preprocessing" in options:
         # What writers take is the function itself.
         wanted = options["preprocessing"]
@@ -96,7 +107,7 @@ def _write(format, model, path, output, options):
         ) from error
 
 
-def _preprocessing(path):
+def _preprocessing(path: str) -> Callable[[Any], Any]:
     """How the data set of the run is standardised, as a function."""
     settings = settings_of_run(os.path.dirname(os.path.abspath(path)))
     if "dataset" not in settings:
@@ -117,7 +128,7 @@ def _preprocessing(path):
     return lambda images: standardise(images, data)
 
 
-def _print(report, model, output):
+def _print(report: Report, model: keras.Model, output: str) -> None:
     """Load what was written, compare it with the model, and tell."""
     bytes_written = target.size(output)
     table = Table(box=box.SIMPLE_HEAD, show_header=False, title="Export")
@@ -139,7 +150,7 @@ def _print(report, model, output):
     terminal.console().print(table)
 
 
-def _difference(path, model):
+def _difference(path: str, model: keras.Model) -> str:
     """How far outputs are from the model's, on eight random inputs."""
     if len(model.inputs) != 1:
         return "not compared: the model has several inputs"

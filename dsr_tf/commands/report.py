@@ -7,6 +7,8 @@ DIR/densities.png, or to --plot.
 
 import os
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from absl import flags
 from rich import box
@@ -38,7 +40,7 @@ _SHOWN = (
 )
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     argv = argv or command_line.arguments("report")
     flag_values = flags.FlagValues()
     for name, help in (
@@ -48,9 +50,9 @@ def main(argv=None):
         command_line.define(flag_values, name, None, help)
     command_line.parse(flag_values, argv, __doc__)
     with command_line.usage_errors(argv[0]):
-        folder = flag_values["run"].value
+        values = flag_values.flag_values_dict()
+        folder, path = values["run"], values["plot"]
         summary = _read_summary(folder)
-        path = flag_values["plot"].value
         densities = None
         if summary["num_reallocations"]:
             path = path or os.path.join(folder, "densities.png")
@@ -81,7 +83,7 @@ def main(argv=None):
     console.print(f"Drawn to {path}", highlight=False, soft_wrap=True)
 
 
-def _read_summary(folder):
+def _read_summary(folder: str | None) -> dict[str, Any]:
     if not folder:
         raise UsageError("flag --run is required: the folder of a run")
     wanted = (
@@ -100,7 +102,7 @@ def _read_summary(folder):
         raise UsageError(f"{wanted} ({error})") from error
 
 
-def _check_plot(path):
+def _check_plot(path: str) -> None:
     """Refuse a picture that could not be drawn, before anything is."""
     ending = os.path.splitext(path)[1].removeprefix(".").lower()
     if ending not in density_plot.endings():
@@ -111,7 +113,9 @@ def _check_plot(path):
     output_paths.check_file("plot", path)
 
 
-def _read_densities(folder, summary):
+def _read_densities(
+    folder: str, summary: dict[str, Any]
+) -> tuple[list[int], dict[str, list[float]]]:
     sizes = {k["path"]: k["size"] for k in summary["kernels"]}
     path = os.path.join(folder, "reallocations.csv")
     try:
@@ -134,11 +138,13 @@ _FILES = (
 )
 
 
-def _written(folder):
+def _written(folder: str | os.PathLike) -> list[str]:
     return [f for f in _FILES if os.path.exists(os.path.join(folder, f))]
 
 
-def results_table(summary, folder):
+def results_table(
+    summary: Mapping[str, Any], folder: str | os.PathLike
+) -> Table:
     """The results of one run, a line each.
 
     Args:
@@ -189,13 +195,13 @@ def results_table(summary, folder):
     return table
 
 
-def _compared(size, other):
+def _compared(size: float, other: float) -> str:
     if size <= other:
         return f"{other / size:.1f} times smaller"
     return f"{size / other:.1f} times larger"
 
 
-def _kernels_table(summary):
+def _kernels_table(summary: dict[str, Any]) -> Table:
     table = Table(title="Masked kernels", box=box.SIMPLE_HEAD)
     table.add_column("kernel", overflow="fold")
     for column in ("weights", "active", "density"):

@@ -7,6 +7,7 @@ saved_model/ and model.keras.
 """
 
 from absl import flags
+from rich.console import Console
 
 from dsr_tf import command_line
 from dsr_tf.command_line import terminal
@@ -17,7 +18,7 @@ from dsr_tf.training.run import Run
 from dsr_tf.training.stop import StopSignals
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     argv = argv or command_line.arguments("train")
     flag_values = flags.FlagValues()
     experiments.define_flags(flag_values)
@@ -26,7 +27,9 @@ def main(argv=None):
         _train(argv[0], flag_values, signals)
 
 
-def _train(name, flag_values, signals):
+def _train(
+    name: str, flag_values: flags.FlagValues, signals: StopSignals
+) -> None:
     with command_line.usage_errors(name):
         run = Run(experiments.from_flags(flag_values), signals)
     # Of several workers, one speaks.
@@ -40,7 +43,7 @@ def _train(name, flag_values, signals):
     console.print(results_table(summary, run.experiment.output_dir))
 
 
-def _announce(run, console):
+def _announce(run: Run, console: Console) -> None:
     experiment, sparsity = run.experiment, sparsity_summary(run.model)
     density = (
         f", mask density {sparsity.mask_density:.4f}" if sparsity.layers else ""

@@ -2,8 +2,10 @@
 
 import dataclasses
 import statistics
+from collections.abc import Sequence
 
 from dsr_tf import recipes
+from dsr_tf.comparison.plan import PlannedRun
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,8 +39,8 @@ class Row:
     epoch_ratio: float | None
 
 
-def rows(runs):
-    """Sum the finished runs of a comparison up.
+def rows(runs: Sequence[tuple[PlannedRun, dict]]) -> list[Row]:
+    """Summarize the finished runs of a comparison.
 
     Args:
         runs: List of pairs `(PlannedRun, summary)`.
@@ -46,7 +48,7 @@ def rows(runs):
     Returns:
         List of `Row`, in the order of the runs.
     """
-    groups = {}
+    groups: dict[tuple, list[tuple[PlannedRun, dict]]] = {}
     for planned, summary in runs:
         key = (planned.name, planned.density)
         groups.setdefault(key, []).append((planned, summary))
@@ -58,14 +60,18 @@ def rows(runs):
     return [_row(key, group, dense) for key, group in groups.items()]
 
 
-def _row(key, group, dense):
+def _row(
+    key: tuple[str, float | None],
+    group: list[tuple[PlannedRun, dict]],
+    dense: list[dict],
+) -> Row:
     summaries = [summary for _, summary in group]
     recipe = recipes.get(group[0][0].method)
 
-    def mean(name, of=summaries):
+    def mean(name: str, of: list[dict] = summaries) -> float:
         return statistics.fmean(summary[name] for summary in of)
 
-    def median(name, of=summaries):
+    def median(name: str, of: list[dict] = summaries) -> float:
         return statistics.median(summary[name] for summary in of)
 
     accuracies = [summary["test_accuracy"] for summary in summaries]

@@ -6,14 +6,22 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from collections.abc import Iterable
+from types import FrameType
+from typing import Self
 
 from dsr_tf.command_line import signal_name
+from dsr_tf.comparison.plan import PlannedRun
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Between two looks at what is running.
 _PAUSE = 0.1
 # For a run to end its step and save, when it is asked to stop.
 _PATIENCE = 60.0
+
+# Receives a run that has ended, its summary, and its seconds.
+Report = Callable[[PlannedRun, dict | None, float | None], None]
 
 
 class Stopped(Exception):
@@ -23,12 +31,17 @@ class Stopped(Exception):
         number: The number of the signal.
     """
 
-    def __init__(self, number):
+    def __init__(self, number: int) -> None:
         self.number = number
         super().__init__(f"stopped by {signal_name(number)}")
 
 
-def execute(runs, log_folder, num_parallel, report):
+def execute(
+    runs: Iterable[PlannedRun],
+    log_folder: str,
+    num_parallel: int,
+    report: Report,
+) -> tuple[list[PlannedRun], list[PlannedRun]]:
     """Run what is not finished yet; later runs wait for those they need.
 
     Args:
@@ -48,9 +61,13 @@ def execute(runs, log_folder, num_parallel, report):
     """
     os.makedirs(log_folder, exist_ok=True)
     environment = _environment(num_parallel)
-    waiting, finished, failed, skipped = list(runs), set(), [], []
+    waiting, finished = list(runs), set()
+    failed: list[PlannedRun] = []
+    skipped: list[PlannedRun] = []
 
-    def end(planned, summary, seconds):
+    def end(
+        planned: PlannedRun, summary: dict | None, seconds: float | None
+    ) -> None:
         if summary is not None:
             finished.add(planned.folder)
         else:
@@ -77,7 +94,7 @@ def execute(runs, log_folder, num_parallel, report):
     return failed, skipped
 
 
-def _environment(num_parallel):
+def _environment(num_parallel: int) -> dict[str, str]:
     environment = dict(os.environ)
     if num_parallel > 1:
         threads = str(max(1, (os.cpu_count() or 1) // num_parallel))
@@ -89,14 +106,15 @@ def _environment(num_parallel):
 class _Children:
     """The processes of the runs that are under way, which end with it."""
 
-    def __init__(self):
-        self.running, self._asked = [], None
+    def __init__(self) -> None:
+        self.running: list[tuple[PlannedRun, subprocess.Popen, float]] = []
+        self._asked: int | None = None
 
     @property
-    def number(self):
+    def number(self) -> int:
         return len(self.running)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self._before = {}
         # Python lets the main thread only handle signals.
         if threading.current_thread() is threading.main_thread():
@@ -108,12 +126,14 @@ class _Children:
                     self._before[number] = signal.signal(number, self._ask)
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: object) -> None:
         self._end()
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def start(self, planned, log_folder, environment):
+    def start(
+        self, planned: PlannedRun, log_folder: str, environment: dict[str, str]
+    ) -> None:
         name = os.path.basename(planned.folder)
         with open(os.path.join(log_folder, f"{name}.txt"), "ab") as log:
             child = subprocess.Popen(
@@ -127,7 +147,7 @@ class _Children:
             )
         self.running.append((planned, child, time.perf_counter()))
 
-    def ended(self):
+    def ended(self) -> list[tuple[PlannedRun, float]]:
         """Runs that have ended, with their seconds; waits a little."""
         if self._asked is None and self.running:
             time.sleep(_PAUSE)
@@ -138,13 +158,13 @@ class _Children:
         now = time.perf_counter()
         return [(planned, now - start) for planned, _, start in ended]
 
-    def _ask(self, number, frame):
-        if self._asked is not None:  # Who asks once more cannot wait.
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self._asked is not None:  # Asked twice: do not wait.
             for _, child, _ in self.running:
                 child.kill()
         self._asked = number
 
-    def _end(self):
+    def _end(self) -> None:
         """End all: asked to save first, and killed if they do not."""
         for _, child, _ in self.running:
             child.terminate()

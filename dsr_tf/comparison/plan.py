@@ -3,6 +3,9 @@
 import dataclasses
 import os
 import re
+from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 
@@ -50,17 +53,17 @@ class PlannedRun:
     density: float | None
     seed: int
     folder: str
-    arguments: list
-    needs: list
-    settings: dict
+    arguments: list[str]
+    needs: list[str]
+    settings: dict[str, Any]
 
-    def __str__(self):
+    def __str__(self) -> str:
         density = (
             "" if self.density is None else f", density {exact(self.density)}"
         )
         return f"{self.name}{density}, seed {self.seed}"
 
-    def summary(self):
+    def summary(self) -> dict | None:
         """The results as a dict; None if the run is not finished.
 
         Raises:
@@ -91,11 +94,17 @@ class PlannedRun:
         return summary
 
     @staticmethod
-    def _base(path):
+    def _base(path: object) -> str:
         return os.path.basename(path) if isinstance(path, str) else ""
 
 
-def plan(flagfiles, seeds, densities, folder, common):
+def plan(
+    flagfiles: Iterable[str],
+    seeds: Sequence[int],
+    densities: Sequence[float],
+    folder: str,
+    common: Sequence[str],
+) -> list[PlannedRun]:
     """All runs of a comparison, in the order to run them.
 
     Args:
@@ -113,7 +122,8 @@ def plan(flagfiles, seeds, densities, folder, common):
         UsageError: if a flagfile is not valid or refers to one that does
             not come before it.
     """
-    runs, densities_of = [], {}
+    runs: list[PlannedRun] = []
+    densities_of: dict[str, Sequence[float | None]] = {}
     for path in flagfiles:
         name = os.path.splitext(os.path.basename(path))[0]
         if name in densities_of:
@@ -128,7 +138,8 @@ def plan(flagfiles, seeds, densities, folder, common):
                 f"flag --flagfiles={path}: names a folder of --output_dir="
                 f"{folder}: {error}"
             ) from error
-        method = _parse([f"--flagfile={path}", *common])["method"].value
+        values = _parse([f"--flagfile={path}", *common]).flag_values_dict()
+        method = values["method"]
         own = densities if recipes.get(method).has_density else [None]
         for density in own:
             runs += [
@@ -141,8 +152,16 @@ def plan(flagfiles, seeds, densities, folder, common):
     return runs
 
 
-def _planned(path, name, densities_of, density, seed, folder, common):
-    def folder_of(other, other_density):
+def _planned(
+    path: str,
+    name: str,
+    densities_of: dict[str, Sequence[float | None]],
+    density: float | None,
+    seed: int,
+    folder: str,
+    common: Sequence[str],
+) -> PlannedRun:
+    def folder_of(other: str, other_density: float | None) -> str:
         return _folder(folder, other, other_density, seed)
 
     own = folder_of(name, density)
@@ -179,10 +198,10 @@ def _planned(path, name, densities_of, density, seed, folder, common):
     )
 
 
-def _folder(folder, name, density, seed):
-    """The folder of a run, which its density names in full."""
+def _folder(folder: str, name: str, density: float | None, seed: int) -> str:
+    """The folder of a run; its name has the density with all digits."""
 
-    def named(part):
+    def named(part: str) -> str:
         return os.path.join(folder, f"{name}{part}-seed{seed}")
 
     if density is None:
@@ -198,12 +217,12 @@ def _folder(folder, name, density, seed):
     return named(f"-{exact(density)}")
 
 
-def _sparsity(density):
-    """Decimal fractions such as 1 - 0.02 are not what they look like."""
+def _sparsity(density: float) -> float:
+    """Without the rounding error of `1 - density`, such as for 0.02."""
     return round(1 - density, 12)
 
 
-def _parse(arguments):
+def _parse(arguments: Sequence[str]) -> flags.FlagValues:
     flag_values = flags.FlagValues()
     experiments.define_flags(flag_values)
     command_line.parse_flags(flag_values, "dsr_tf.train", arguments)

@@ -2,18 +2,25 @@
 
 import collections
 import math
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from dsr_tf.comparison.aggregate import Row
 
 _MARKERS = "osD^v<>Xp*P"
 _TICKS = (10, 30, 50, 70, 80, 90, 95, 97, 98, 99, 99.5, 99.8)
 
 
-def write_plot(rows, path, title):
+def write_plot(
+    rows: Sequence[Row], path: str | os.PathLike, title: str
+) -> None:
     """Draw the rows of a comparison.
 
-    Accuracy is on a scale on which half the errors are always the same
-    way up, since 98 and 99 % differ as much as 80 and 90 %. It is drawn over
-    the number of parameters; where there is one density only, and so as
-    good as one number, over the methods.
+    On the scale of the accuracy, half as many errors are always the same way
+    up: from 98 to 99 % is as far as from 80 to 90 %. It is drawn over the
+    number of parameters; or over the methods, if there is one density only,
+    for then all have about the same number.
 
     Args:
         rows: List of `Row`.
@@ -46,7 +53,7 @@ def write_plot(rows, path, title):
     figure.savefig(path, dpi=150)
 
 
-def _draw_dense(axes, rows):
+def _draw_dense(axes: Any, rows: Sequence[Row]) -> None:
     for row in rows:
         if row.density is None:
             axes.axhline(100 * row.accuracy, color="0.5", linestyle="--")
@@ -61,7 +68,7 @@ def _draw_dense(axes, rows):
             )
 
 
-def _draw_over_methods(axes, rows):
+def _draw_over_methods(axes: Any, rows: Sequence[Row]) -> None:
     axes.errorbar(
         range(len(rows)),
         [100 * row.accuracy for row in rows],
@@ -73,7 +80,7 @@ def _draw_over_methods(axes, rows):
     axes.set_xlabel(f"density {rows[0].density:g}")
 
 
-def _draw_over_parameters(axes, rows):
+def _draw_over_parameters(axes: Any, rows: Sequence[Row]) -> None:
     from matplotlib.ticker import FixedLocator
     from matplotlib.ticker import NullLocator
     from matplotlib.ticker import StrMethodFormatter
@@ -100,39 +107,40 @@ def _draw_over_parameters(axes, rows):
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.set_xlabel("active parameters")
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    if rows:
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
 
 
-def _ticks(lowest, highest):
+def _ticks(lowest: float, highest: float) -> Sequence[float]:
     """Round accuracies for labels; every percent where few are round."""
     ticks = [tick for tick in _TICKS if lowest <= tick <= highest]
     if len(ticks) < 4:
-        ticks = range(math.ceil(lowest), math.floor(highest) + 1)
+        return range(math.ceil(lowest), math.floor(highest) + 1)
     return ticks
 
 
-def _stretch(accuracy):
+def _stretch(accuracy: Any) -> Any:
     import numpy as np
 
     return -np.log10(np.maximum(100.5 - np.asarray(accuracy, float), 1e-3))
 
 
-def _squeeze(stretched):
+def _squeeze(stretched: Any) -> Any:
     import numpy as np
 
     return 100.5 - 10.0 ** -np.asarray(stretched, float)
 
 
-def _range(rows):
+def _range(rows: Sequence[Row]) -> tuple[float, float]:
     """The accuracies to show, in percent, with room for deviations."""
     low = min(r.accuracy - (r.deviation or 0) for r in rows)
     high = max(r.accuracy + (r.deviation or 0) for r in rows)
     return max(0, math.floor(100 * low - 2)), min(100, 100 * high + 0.3)
 
 
-def _apart(counts):
-    """The most frequent counts that do not stand too near for labels."""
-    chosen = []
+def _apart(counts: Sequence[int]) -> list[int]:
+    """The most frequent counts, none so near to another that labels meet."""
+    chosen: list[int] = []
     for count, _ in collections.Counter(counts).most_common():
         if all(not 0.85 < count / other < 1.15 for other in chosen):
             chosen.append(count)

@@ -2,9 +2,13 @@
 
 import csv
 import dataclasses
+import os
+from collections.abc import Sequence
 
 from rich import box
 from rich.table import Table
+
+from dsr_tf.comparison.aggregate import Row
 
 _COLUMNS = (
     "density",
@@ -23,7 +27,7 @@ _CAPTION = (
 )
 
 
-def rich_table(rows, title):
+def rich_table(rows: Sequence[Row], title: str) -> Table:
     """The rows as a `rich` table, a section for each density."""
     counts = sorted({row.num_seeds for row in rows})
     table = Table(
@@ -46,7 +50,7 @@ def rich_table(rows, title):
     return table
 
 
-def markdown(rows):
+def markdown(rows: Sequence[Row]) -> str:
     """The rows as a Markdown table, a string."""
     lines = [
         "| " + " | ".join(_COLUMNS) + " |",
@@ -57,7 +61,7 @@ def markdown(rows):
     return "\n".join(lines) + "\n"
 
 
-def write_csv(rows, path):
+def write_csv(rows: Sequence[Row], path: str | os.PathLike) -> None:
     """The rows as a CSV file, numbers in full."""
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -68,17 +72,17 @@ def write_csv(rows, path):
             writer.writerow(["" if v is None else v for v in values])
 
 
-def _by_density(rows):
+def _by_density(rows: Sequence[Row]) -> list[Row]:
     """The dense network first, then falling densities; else as they are."""
     return sorted(rows, key=lambda row: -(row.density or 2))
 
 
-def _cells(row):
+def _cells(row: Row) -> tuple[str, ...]:
     accuracy = f"{100 * row.accuracy:.2f}"
     if row.deviation is not None:
         accuracy += f" ± {100 * row.deviation:.2f}"
 
-    def optional(value, form):
+    def optional(value: float | None, form: str) -> str:
         return "–" if value is None else format(value, form)
 
     return (

@@ -1,5 +1,7 @@
 """Weights and masks, from one model to another."""
 
+from collections.abc import Iterator
+
 import keras
 from keras import ops
 
@@ -8,21 +10,23 @@ from dsr_tf.conversion.state import Transfer
 from dsr_tf.layers import masked_weights
 
 
-def copy_weights(source, target):
+def copy_weights(source: keras.Model, target: keras.Model) -> None:
     """Copy the states of all layers between models of equal layers.
 
-    Kernels are copied as the forward pass reads them, so from one kind of
-    layer to another.
+    Kernels are copied as the forward pass reads them, so a layer may be
+    dense in one model and masked in the other.
 
     Raises:
-        ValueError: if the layers of the two are not of like shapes.
+        ValueError: if two layers that belong together differ in shape.
     """
     transfer = Transfer()
     for old, new in _pairs(source, target):
         transfer.copy(old, new)
 
 
-def _pairs(source, target):
+def _pairs(
+    source: keras.layers.Layer, target: keras.layers.Layer
+) -> Iterator[tuple[keras.layers.Layer, keras.layers.Layer]]:
     if isinstance(source, keras.Model) and isinstance(target, keras.Model):
         for old, new in zip(source.layers, target.layers, strict=True):
             yield from _pairs(old, new)
@@ -32,8 +36,10 @@ def _pairs(source, target):
         yield source, target
 
 
-def copy_masks(source, target):
-    """Give the kernels of `target` the masks of `source`, of equal layers.
+def copy_masks(source: keras.Model, target: keras.Model) -> None:
+    """Give the kernels of `target` the masks of `source`.
+
+    Both models have the same layers.
 
     Weights that become inactive are set to 0; others stay as they are.
 

@@ -2,6 +2,9 @@
 
 import contextlib
 import inspect
+from collections.abc import Callable
+from collections.abc import Iterator
+from typing import Any
 
 import keras
 from absl import logging
@@ -10,8 +13,8 @@ from dsr_tf.conversion.state import Transfer
 from dsr_tf.conversion.state import first_line
 from dsr_tf.conversion.state import load_tables
 
-# What a user made of these classes is shared with the copy. It is not made
-# again from a configuration, which not all have. None of it keeps state.
+# Objects of these classes are shared with the copy, not made again from a
+# configuration: not all of them have one, and none keeps state.
 _SHARED = (
     keras.initializers.Initializer,
     keras.regularizers.Regularizer,
@@ -22,11 +25,11 @@ _SHARED = (
 _HARMLESS = {"get_config", "from_config"}
 
 
-def is_graph(model):
+def is_graph(model: object) -> bool:
     """Whether a model is its layers and their connections, and no more.
 
     `keras.Model` made of inputs and outputs is of the class Functional.
-    Subclasses with methods of their own keep no such promise.
+    A subclass with methods of its own may do more than that.
     """
     if not isinstance(model, keras.Model):
         return False
@@ -39,14 +42,18 @@ def is_graph(model):
     return False
 
 
-def rebuild(model, convert):
+def rebuild(
+    model: keras.Model,
+    convert: Callable[[keras.layers.Layer], keras.layers.Layer],
+) -> keras.Model:
     """Copy a model, states and all, with its layers converted.
 
     Args:
         model: A built Sequential or functional model.
-        convert: Function from an innermost layer to the one that takes its
-            place, new and not built. What is inside of models and of
-            `TimeDistributed` is converted, inside of other layers nothing.
+        convert: Function that receives a layer and returns the layer that
+            takes its place, new and not built. It is called for the layers
+            in models and in `TimeDistributed`, not for layers inside of
+            other layers.
 
     Returns:
         The copy, in which layers are shared as they were, and each layer
@@ -57,12 +64,12 @@ def rebuild(model, convert):
     """
     copies, converted = {}, []
 
-    def copied(operation):
+    def copied(operation: Any) -> Any:
         if id(operation) not in copies:
             copies[id(operation)] = operation, made(operation)
         return copies[id(operation)][1]
 
-    def made(operation):
+    def made(operation: Any) -> Any:
         if not isinstance(operation, keras.layers.Layer):
             return _copy_operation(operation)
         if is_graph(operation):
@@ -89,7 +96,7 @@ def rebuild(model, convert):
     return copy
 
 
-def copy_layer(layer):
+def copy_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
     """A new layer of the same kind and configuration, not built.
 
     Raises:
@@ -110,8 +117,11 @@ def copy_layer(layer):
     return copy
 
 
-def _copy_lambda(layer):
-    """With the same function objects: from code they would lose globals."""
+def _copy_lambda(layer: keras.layers.Lambda) -> keras.layers.Lambda:
+    """A copy with the same function objects.
+
+    Made again from their code, functions would lose their globals.
+    """
     return keras.layers.Lambda(
         layer.function,
         output_shape=layer._output_shape,
@@ -121,7 +131,7 @@ def _copy_lambda(layer):
     )
 
 
-def _basics(layer):
+def _basics(layer: keras.layers.Layer) -> dict[str, Any]:
     return {
         "name": layer.name,
         "trainable": layer.trainable,
@@ -129,10 +139,10 @@ def _basics(layer):
     }
 
 
-def config_of(layer):
+def config_of(layer: keras.layers.Layer) -> dict[str, Any]:
     """A layer's configuration, with functions as they are.
 
-    In a file, functions would be code or names to look up.
+    `get_config` may give them as code or by name, which is for files.
     """
     config = layer.get_config()
     for name in config:
@@ -142,13 +152,15 @@ def config_of(layer):
     return config
 
 
-def without_lora(config):
-    """Take LoRA out of a configuration, for it is added to the kernel."""
+def without_lora(config: dict[str, Any]) -> None:
+    """Take LoRA out of a configuration; its product goes into the kernel."""
     config.pop("lora_rank", None)
     config.pop("lora_alpha", None)
 
 
-def _copy_graph(model, copied):
+def _copy_graph(
+    model: keras.Model, copied: Callable[[Any], Any]
+) -> keras.Model:
     with _not_compiled(model):
         if isinstance(model, keras.Sequential):
             return keras.models.clone_model(model, clone_function=copied)
@@ -161,7 +173,7 @@ def _copy_graph(model, copied):
 
 
 @contextlib.contextmanager
-def _not_compiled(model):
+def _not_compiled(model: keras.Model) -> Iterator[None]:
     """Keep Keras from compiling the copy, which may raise an error."""
     compiled, model.compiled = model.compiled, False
     try:
@@ -170,8 +182,8 @@ def _not_compiled(model):
         model.compiled = compiled
 
 
-def _compile_like(model, copy):
-    """Compile a copy as the model is, if that can be written down."""
+def _compile_like(model: keras.Model, copy: keras.Model) -> None:
+    """Compile a copy as the model is, if its settings can be saved."""
     if model.compiled:
         try:
             copy.compile_from_config(model.get_compile_config())
@@ -183,7 +195,7 @@ def _compile_like(model, copy):
             )
 
 
-def _copy_input(tensor):
+def _copy_input(tensor: Any) -> Any:
     layer = tensor._keras_history.operation
     copy = keras.Input(
         batch_shape=tensor.shape,
@@ -197,7 +209,7 @@ def _copy_input(tensor):
     return copy
 
 
-def _call(operation, *args, **kwargs):
+def _call(operation: Any, *args: Any, **kwargs: Any) -> Any:
     for value in keras.tree.flatten((args, kwargs)):
         if isinstance(value, keras.Variable):
             raise ValueError(
@@ -207,9 +219,10 @@ def _call(operation, *args, **kwargs):
     return operation(*args, **kwargs)
 
 
-def _copy_operation(operation):
+def _copy_operation(operation: Any) -> Any:
     """A copy of what has no state, such as `keras.ops.relu` of a tensor."""
-    copy = type(operation).__new__(type(operation))
+    kind: Any = type(operation)
+    copy = kind.__new__(kind)
     vars(copy).update(vars(operation))
     copy._inbound_nodes, copy._outbound_nodes = [], []
     return copy

@@ -1,21 +1,30 @@
 """Which models and which of their layers can be converted."""
 
 import re
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import Any
+from typing import NoReturn
 
 import keras
 from absl import logging
 
 from dsr_tf.conversion.graph import copy_layer
 from dsr_tf.conversion.graph import is_graph
+from dsr_tf.core.granularity import Granularity
 from dsr_tf.layers import MASKED_KINDS
 from dsr_tf.layers import Hashed
 from dsr_tf.layers import Masked
 
-# Of many layers, as many are named in a message.
+# Which layers to convert, as users say it.
+Filters = str | Iterable[str] | Callable[[keras.layers.Layer], bool] | None
+
+# A message names at most this many of the layers.
 _NAMED = 3
 
 
-def check_model(model, verb):
+def check_model(model: object, verb: str) -> None:
     if not isinstance(model, keras.Model):
         raise TypeError(
             f"`{verb}` takes a Keras model. Received: model={model!r} of "
@@ -36,14 +45,14 @@ def check_model(model, verb):
         )
 
 
-def as_predicate(filters):
+def as_predicate(filters: Filters) -> Callable[[keras.layers.Layer], bool]:
     if filters is None:
         return lambda layer: True
     if callable(filters):
         return filters
-    patterns = [filters] if isinstance(filters, str) else filters
+    given = [filters] if isinstance(filters, str) else filters
     try:
-        patterns = [re.compile(pattern) for pattern in patterns]
+        patterns = [re.compile(pattern) for pattern in given]
     except (TypeError, re.error) as error:
         raise ValueError(
             "`filters` must be a regular expression, a list of them, or a "
@@ -52,7 +61,12 @@ def as_predicate(filters):
     return lambda layer: any(p.search(layer.name) for p in patterns)
 
 
-def reason_to_skip(layer, wanted, kinds, granularity=None):
+def reason_to_skip(
+    layer: keras.layers.Layer,
+    wanted: Callable[[keras.layers.Layer], bool],
+    kinds: Mapping[type, Any],
+    granularity: Granularity | None = None,
+) -> str | None:
     if isinstance(layer, Masked):
         return "it is masked already"
     if isinstance(layer, Hashed):
@@ -73,13 +87,17 @@ def reason_to_skip(layer, wanted, kinds, granularity=None):
     return None
 
 
-def skip(layer, reason, skipped):
+def skip(
+    layer: keras.layers.Layer, reason: str, skipped: dict[str, str]
+) -> keras.layers.Layer:
     if layer.weights:
         skipped[layer.name] = reason
     return copy_layer(layer)
 
 
-def refuse_nothing_to_do(model, verb, skipped, filters):
+def refuse_nothing_to_do(
+    model: keras.Model, verb: str, skipped: dict[str, str], filters: Filters
+) -> NoReturn:
     reasons = [f"{name}: {why}" for name, why in skipped.items()]
     raise ValueError(
         f"Model '{model.name}' has no layer to {verb}"
@@ -88,7 +106,7 @@ def refuse_nothing_to_do(model, verb, skipped, filters):
     )
 
 
-def report(model, verb, skipped):
+def report(model: keras.Model, verb: str, skipped: dict[str, str]) -> None:
     """Keep and log which layers have stayed dense, and why."""
     model.skipped_layers = skipped
     if skipped:
@@ -100,10 +118,10 @@ def report(model, verb, skipped):
         )
 
 
-def first_few(items):
+def first_few(items: list[str]) -> list[str]:
     """The first of some texts, and how many others there are."""
     others = len(items) - _NAMED
-    # One more takes no more room than to say so.
+    # The name of one more takes no more room than "and 1 more".
     if others <= 1:
         return items
     return [*items[:_NAMED], f"and {others} more"]

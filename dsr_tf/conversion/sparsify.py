@@ -1,10 +1,14 @@
 """`sparsify`: a model with masked kernels from a dense one."""
 
+from collections.abc import Mapping
+
+import keras
 import numpy as np
 from keras import ops
 
 from dsr_tf.conversion.graph import config_of
 from dsr_tf.conversion.graph import rebuild
+from dsr_tf.conversion.selection import Filters
 from dsr_tf.conversion.selection import as_predicate
 from dsr_tf.conversion.selection import check_model
 from dsr_tf.conversion.selection import reason_to_skip
@@ -15,20 +19,21 @@ from dsr_tf.core import distribution as distributions
 from dsr_tf.core import draws
 from dsr_tf.core import granularity as granularities
 from dsr_tf.layers import MASKED_KINDS
+from dsr_tf.layers import MaskedWeight
 from dsr_tf.layers import masked_weights
 
 _MASKS = ("random", "magnitude")
 
 
 def sparsify(
-    model,
-    sparsity,
-    distribution="uniform",
-    filters=None,
-    granularity="element",
-    mask="random",
-    seed=None,
-):
+    model: keras.Model,
+    sparsity: float,
+    distribution: str | Mapping[str, float] = "uniform",
+    filters: Filters = None,
+    granularity: str | granularities.Granularity = "element",
+    mask: str = "random",
+    seed: int | None = None,
+) -> keras.Model:
     """A copy of a model whose kernels are masked, ready for sparse training.
 
     Every layer of a kind in `dsr_tf.layers` becomes its masked kind and
@@ -63,7 +68,7 @@ def sparsify(
     Raises:
         TypeError: if `model` is no Keras model.
         ValueError: if the model cannot be copied, is not built, holds no
-            layer to mask or one whose state does not come along, or an
+            layer to mask or one whose state cannot be copied, or an
             argument is out of range.
     """
     check_model(model, "sparsify")
@@ -77,9 +82,10 @@ def sparsify(
             f"mask={mask!r}"
         )
     wanted = as_predicate(filters)
-    skipped, converted = {}, set()
+    skipped: dict[str, str] = {}
+    converted: set[keras.layers.Layer] = set()
 
-    def convert(layer):
+    def convert(layer: keras.layers.Layer) -> keras.layers.Layer:
         reason = reason_to_skip(layer, wanted, MASKED_KINDS, granularity)
         if reason:
             return skip(layer, reason, skipped)
@@ -106,7 +112,12 @@ def sparsify(
     return sparse
 
 
-def _set_mask(weight, num_active, kind, generator):
+def _set_mask(
+    weight: MaskedWeight,
+    num_active: int,
+    kind: str,
+    generator: np.random.Generator,
+) -> None:
     """Give a kernel `num_active` active groups and zero the others."""
     num_groups = weight.grouping.num_groups
     if kind == "random":

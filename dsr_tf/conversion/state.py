@@ -8,6 +8,10 @@ variables that Keras tracks, are compared when all is copied.
 import inspect
 import os
 import tempfile
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,11 +25,11 @@ from dsr_tf.layers import Masked
 class Transfer:
     """Copies the states of layers, and knows what became of each."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         # By identity: what is shared in one model is shared in the other.
-        self._became = {}
+        self._became: dict[int, tuple[Any, Any]] = {}
 
-    def copy(self, old, new):
+    def copy(self, old: keras.layers.Layer, new: keras.layers.Layer) -> None:
         """Give the layer `new` the state of `old`, and of all inside of it.
 
         Both are of one kind, or one is the dense and the other the masked or
@@ -47,7 +51,7 @@ class Transfer:
         for a, b in nested:
             _compare(a, b)
 
-    def check_complete(self, model):
+    def check_complete(self, model: keras.Model) -> None:
         """Check that no variables of a model were left out.
 
         Raises:
@@ -62,7 +66,7 @@ class Transfer:
                         f"graph of '{model.name}', so it cannot be copied."
                     )
 
-    def _nested(self, old, new):
+    def _nested(self, old: Any, new: Any) -> Iterator[tuple[Any, Any]]:
         """Pairs of a layer and its copy, and of all layers inside of them."""
         if self._note(old, new, old):
             yield old, new
@@ -72,7 +76,7 @@ class Transfer:
                 elif a.variables:
                     raise ValueError(_lost(old, f"the layer at {place}"))
 
-    def _convert(self, old, new):
+    def _convert(self, old: Any, new: Any) -> None:
         """Copy between kinds of layers that differ in how kernels are kept."""
         if DENSE_KINDS.get(type(old), type(old)) is not DENSE_KINDS.get(
             type(new), type(new)
@@ -105,7 +109,12 @@ class Transfer:
         for variable in ours.values():
             self._became.setdefault(id(variable), (variable, None))
 
-    def _assign(self, layer, old, new):
+    def _assign(
+        self,
+        layer: keras.layers.Layer,
+        old: Sequence[keras.Variable],
+        new: Sequence[keras.Variable],
+    ) -> None:
         if [tuple(v.shape) for v in old] != [tuple(v.shape) for v in new]:
             raise ValueError(
                 _lost(
@@ -120,7 +129,7 @@ class Transfer:
             if b.trainable != a.trainable:
                 b.trainable = a.trainable
 
-    def _note(self, old, new, owner):
+    def _note(self, old: Any, new: Any, owner: keras.layers.Layer) -> bool:
         """Note what became of something; returns whether that is new.
 
         Raises:
@@ -139,7 +148,7 @@ class Transfer:
         return False
 
 
-def _convert_kernel(old, new, name, beside):
+def _convert_kernel(old: Any, new: Any, name: str, beside: bool) -> None:
     """Copy one kernel between kinds of layers that keep it differently."""
     kernel = _stored(old, name) if beside else getattr(old, name)
     kernel = np.array(ops.convert_to_numpy(kernel))
@@ -159,15 +168,16 @@ def _convert_kernel(old, new, name, beside):
         after.trainable = before.trainable
 
 
-def _stored(layer, name):
+def _stored(layer: keras.layers.Layer, name: str) -> Any:
     """The variable of a kernel, not what the forward pass makes of it."""
     return vars(layer).get(f"_{name}", vars(layer).get(name))
 
 
-def load_tables(old, new):
+def load_tables(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
     """Copy the tables of a layer, and of layers inside, before it is built.
 
-    The number of words is part of the shape of its outputs.
+    That comes first, because the shape of its outputs may depend on the
+    number of words.
     """
     if hasattr(old, "save_assets"):
         _load(old, new)
@@ -176,13 +186,15 @@ def load_tables(old, new):
             load_tables(a, b)
 
 
-def _children(old, new):
+def _children(old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
     """Layers that are attributes of `old`, and what `new` has there."""
     for name, value in vars(old).items():
         yield from _layers_in(name, value, vars(new).get(name))
 
 
-def _layers_in(place, old, new):
+def _layers_in(
+    place: str, old: Any, new: Any
+) -> Iterator[tuple[str, Any, Any]]:
     if isinstance(old, keras.layers.Layer):
         yield place, old, new
     elif isinstance(old, dict):
@@ -196,7 +208,7 @@ def _layers_in(place, old, new):
             yield from _layers_in(f"{place}[{index}]", value, other)
 
 
-def _load(old, new):
+def _load(old: Any, new: Any) -> None:
     """Load into a layer what another one saves."""
     try:
         new.load_own_variables(_written(old))
@@ -210,7 +222,7 @@ def _load(old, new):
         raise ValueError(_lost(old, what)) from error
 
 
-def _compare(old, new):
+def _compare(old: Any, new: Any) -> None:
     """Check that two layers save the same, and were made alike."""
     ours, theirs = _written(old), _written(new)
     for name in ours.keys() | theirs.keys():
@@ -227,9 +239,9 @@ def _compare(old, new):
             raise ValueError(_lost(old, f"its argument {name}={ours!r}"))
 
 
-def _written(layer):
+def _written(layer: keras.layers.Layer) -> dict[str, np.ndarray]:
     """The variables that a layer writes to a file, arrays by name."""
-    store = {}
+    store: dict[str, Any] = {}
     layer.save_own_variables(store)
     return {
         name: np.array(ops.convert_to_numpy(value))
@@ -237,14 +249,14 @@ def _written(layer):
     }
 
 
-def _same_bits(first, second):
+def _same_bits(first: np.ndarray | None, second: np.ndarray | None) -> bool:
     if first is None or second is None:
         return False
     alike = (first.dtype, first.shape) == (second.dtype, second.shape)
     return alike and first.tobytes() == second.tobytes()
 
 
-def _assets(layer):
+def _assets(layer: keras.layers.Layer) -> dict[str, bytes]:
     """The files that a layer saves, as bytes by path."""
     if not hasattr(layer, "save_assets"):
         return {}
@@ -258,39 +270,40 @@ def _assets(layer):
     return found
 
 
-def _arguments(kind):
+def _arguments(kind: type) -> set[str]:
     """Names of the arguments that layers of a kind are made with."""
-    names = set()
+    names: set[str] = set()
     for parent in kind.__mro__:
         if parent is keras.layers.Layer:
             break
         if "__init__" in vars(parent):
-            names |= set(inspect.signature(parent.__init__).parameters)
+            init = vars(parent)["__init__"]
+            names |= set(inspect.signature(init).parameters)
     return names - {"name"}
 
 
-def _is_plain(value):
+def _is_plain(value: object) -> bool:
     if isinstance(value, (list, tuple)):
         return all(_is_plain(item) for item in value)
     return isinstance(value, (type(None), bool, int, float, str))
 
 
-def _plain(value):
+def _plain(value: object) -> object:
     """Equal for values that a configuration turns into each other."""
     if isinstance(value, (list, tuple)):
         return tuple(_plain(item) for item in value)
     return repr(value)
 
 
-def _own_variables(layer):
+def _own_variables(layer: keras.layers.Layer) -> list[keras.Variable]:
     return layer._trainable_variables + layer._non_trainable_variables
 
 
-def _described(variables):
+def _described(variables: Iterable[keras.Variable]) -> list[str]:
     return [f"{v.name} {tuple(v.shape)}" for v in variables]
 
 
-def _copy_states(old, new):
+def _copy_states(old: Any, new: Any) -> None:
     """Copy the states of recurrent layers that are stateful, which Keras
     does not count among their variables."""
     if not getattr(old, "stateful", False) or old.states is None:
@@ -307,12 +320,12 @@ def _copy_states(old, new):
         b.assign(ops.convert_to_numpy(a))
 
 
-def _lost(layer, what):
+def _lost(layer: keras.layers.Layer, what: str) -> str:
     return (
         f"Layer '{layer.name}' ({type(layer).__name__}) cannot be copied with "
         f"its state: {what} did not come along."
     )
 
 
-def first_line(error):
+def first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,5 +1,7 @@
 """`strip`: Keras' own layers from masked or tied ones."""
 
+import keras
+
 from dsr_tf.conversion.graph import config_of
 from dsr_tf.conversion.graph import copy_layer
 from dsr_tf.conversion.graph import rebuild
@@ -10,14 +12,14 @@ from dsr_tf.layers import Hashed
 from dsr_tf.layers import Masked
 
 
-def strip(model):
+def strip(model: keras.Model) -> keras.Model:
     """A copy of a sparse model made of Keras' own layers.
 
     Kernels are dense arrays with zeros where weights were inactive, so the
     copy computes the same and needs nothing of this package, neither to
-    load nor to export. It does not keep masks: trained on, it fills up.
-    Tied kernels are written out, and what LoRA adds to a masked kernel is
-    added to it.
+    load nor to export. It has no masks: if it is trained further, its zeros
+    change. Tied kernels are written out, and what LoRA adds to a masked
+    kernel becomes part of that kernel.
 
     Args:
         model: A built Sequential or functional model with masked or tied
@@ -38,7 +40,7 @@ def strip(model):
             "nothing to strip."
         )
 
-    def convert(layer):
+    def convert(layer: keras.layers.Layer) -> keras.layers.Layer:
         kind = DENSE_KINDS.get(type(layer))
         if kind is None:
             _refuse_sparse_parts(layer)
@@ -52,14 +54,14 @@ def strip(model):
     return rebuild(model, convert)
 
 
-def _refuse_sparse_parts(layer):
+def _refuse_sparse_parts(layer: keras.layers.Layer) -> None:
     for part in layer._flatten_layers():
+        kind, name = type(part).__name__, part.name
         if isinstance(part, (Masked, Hashed)):
-            kind = type(part).__name__
             where = (
                 f"of the kind {kind}, which has no dense kind"
                 if part is layer
-                else f"with '{part.name}' ({kind}) inside, which `strip` "
+                else f"with '{name}' ({kind}) inside, which `strip` "
                 "replaces in models and in TimeDistributed only"
             )
             raise ValueError(
@@ -69,12 +71,12 @@ def _refuse_sparse_parts(layer):
             )
 
 
-def stripped(model):
+def stripped(model: keras.Model) -> keras.Model:
     """`strip(model)`, or the model itself where there is nothing to strip."""
     return strip(model) if has_sparse_layers(model) else model
 
 
-def has_sparse_layers(model):
+def has_sparse_layers(model: keras.Model) -> bool:
     """Whether a model has masked or tied layers."""
     return any(
         isinstance(layer, (Masked, Hashed)) for layer in model._flatten_layers()

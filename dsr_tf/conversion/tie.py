@@ -1,8 +1,11 @@
 """`tie`: a model whose kernels repeat the weights of small banks."""
 
+import keras
+
 from dsr_tf.conversion.graph import config_of
 from dsr_tf.conversion.graph import rebuild
 from dsr_tf.conversion.graph import without_lora
+from dsr_tf.conversion.selection import Filters
 from dsr_tf.conversion.selection import as_predicate
 from dsr_tf.conversion.selection import check_model
 from dsr_tf.conversion.selection import reason_to_skip
@@ -14,7 +17,12 @@ from dsr_tf.core import draws
 from dsr_tf.layers import HASHED_KINDS
 
 
-def tie(model, sparsity, filters=None, seed=None):
+def tie(
+    model: keras.Model,
+    sparsity: float,
+    filters: Filters = None,
+    seed: int | None = None,
+) -> keras.Model:
     """A copy of a model whose kernels repeat the weights of small banks.
 
     HashedNet (Chen et al., 2015), the tied baseline of the paper's Table 5:
@@ -41,9 +49,10 @@ def tie(model, sparsity, filters=None, seed=None):
     sparsity = distributions.check_sparsity(sparsity)
     seeds = draws.generator(draws.check_seed(seed))
     wanted = as_predicate(filters)
-    skipped, converted = {}, set()
+    skipped: dict[str, str] = {}
+    converted: set[keras.layers.Layer] = set()
 
-    def convert(layer):
+    def convert(layer: keras.layers.Layer) -> keras.layers.Layer:
         reason = reason_to_skip(layer, wanted, HASHED_KINDS)
         if reason:
             return skip(layer, reason, skipped)

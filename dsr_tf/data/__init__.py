@@ -1,5 +1,8 @@
 """Image classification sets and their input pipelines."""
 
+from types import ModuleType
+from typing import Any
+
 from dsr_tf.data import pipeline
 from dsr_tf.data import streaming
 from dsr_tf.data.augmentation import NAMES as AUGMENTATIONS
@@ -8,6 +11,7 @@ from dsr_tf.data.augmentation import Part
 from dsr_tf.data.image_data import DataError
 from dsr_tf.data.image_data import ImageData
 from dsr_tf.data.loading import load
+from dsr_tf.data.streaming import AnyData
 from dsr_tf.data.streaming import StreamedData
 
 __all__ = [
@@ -23,7 +27,7 @@ __all__ = [
 ]
 
 
-def check_augmentation(data, augmentation):
+def check_augmentation(data: AnyData, augmentation: str) -> None:
     """Refuse an augmentation that does not go with a set.
 
     Raises:
@@ -38,8 +42,13 @@ def check_augmentation(data, augmentation):
 
 
 def train_batches(
-    data, batch_size, seed, first_step=0, augmentation="none", part=WHOLE
-):
+    data: AnyData,
+    batch_size: int,
+    seed: int,
+    first_step: int = 0,
+    augmentation: str = "none",
+    part: Part = WHOLE,
+) -> Any:
     """An endless dataset of shuffled training batches.
 
     What a batch holds depends on (seed, step) only. An incomplete batch at
@@ -66,13 +75,15 @@ def train_batches(
     )
 
 
-def test_batches(data, batch_size=1000, part=WHOLE):
-    """The test images in order, the last batch as long as it comes.
+def test_batches(
+    data: AnyData, batch_size: int = 1000, part: Part = WHOLE
+) -> Any:
+    """The test images in order; the last batch may be shorter.
 
-    Of several parts, each holds every so many images.
+    Part `i` of `n` parts holds the images `i`, `i + n`, `i + 2n`, ...
     """
     return _module(data).test_batches(data, batch_size, part)
 
 
-def _module(data):
+def _module(data: AnyData) -> ModuleType:
     return streaming if isinstance(data, StreamedData) else pipeline

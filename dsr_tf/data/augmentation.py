@@ -6,8 +6,13 @@ same whenever it is made.
 
 import dataclasses
 import math
+from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from dsr_tf.data.streaming import AnyData
 
 NAMES = ("none", "crop_flip", "resized_crop")
 
@@ -29,7 +34,7 @@ class Part:
     index: int = 0
     number: int = 1
 
-    def of(self, values, axis=0):
+    def of(self, values: Any, axis: int = 0) -> Any:
         """This part of a tensor along an axis of known or unknown size."""
         import tensorflow as tf
 
@@ -39,11 +44,11 @@ class Part:
 WHOLE = Part()
 
 
-def crop_and_flip(images, seed, part=WHOLE):
+def crop_and_flip(images: Any, seed: Any, part: Part = WHOLE) -> Any:
     """Reflect 4 pixels at every border, crop at random, mirror half of them.
 
-    The authors' augmentation of CIFAR-10. No padded image is made: a crop
-    of one is a choice of rows and of columns.
+    The authors' augmentation of CIFAR-10. No padded image is made: to crop
+    one is to choose rows and columns of the image itself.
 
     Args:
         images: Tensor `(batch, height, width, channels)`, at least 5 x 5.
@@ -69,7 +74,7 @@ def crop_and_flip(images, seed, part=WHOLE):
     return tf.gather(images, columns, axis=2, batch_dims=1)
 
 
-def resized_crop(images, seed, part=WHOLE):
+def resized_crop(images: Any, seed: Any, part: Part = WHOLE) -> Any:
     """Crop as `crop_boxes` says, resize to the old size, mirror half of them.
 
     Args:
@@ -110,7 +115,7 @@ def resized_crop(images, seed, part=WHOLE):
     return tf.ensure_shape(resized, images.shape)
 
 
-def crop_boxes(height, width, number, seed):
+def crop_boxes(height: Any, width: Any, number: Any, seed: Any) -> Any:
     """Boxes of 8 to 100 % of the area and 3:4 to 4:3 in shape, at random.
 
     "RandomResizedCrop" (Szegedy et al., 2014, as torchvision does it): ten
@@ -136,7 +141,7 @@ def crop_boxes(height, width, number, seed):
     fits = (columns >= 1) & (columns <= wide) & (rows >= 1) & (rows <= high)
     first = tf.argmax(tf.cast(fits, "int32"), axis=1, output_type="int32")
 
-    def chosen(values, default):
+    def chosen(values: Any, default: Any) -> Any:
         values = tf.gather(values, first, axis=1, batch_dims=1)
         return tf.where(tf.reduce_any(fits, axis=1), values, default)
 
@@ -148,22 +153,22 @@ def crop_boxes(height, width, number, seed):
     return tf.cast(tf.stack([top, left, rows, columns], axis=1), "int32")
 
 
-def coins(batch, seed):
-    """Booleans `(batch,)`, independent of other draws from the seed."""
+def coins(batch: Any, seed: Any) -> Any:
+    """Random booleans `(batch,)`, independent of other draws from the seed."""
     import tensorflow as tf
 
     other = tf.bitwise.invert(tf.cast(seed, "int64"))
     return tf.random.stateless_uniform([batch], other) < 0.5
 
 
-def _reflect(positions, size):
+def _reflect(positions: Any, size: Any) -> Any:
     """Positions, those beyond a border reflected at it."""
     import tensorflow as tf
 
     return size - 1 - tf.abs(size - 1 - tf.abs(positions))
 
 
-def standardise(images, data):
+def standardise(images: Any, data: "AnyData") -> Any:
     """Subtract the mean of a set from its pixels, divide by its deviation."""
     import tensorflow as tf
 

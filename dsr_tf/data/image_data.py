@@ -41,19 +41,26 @@ class ImageData:
     deviation: np.ndarray
 
     @property
-    def image_shape(self):
+    def image_shape(self) -> tuple[int, ...]:
         return self.train_images.shape[1:]
 
     @property
-    def num_train(self):
+    def num_train(self) -> int:
         return len(self.train_images)
 
     @property
-    def num_test(self):
+    def num_test(self) -> int:
         return len(self.test_images)
 
 
-def assemble(name, train_x, train_y, test_x, test_y, num_classes):
+def assemble(
+    name: str,
+    train_x: np.ndarray,
+    train_y: np.ndarray,
+    test_x: np.ndarray,
+    test_y: np.ndarray,
+    num_classes: int,
+) -> ImageData:
     """An `ImageData` of these arrays, with the statistics of its name.
 
     Raises:
@@ -81,7 +88,7 @@ def assemble(name, train_x, train_y, test_x, test_y, num_classes):
     )
 
 
-def measure(images):
+def measure(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and deviation of each channel, exact, without a float copy."""
     channels = images.shape[-1]
     counts = np.stack(

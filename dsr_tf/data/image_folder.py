@@ -11,7 +11,7 @@ _TEST_FOLDERS = ("test", "val", "validation")
 _ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
 
 
-def find(folder):
+def find(folder: str | os.PathLike | None) -> tuple[Files, Files, list[str]]:
     """The files in `folder/train/CLASS/` and `folder/test/CLASS/`.
 
     Args:
@@ -40,10 +40,10 @@ def find(folder):
         )
     try:
         classes = _subfolders(train_folder)
-        splits = [
-            _list(os.path.join(folder, split), classes)
-            for split in ("train", test)
-        ]
+        splits = (
+            _list(train_folder, classes),
+            _list(os.path.join(folder, test), classes),
+        )
     except OSError as error:
         raise DataError(
             f"{error.filename} cannot be read ({error.strerror})"
@@ -51,12 +51,12 @@ def find(folder):
     return *splits, classes
 
 
-def _subfolders(folder):
+def _subfolders(folder: str) -> list[str]:
     with os.scandir(folder) as entries:
         return sorted(entry.name for entry in entries if entry.is_dir())
 
 
-def _list(folder, classes):
+def _list(folder: str, classes: list[str]) -> Files:
     strange = sorted(set(_subfolders(folder)) - set(classes))
     if strange:
         raise DataError(
@@ -75,7 +75,7 @@ def _list(folder, classes):
     return Files(np.array(paths), np.array(labels, "int32"))
 
 
-def _images(folder):
+def _images(folder: str) -> list[bytes]:
     """Paths of the images in a folder, as bytes: names may be of any kind.
 
     Raises:

@@ -1,14 +1,20 @@
 """From the name of a set to the set: in memory where it fits, or streamed."""
 
 import math
+import os
 import re
+from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from dsr_tf.core import memory
 from dsr_tf.data import image_folder
 from dsr_tf.data.image_data import DataError
+from dsr_tf.data.image_data import ImageData
 from dsr_tf.data.image_data import assemble
+from dsr_tf.data.streaming import AnyData
 from dsr_tf.data.streaming import Records
 from dsr_tf.data.streaming import StreamedData
 
@@ -20,11 +26,15 @@ _RANDOM_IMAGES, _RANDOM_TESTS, _RANDOM_CLASSES = 12_800, 256, 1000
 _DEFAULT_SIZE = 224
 _TEST_SPLITS = ("test", "validation")
 _MAX_BYTES = 8 * 2**30
-# Test images that are made at a time, at least.
+# Memory must hold at least this many test images at a time.
 _IMAGES_AT_ONCE = 1000
 
 
-def load(name, data_dir=None, image_size=None):
+def load(
+    name: str,
+    data_dir: str | os.PathLike | None = None,
+    image_size: int | None = None,
+) -> AnyData:
     """Load an image classification set.
 
     Args:
@@ -47,6 +57,7 @@ def load(name, data_dir=None, image_size=None):
         DataError: if the set does not exist, cannot be downloaded, is no
             set of labelled images, or not of `image_size`.
     """
+    data: AnyData
     if name == DIGITS:
         data = _load_digits()
     elif name == RANDOM:
@@ -66,7 +77,9 @@ def load(name, data_dir=None, image_size=None):
     return data
 
 
-def _check_size(name, image_shape, image_size):
+def _check_size(
+    name: str, image_shape: Sequence[int | None], image_size: int | None
+) -> None:
     if image_size and tuple(image_shape[:2]) != (image_size, image_size):
         raise DataError(
             f"The images of {name!r} are all of one size, "
@@ -75,14 +88,14 @@ def _check_size(name, image_shape, image_size):
         )
 
 
-def _check_memory(num_bytes, what, image_size):
+def _check_memory(num_bytes: int, what: str, image_size: int) -> None:
     try:
         memory.check(num_bytes, what)
     except ValueError as error:
         raise DataError(f"{error}. Received: image_size={image_size}") from None
 
 
-def _load_digits():
+def _load_digits() -> ImageData:
     from sklearn import datasets
     from sklearn import model_selection
 
@@ -98,7 +111,7 @@ def _load_digits():
     return assemble(DIGITS, train_x, train_y, test_x, test_y, 10)
 
 
-def _draw(size):
+def _draw(size: int) -> ImageData:
     _check_memory(
         (_RANDOM_IMAGES + _RANDOM_TESTS) * 3 * size**2,
         f"{_RANDOM_IMAGES + _RANDOM_TESTS:,} images of noise",
@@ -106,7 +119,7 @@ def _draw(size):
     )
     generator = np.random.default_rng(0)
 
-    def split(number):
+    def split(number: int) -> tuple[np.ndarray, np.ndarray]:
         shape = (number, size, size, 3)
         images = np.frombuffer(
             generator.bytes(math.prod(shape)), "uint8"
@@ -122,7 +135,9 @@ def _draw(size):
     )
 
 
-def _load_tfds(name, data_dir, image_size):
+def _load_tfds(
+    name: str, data_dir: str | os.PathLike | None, image_size: int | None
+) -> AnyData:
     builder = _prepared_builder(name, data_dir)
     try:
         test = _check_splits(name, builder)
@@ -141,7 +156,7 @@ def _load_tfds(name, data_dir, image_size):
                 Records(builder, test),
             )
         _check_size(name, shape, image_size)
-        train, test = _decode(builder, "train"), _decode(builder, test)
+        decoded = _decode(builder, "train"), _decode(builder, test)
     except DataError:
         raise
     except Exception as error:  # Damaged files raise errors of any kind.
@@ -149,10 +164,11 @@ def _load_tfds(name, data_dir, image_size):
             f"The files of {name!r} in {builder.data_dir} cannot be read "
             f"({_first_line(error)})"
         ) from error
-    return assemble(name, *train, *test, num_classes)
+    (train_x, train_y), (test_x, test_y) = decoded
+    return assemble(name, train_x, train_y, test_x, test_y, num_classes)
 
 
-def _prepared_builder(name, data_dir):
+def _prepared_builder(name: str, data_dir: str | os.PathLike | None) -> Any:
     import tensorflow_datasets as tfds
 
     where = f"data_dir={data_dir}" if data_dir else "the default data_dir"
@@ -176,7 +192,7 @@ def _prepared_builder(name, data_dir):
     return builder
 
 
-def _check_splits(name, builder):
+def _check_splits(name: str, builder: Any) -> str:
     """The name of the split to test on."""
     import tensorflow_datasets as tfds
 
@@ -208,7 +224,7 @@ def _check_splits(name, builder):
     return test
 
 
-def _check_files(name, builder, splits):
+def _check_files(name: str, builder: Any, splits: Iterable[str]) -> None:
     """All files of a set must be there, before one is read."""
     import tensorflow as tf
 
@@ -218,7 +234,7 @@ def _check_files(name, builder, splits):
                 raise DataError(f"The file {path} of {name!r} is missing")
 
 
-def _decode(builder, split):
+def _decode(builder: Any, split: str) -> tuple[np.ndarray, np.ndarray]:
     num_examples = builder.info.splits[split].num_examples
     images = np.empty(
         (num_examples, *builder.info.features["image"].shape), "uint8"
@@ -241,7 +257,7 @@ def _decode(builder, split):
     return images, labels
 
 
-def _first_line(error):
+def _first_line(error: Exception) -> str:
     """What an error says, without the places in TensorFlow's graph."""
     text = _PLACES.sub("", str(error)).strip() or type(error).__name__
     return text.splitlines()[0]

@@ -1,11 +1,22 @@
 """Batches of images in memory, the same for the same seed."""
 
+from typing import Any
+
 import numpy as np
 
 from dsr_tf.data import augmentation as augmentations
+from dsr_tf.data.augmentation import Part
+from dsr_tf.data.image_data import ImageData
 
 
-def train_batches(data, batch_size, seed, first_step, augmentation, part):
+def train_batches(
+    data: ImageData,
+    batch_size: int,
+    seed: int,
+    first_step: int,
+    augmentation: str,
+    part: Part,
+) -> Any:
     """See `dsr_tf.data.train_batches`.
 
     The images of epoch e are in the order of a shuffle that depends on
@@ -20,7 +31,7 @@ def train_batches(data, batch_size, seed, first_step, augmentation, part):
         images = tf.constant(data.train_images)
         labels = tf.constant(data.train_labels)
 
-    def order(epoch):
+    def order(epoch: Any) -> Any:
         shuffled = tf.random.experimental.stateless_shuffle(
             tf.range(data.num_train), seed=tf.stack([np.int64(seed), epoch])
         )
@@ -35,7 +46,7 @@ def train_batches(data, batch_size, seed, first_step, augmentation, part):
             (batches[first:], numbers[first:])
         )
 
-    def batch(indices, number):
+    def batch(indices: Any, number: Any) -> tuple[Any, Any]:
         indices = part.of(indices)
         views = tf.gather(images, indices)
         drawn_from = tf.stack([np.int64(seed), number])
@@ -56,7 +67,7 @@ def train_batches(data, batch_size, seed, first_step, augmentation, part):
     )
 
 
-def test_batches(data, batch_size, part):
+def test_batches(data: ImageData, batch_size: int, part: Part) -> Any:
     """See `dsr_tf.data.test_batches`."""
     import tensorflow as tf
 

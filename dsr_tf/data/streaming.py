@@ -6,10 +6,13 @@ go on within an epoch, the examples before are read but not decoded.
 """
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
 from dsr_tf.data import augmentation as augmentations
+from dsr_tf.data.augmentation import Part
+from dsr_tf.data.image_data import ImageData
 
 # Of ImageNet, as is usual for photographs.
 _MEAN = (0.485, 0.456, 0.406)
@@ -34,23 +37,27 @@ class StreamedData:
     name: str
     num_classes: int
     image_size: int
-    train: object
-    test: object
+    train: "Files | Records"
+    test: "Files | Records"
 
     mean = np.array(_MEAN, "float32")
     deviation = np.array(_DEVIATION, "float32")
 
     @property
-    def image_shape(self):
+    def image_shape(self) -> tuple[int, int, int]:
         return (self.image_size, self.image_size, 3)
 
     @property
-    def num_train(self):
+    def num_train(self) -> int:
         return self.train.num_examples
 
     @property
-    def num_test(self):
+    def num_test(self) -> int:
         return self.test.num_examples
+
+
+# What `dsr_tf.data.load` returns.
+AnyData = ImageData | StreamedData
 
 
 class Files:
@@ -61,18 +68,18 @@ class Files:
         labels: int32 array `(n,)`.
     """
 
-    def __init__(self, paths, labels):
+    def __init__(self, paths: np.ndarray, labels: np.ndarray) -> None:
         self._paths, self._labels = paths, labels
         self.num_examples = len(paths)
 
-    def in_order(self):
+    def in_order(self) -> Any:
         """All examples, a `tf.data.Dataset` of (encoded image, label)."""
         import tensorflow as tf
 
         files = tf.data.Dataset.from_tensor_slices((self._paths, self._labels))
         return files.map(self._read, num_parallel_calls=tf.data.AUTOTUNE)
 
-    def shuffled(self, seed):
+    def shuffled(self, seed: Any) -> Any:
         """The same in an order that depends on a seed, tensor `(2,)`."""
         import tensorflow as tf
 
@@ -85,7 +92,7 @@ class Files:
         return files.map(self._read, num_parallel_calls=tf.data.AUTOTUNE)
 
     @staticmethod
-    def _read(path, label):
+    def _read(path: Any, label: Any) -> tuple[Any, Any]:
         import tensorflow as tf
 
         return tf.io.read_file(path), label
@@ -100,19 +107,19 @@ class Records:
         split: Name of the split.
     """
 
-    def __init__(self, builder, split):
+    def __init__(self, builder: Any, split: str) -> None:
         info = builder.info
         self._files = [str(path) for path in info.splits[split].filepaths]
         self._features = info.features
         self.num_examples = info.splits[split].num_examples
 
-    def in_order(self):
+    def in_order(self) -> Any:
         """All examples, a `tf.data.Dataset` of (encoded image, label)."""
         import tensorflow as tf
 
         return self._parsed(tf.data.TFRecordDataset(self._files))
 
-    def shuffled(self, seed):
+    def shuffled(self, seed: Any) -> Any:
         """The same in an order that depends on a seed, tensor `(2,)`.
 
         The files are shuffled, and so is each block of 4,096 examples, as
@@ -128,7 +135,7 @@ class Records:
             deterministic=True,
         )
 
-        def permute(number, block):
+        def permute(number: Any, block: Any) -> Any:
             own = seed + tf.stack([np.int64(0), (number + 1) * 2**32])
             block = tf.random.experimental.stateless_shuffle(block, own)
             return tf.data.Dataset.from_tensor_slices(block)
@@ -137,11 +144,11 @@ class Records:
         records = blocks.flat_map(permute)
         return self._parsed(records)
 
-    def _parsed(self, records):
+    def _parsed(self, records: Any) -> Any:
         import tensorflow as tf
         import tensorflow_datasets as tfds
 
-        def parse(record):
+        def parse(record: Any) -> tuple[Any, Any]:
             example = self._features.deserialize_example(
                 record, decoders={"image": tfds.decode.SkipDecoding()}
             )
@@ -150,7 +157,14 @@ class Records:
         return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def train_batches(data, batch_size, seed, first_step, augmentation, part):
+def train_batches(
+    data: StreamedData,
+    batch_size: int,
+    seed: int,
+    first_step: int,
+    augmentation: str,
+    part: Part,
+) -> Any:
     """See `dsr_tf.data.train_batches`."""
     import tensorflow as tf
 
@@ -159,7 +173,7 @@ def train_batches(data, batch_size, seed, first_step, augmentation, part):
     own_size = batch_size // part.number
     is_random = augmentation == "resized_crop"
 
-    def examples(epoch):
+    def examples(epoch: Any) -> Any:
         shuffled = data.train.shuffled(tf.stack([np.int64(seed), epoch]))
         shuffled = _checked(shuffled, data.num_train, data)
         done = tf.where(
@@ -171,10 +185,10 @@ def train_batches(data, batch_size, seed, first_step, augmentation, part):
             lambda number, _: is_own(number - epoch * data.num_train)
         )
 
-    def is_own(place):
+    def is_own(place: Any) -> Any:
         return place % batch_size // own_size == part.index
 
-    def view(number, example):
+    def view(number: Any, example: Any) -> tuple[Any, Any]:
         encoded, label = example
         if is_random:
             drawn_from = tf.stack([np.int64(seed), number])
@@ -192,11 +206,11 @@ def train_batches(data, batch_size, seed, first_step, augmentation, part):
     )
 
 
-def test_batches(data, batch_size, part):
+def test_batches(data: StreamedData, batch_size: int, part: Part) -> Any:
     """See `dsr_tf.data.test_batches`."""
     import tensorflow as tf
 
-    def view(encoded, label):
+    def view(encoded: Any, label: Any) -> tuple[Any, Any]:
         image = _central_view(encoded, data.image_size)
         return augmentations.standardise(image, data), label
 
@@ -209,11 +223,11 @@ def test_batches(data, batch_size, part):
     )
 
 
-def _checked(examples, number, data):
+def _checked(examples: Any, number: int, data: StreamedData) -> Any:
     """The same examples, with an error where they are not as promised."""
     import tensorflow as tf
 
-    def check(encoded, label):
+    def check(encoded: Any, label: Any) -> tuple[Any, Any]:
         is_class = tf.debugging.Assert(
             (label >= 0) & (label < data.num_classes),
             [f"A label of {data.name} is not below {data.num_classes}:", label],
@@ -226,17 +240,17 @@ def _checked(examples, number, data):
     )
 
 
-def _random_view(encoded, size, seed):
+def _random_view(encoded: Any, size: int, seed: Any) -> Any:
     """A random crop, resized, and mirrored half of the time."""
     import tensorflow as tf
 
-    def crop_jpeg():
+    def crop_jpeg() -> Any:
         # Decodes no more than the crop needs.
         height, width, _ = tf.unstack(tf.io.extract_jpeg_shape(encoded))
         (box,) = tf.unstack(augmentations.crop_boxes(height, width, 1, seed))
         return tf.io.decode_and_crop_jpeg(encoded, box, channels=3)
 
-    def crop_other():
+    def crop_other() -> Any:
         image = _decode(encoded)
         height, width, _ = tf.unstack(tf.shape(image))
         (box,) = tf.unstack(augmentations.crop_boxes(height, width, 1, seed))
@@ -248,7 +262,7 @@ def _random_view(encoded, size, seed):
     return tf.cond(mirrored, lambda: image[:, ::-1], lambda: image)
 
 
-def _central_view(encoded, size):
+def _central_view(encoded: Any, size: int) -> Any:
     """The middle of the image, the short side resized first."""
     import tensorflow as tf
 
@@ -262,7 +276,7 @@ def _central_view(encoded, size):
     )
 
 
-def _decode(encoded):
+def _decode(encoded: Any) -> Any:
     import tensorflow as tf
 
     image = tf.io.decode_image(encoded, channels=3, expand_animations=False)

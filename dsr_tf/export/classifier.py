@@ -1,9 +1,18 @@
 """The signature of a classifier: uint8 images in, probabilities out."""
 
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
 
-def classifier(model, serve, signature, preprocessing):
+def classifier(
+    model: keras.Model,
+    serve: Any,
+    signature: Sequence[Any],
+    preprocessing: Callable[[Any], Any],
+) -> Any:
     """Function from a uint8 tensor of images to their probabilities.
 
     Args:
@@ -40,7 +49,7 @@ def classifier(model, serve, signature, preprocessing):
         ],
         autograph=False,
     )
-    def classify(image):
+    def classify(image: Any) -> dict[str, Any]:
         inputs = tf.cast(preprocessing(image), signature[0].dtype)
         (found,) = serve(inputs).values()
         found = tf.cast(found, tf.float32)
@@ -49,7 +58,7 @@ def classifier(model, serve, signature, preprocessing):
     return classify
 
 
-def ends_with_probabilities(model):
+def ends_with_probabilities(model: keras.Model) -> bool:
     """Whether the last operation of a model is a softmax or a sigmoid.
 
     Subclassed models do not say; their outputs are taken for logits.

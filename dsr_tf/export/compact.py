@@ -7,11 +7,13 @@ The names of inputs, outputs and functions stay.
 """
 
 import os
+from collections.abc import Iterator
+from typing import Any
 
 _SHAPES = "_output_shapes"
 
 
-def compact(folder):
+def compact(folder: str | os.PathLike) -> None:
     """Shorten `saved_model.pb` in a folder; what it computes stays.
 
     The fingerprint is optional. It is that of the longer file, so it is
@@ -44,7 +46,7 @@ def compact(folder):
         os.remove(fingerprint)
 
 
-def _shorten(function):
+def _shorten(function: Any) -> dict[str, str]:
     """Number the nodes of a `FunctionDef`, and drop shapes.
 
     Returns:
@@ -56,10 +58,12 @@ def _shorten(function):
     free = (name for name in _numbers() if name not in arguments)
     short = {node.name: next(free) for node in function.node_def}
 
-    def renamed(reference):
-        """A reference: `node:output:index`, or `argument`; `^` for control.
+    def renamed(reference: str) -> str:
+        """A reference with the new name of its node.
 
-        Gradients of `custom_gradient` wait for arguments, too.
+        A reference is `node:output:index` or `argument`; one that is only
+        waited for begins with `^`. Gradients of `custom_gradient` wait for
+        arguments, too.
         """
         control = reference[:1] == "^"
         name, colon, output = reference[control:].partition(":")
@@ -78,7 +82,7 @@ def _shorten(function):
     return short
 
 
-def _numbers():
+def _numbers() -> Iterator[str]:
     number = 0
     while True:
         yield f"n{number:x}"

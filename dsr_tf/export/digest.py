@@ -10,6 +10,7 @@ both. `dsr_tf.export.registry.load` checks digests, and so does
 import hashlib
 import os
 import re
+from typing import Any
 
 # Where SavedModels have room for what their loaders do not read.
 INSIDE = os.path.join("assets.extra", "sha256sums")
@@ -18,21 +19,21 @@ INSIDE = os.path.join("assets.extra", "sha256sums")
 _LINE = re.compile(r"(\\?)([0-9a-f]{64}) [ *]([^\n]+)")
 # Enough for the digests of more files than any model has.
 _MAX_BYTES = 2**20
-_TEXT = {"encoding": "utf-8", "errors": "surrogateescape"}
+_TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}
 
 
-def beside(path):
+def beside(path: str | os.PathLike) -> str:
     """Where the digest of a file is."""
     return f"{os.fspath(path)}.sha256"
 
 
-def write(path, name):
+def write(path: str | os.PathLike, name: str) -> None:
     """Write the digest of the file `path`, which will be called `name`."""
     with open(beside(path), "w", **_TEXT) as file:
         file.write(_line(name, _digest(path)))
 
 
-def write_inside(folder):
+def write_inside(folder: str | os.PathLike[str]) -> None:
     """Write the digests of all files in a folder, into it."""
     names = sorted(
         os.path.relpath(os.path.join(parent, name), folder)
@@ -46,7 +47,7 @@ def write_inside(folder):
             file.write(_line(name, _digest(os.path.join(folder, name))))
 
 
-def check(path):
+def check(path: str | os.PathLike) -> None:
     """Check a file or folder against its digests, if it has any.
 
     Raises:
@@ -73,7 +74,7 @@ def check(path):
             )
 
 
-def _read(path):
+def _read(path: str) -> dict[str, str]:
     """Digests by name from a file of them."""
     found = {}
     with open(path, newline="\n", **_TEXT) as file:
@@ -90,13 +91,13 @@ def _read(path):
     return found
 
 
-def _line(name, digest):
+def _line(name: str, digest: str) -> str:
     if "\\" in name or "\n" in name:
         name = name.replace("\\", "\\\\").replace("\n", "\\n")
         digest = f"\\{digest}"
     return f"{digest}  {name}\n"
 
 
-def _digest(path):
+def _digest(path: str | os.PathLike) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

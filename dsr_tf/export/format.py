@@ -19,8 +19,8 @@ class Option:
         name: Name of the flag, and in the options of `ExportFormat.write`.
         default: Its default; a boolean makes an on/off flag.
         help: What `--help` says of it.
-        accepts: The values that the format takes, a tuple; or what else
-            `dsr_tf.command_line.define` takes for a kind of flag.
+        accepts: A tuple of the values that the format takes; or another
+            kind of flag that `dsr_tf.command_line.define` knows.
     """
 
     name: str

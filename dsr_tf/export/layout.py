@@ -4,6 +4,10 @@ A graph of many variables is mostly bookkeeping, so all of them share one
 array, which is cut up again by as few operations as will do.
 """
 
+from collections.abc import Iterable
+from collections.abc import Iterator
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -33,9 +37,15 @@ class Layout:
         ValueError: if a weight is too large for `narrow`.
     """
 
-    def __init__(self, variables, values, narrow="float32"):
+    def __init__(
+        self,
+        variables: Iterable[keras.Variable],
+        values: Iterable[np.ndarray],
+        narrow: str = "float32",
+    ) -> None:
         self._constants, self._kernels, self._rest = [], [], []
-        kernels, rest = [], []
+        kernels: list[np.ndarray] = []
+        rest: list[np.ndarray] = []
         for variable, value in zip(variables, values):
             dtype = keras.backend.standardize_dtype(variable.dtype)
             entry = variable, dtype, value.shape
@@ -51,12 +61,12 @@ class Layout:
         num_rest = sum(value.size for value in rest)
         self._padding = -num_rest % ROW
         rest.append(np.zeros(self._padding, "float32"))
-        rest = np.concatenate(rest).reshape(-1, ROW)
-        self._num_rows = [len(rows) for rows in (*kernels, rest)]
-        self.rows = np.concatenate([*kernels, rest])
-        self.num_in_kernels = self.rows.size - rest.size
+        parts = [*kernels, np.concatenate(rest).reshape(-1, ROW)]
+        self._num_rows = [len(rows) for rows in parts]
+        self.rows = np.concatenate(parts)
+        self.num_in_kernels = self.rows.size - parts[-1].size
 
-    def tensors(self, rows):
+    def tensors(self, rows: Any) -> Iterator[tuple[keras.Variable, Any]]:
         """Pairs of a variable and its value, cut from the tensor `rows`."""
         import tensorflow as tf
 
@@ -79,7 +89,7 @@ class Layout:
             yield variable, tf.cast(part, dtype)
 
 
-def rounded(path, value, narrow):
+def rounded(path: str, value: np.ndarray, narrow: str) -> np.ndarray:
     """A kernel in float32, rounded to what `narrow` can hold."""
     value = value.astype("float32")
     if narrow == "float32":

@@ -8,6 +8,7 @@ are compressed; the low ones are noise, kept raw.
 """
 
 import dataclasses
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -42,12 +43,14 @@ class Packed:
     narrow: str
 
     @property
-    def parts(self):
+    def parts(self) -> dict[str, bytes]:
         """Dict of the three byte strings by name."""
         return {"gaps": self.gaps, "high": self.high, "low": self.low}
 
 
-def pack(values, narrow="float32", num_narrow=0):
+def pack(
+    values: np.ndarray, narrow: str = "float32", num_narrow: int = 0
+) -> Packed:
     """Pack a float32 array `(n,)`.
 
     Args:
@@ -87,7 +90,7 @@ def pack(values, narrow="float32", num_narrow=0):
     )
 
 
-def positions(gaps):
+def positions(gaps: Any) -> Any:
     """Positions of the non-zeros, an int32 tensor, from the tensor `gaps`."""
     import tensorflow as tf
 
@@ -97,7 +100,7 @@ def positions(gaps):
     return tf.boolean_mask(advance, ends) - 1
 
 
-def nonzeros(high, low, packed):
+def nonzeros(high: Any, low: Any, packed: Packed) -> Any:
     """The values of the non-zeros, their bits as an int32 tensor.
 
     As integers, because arithmetic on floats flushes the smallest to 0.
@@ -126,7 +129,7 @@ def nonzeros(high, low, packed):
     return tf.concat([short, wide], axis=0)
 
 
-def unpack(gaps, high, low, packed):
+def unpack(gaps: Any, high: Any, low: Any, packed: Packed) -> Any:
     """The inverse of `pack`, as TensorFlow operations.
 
     Args:
@@ -144,14 +147,14 @@ def unpack(gaps, high, low, packed):
     return tf.bitcast(found, tf.float32)
 
 
-def _bytes_of(values, dtype):
+def _bytes_of(values: np.ndarray, dtype: str) -> np.ndarray:
     """Bytes of values, `(bytes, n)`, the highest first."""
-    dtype = DTYPES[dtype]
-    octets = values.astype(dtype).view("uint8").reshape(-1, dtype.itemsize)
+    values = values.astype(DTYPES[dtype])
+    octets = values.view("uint8").reshape(-1, values.itemsize)
     return np.ascontiguousarray(octets[:, ::-1].T)
 
 
-def _octets(compressed):
+def _octets(compressed: Any) -> Any:
     import tensorflow as tf
 
     raw = tf.io.decode_compressed(compressed, "ZLIB")

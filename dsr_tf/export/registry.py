@@ -99,8 +99,8 @@ def _required_format(flag: str, path: str) -> Format:
 def options() -> dict[str, Option]:
     """The options of all formats together, by name.
 
-    What several formats have in common takes all values that any of them
-    does.
+    An option that several formats have takes all values that any of them
+    takes.
 
     Raises:
         ValueError: if formats differ in more than the values they take.

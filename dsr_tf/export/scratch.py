@@ -6,14 +6,16 @@ import hashlib
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def folder(parent, path):
+def folder(parent: str, path: str) -> Iterator[str]:
     """A folder in `parent` that is gone at the end.
 
-    It is locked as long as its process lives. Those of processes that died
-    while they wrote the same `path` are removed first; none that is in use.
+    It is locked as long as its process lives. Folders of processes that
+    died while they wrote the same `path` are removed first, folders that are
+    in use are not.
     """
     name = os.path.basename(path)
     place = hashlib.sha256(os.fsencode(name)).hexdigest()[:12]
@@ -29,7 +31,7 @@ def folder(parent, path):
         os.close(lock)
 
 
-def _locked(parent, prefix):
+def _locked(parent: str, prefix: str) -> tuple[str, int]:
     """A new folder and what holds its lock."""
     while True:
         made = tempfile.mkdtemp(prefix=prefix, dir=parent)
@@ -37,7 +39,7 @@ def _locked(parent, prefix):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            # Another process took it for one that was left.
+            # Another process believes that it was left behind.
             os.close(lock)
             continue
         except OSError:
@@ -49,7 +51,7 @@ def _locked(parent, prefix):
         os.close(lock)
 
 
-def _remove_if_left(path):
+def _remove_if_left(path: str) -> None:
     with contextlib.suppress(OSError):
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
         lock = os.open(path, flags)

@@ -1,12 +1,16 @@
 """What an exported model takes and gives, and needs beside weights."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 
 
-def tables(model):
+def tables(model: keras.Model) -> list[Any]:
     """The vocabularies of a model's layers, as TensorFlow keeps them.
 
-    A SavedModel holds what its root does, and the root holds no layers.
+    A SavedModel stores the attributes of its root. The root has no layers,
+    so it must be given the tables of the layers.
     """
     import tensorflow as tf
 
@@ -19,7 +23,9 @@ def tables(model):
     ]
 
 
-def by_name(model, input_signature=None):
+def by_name(
+    model: keras.Model, input_signature: Any = None
+) -> tuple[list[Any], Callable[[tuple], dict[str, Any]]]:
     """Input specs by the model's names, and a call with such inputs.
 
     Args:
@@ -58,7 +64,7 @@ def by_name(model, input_signature=None):
             "Received: input_signature=None"
         )
 
-    def call(inputs):
+    def call(inputs: tuple) -> dict[str, Any]:
         inputs = tf.nest.pack_sequence_as(struct, inputs)
         flat = tf.nest.flatten(model(inputs, training=False))
         names = output_names or [f"output_{i}" for i in range(len(flat))]

@@ -2,21 +2,24 @@
 
 import math
 
+import keras
 from keras import ops
 
+from dsr_tf.layers import MaskedWeight
 from dsr_tf.layers import masked_weights
 
 
-def dense_bytes(model):
+def dense_bytes(model: keras.Model) -> int:
     """Bytes of a model's parameters, each as it is, zeros too."""
     return sum(_bytes(variable) for variable in _stored(model))
 
 
-def bound_bytes(model):
+def bound_bytes(model: keras.Model) -> float:
     """Bytes that a model without structure needs at least.
 
-    That is the values of active weights, for each masked kernel together
-    the entropy of their density for the places, and all else as it is.
+    That is the sum of three parts: the values of the active weights; their
+    places, by the entropy of the density of all masked kernels together; and
+    everything else as it is.
     """
     masked = masked_weights(model)
     kernels = {id(weight.kernel) for weight in masked}
@@ -31,11 +34,11 @@ def bound_bytes(model):
     return values + bits / 8 + sum(_bytes(variable) for variable in rest)
 
 
-def _entropy(share):
+def _entropy(share: float) -> float:
     return -sum(p * math.log2(p) for p in (share, 1 - share) if p > 0)
 
 
-def _stored(model):
+def _stored(model: keras.Model) -> list[keras.Variable]:
     """Variables that inference reads, without masks."""
     unread = {id(variable) for variable in model.metrics_variables}
     for weight in masked_weights(model):
@@ -43,7 +46,7 @@ def _stored(model):
     return [v for v in model.weights if id(v) not in unread]
 
 
-def unread_of(weight):
+def unread_of(weight: MaskedWeight) -> list[keras.Variable]:
     """Variables of a masked layer that an export leaves out.
 
     To predict, a model reads neither masks nor what callbacks keep, and what
@@ -56,5 +59,5 @@ def unread_of(weight):
     return [weight.mask, *layer.state_variables, *found]
 
 
-def _bytes(variable):
+def _bytes(variable: keras.Variable) -> int:
     return ops.convert_to_numpy(variable).nbytes

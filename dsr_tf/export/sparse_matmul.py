@@ -10,10 +10,13 @@ the product of a sparse and a dense matrix.
 """
 
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
 from dsr_tf.export import packing
+from dsr_tf.layers import MaskedWeight
 from dsr_tf.layers import SparseDense
 
 MODES = ("auto", "never", "always")
@@ -23,12 +26,12 @@ MAX_DENSITY = 0.05
 _SMALL_BATCH = 4
 
 
-def chosen(weights, mode):
+def chosen(weights: Iterable[MaskedWeight], mode: str) -> list[MaskedWeight]:
     """The masked kernels that stay sparse matrices.
 
     Args:
         weights: List of `MaskedWeight`.
-        mode: `"auto"`, those that it is faster for; `"always"`, those of
+        mode: `"auto"`, those for which it is faster; `"always"`, those of
             all Dense layers that compute in float32; `"never"`.
 
     Raises:
@@ -64,7 +67,9 @@ class SparseKernel:
         narrow: Name of the dtype that the values are rounded to.
     """
 
-    def __init__(self, weight, kernel, narrow):
+    def __init__(
+        self, weight: MaskedWeight, kernel: np.ndarray, narrow: str
+    ) -> None:
         from dsr_tf.export import layout
         from dsr_tf.export import resource
 
@@ -80,7 +85,7 @@ class SparseKernel:
             resource.Unpacked(variables, self._values, (count,), "float32"),
         ]
 
-    def _indices(self, gaps, high, low):
+    def _indices(self, gaps: Any, high: Any, low: Any) -> Any:
         import tensorflow as tf
 
         positions = tf.cast(packing.positions(gaps), tf.int64)
@@ -89,13 +94,13 @@ class SparseKernel:
             [positions // num_inputs, positions % num_inputs], axis=1
         )
 
-    def _values(self, gaps, high, low):
+    def _values(self, gaps: Any, high: Any, low: Any) -> Any:
         import tensorflow as tf
 
         bits = packing.nonzeros(high, low, self._packed)
         return tf.bitcast(bits, tf.float32)
 
-    def multiply(self, inputs):
+    def multiply(self, inputs: Any) -> Any:
         """`inputs @ kernel`, for inputs of shape `(..., num_inputs)`."""
         import tensorflow as tf
 
@@ -104,12 +109,12 @@ class SparseKernel:
         matrix = tf.SparseTensor(indices, values, self._shape)
         rows = tf.reshape(inputs, [-1, num_inputs])
 
-        def one_by_one():
+        def one_by_one() -> Any:
             return tf.transpose(
                 tf.sparse.sparse_dense_matmul(matrix, rows, adjoint_b=True)
             )
 
-        def together():
+        def together() -> Any:
             csr = tf.raw_ops.SparseTensorToCSRSparseMatrix(
                 indices=indices, values=values, dense_shape=matrix.dense_shape
             )

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections.abc import Iterator
 
 import keras
 
@@ -9,7 +10,7 @@ from dsr_tf.export import digest
 from dsr_tf.export import scratch
 
 
-def check_model(model, name):
+def check_model(model: object, name: str) -> None:
     """Check that a model can be exported.
 
     Args:
@@ -37,7 +38,7 @@ def check_model(model, name):
         )
 
 
-def check_loadable(path):
+def check_loadable(path: str | os.PathLike) -> None:
     """Check that TensorFlow can load a SavedModel from `path`.
 
     Its loaders take names for patterns: for `run[1]` they look for `run1`,
@@ -63,12 +64,13 @@ def check_loadable(path):
         )
 
 
-def check(path):
+def check(path: str | os.PathLike) -> None:
     """Check that a folder can be written at `path`.
 
     Raises:
         ValueError: if there is something else than an empty folder, if
-            nothing can be written there, or TensorFlow not load from there.
+            nothing can be written there, or TensorFlow cannot load from
+            there.
     """
     check_loadable(path)
     if os.path.lexists(path) and not (
@@ -81,7 +83,7 @@ def check(path):
     _check_writable(path)
 
 
-def check_file(path, ending):
+def check_file(path: str | os.PathLike, ending: str) -> None:
     """Check that a file can be written at `path`, and its digest beside.
 
     Raises:
@@ -102,7 +104,9 @@ def check_file(path, ending):
     _check_writable(path, beside)
 
 
-def _check_writable(path, longest_name=None):
+def _check_writable(
+    path: str | os.PathLike, longest_name: str | None = None
+) -> None:
     absolute, reason = os.path.abspath(longest_name or path), None
     parent = os.path.dirname(absolute)
     try:
@@ -110,7 +114,7 @@ def _check_writable(path, longest_name=None):
             parent = os.path.dirname(parent)
         longest = os.pathconf(parent, "PC_NAME_MAX")
     except (OSError, ValueError) as error:
-        parent, reason = None, str(error)
+        reason = str(error)
     if "\0" in absolute:
         reason = "no name can hold a NUL"
     elif reason is None:
@@ -129,7 +133,9 @@ def _check_writable(path, longest_name=None):
 
 
 @contextlib.contextmanager
-def written_whole(path, name=None):
+def written_whole(
+    path: str | os.PathLike, name: str | None = None
+) -> Iterator[str]:
     """A place to write to, which becomes `path` at the end.
 
     Nobody ever meets half a model, and nothing is overwritten, not even what
@@ -172,7 +178,7 @@ def written_whole(path, name=None):
 
 
 @contextlib.contextmanager
-def conversion_errors(model, format):
+def conversion_errors(model: keras.Model, format: str) -> Iterator[None]:
     """Turn errors of a converter into one about the model.
 
     Raises:
@@ -192,7 +198,7 @@ def conversion_errors(model, format):
 
 
 @contextlib.contextmanager
-def _parents(path):
+def _parents(path: str) -> Iterator[str]:
     """Make the folder that `path` is in; after an error remove what is new."""
     parent = os.path.dirname(path)
     new, folder = [], parent
@@ -210,7 +216,7 @@ def _parents(path):
 
 
 @contextlib.contextmanager
-def _errors_of_tensorflow():
+def _errors_of_tensorflow() -> Iterator[None]:
     """A full disk is an `OSError`, whoever meets it."""
     import tensorflow as tf
 
@@ -220,7 +226,7 @@ def _errors_of_tensorflow():
         raise OSError(str(error.message).splitlines()[0]) from error
 
 
-def _move(source, path):
+def _move(source: str, path: str) -> None:
     """Move a file to where there is none."""
     try:
         os.link(source, path)
@@ -232,7 +238,7 @@ def _move(source, path):
         os.replace(source, path)
 
 
-def size(path):
+def size(path: str | os.PathLike[str]) -> int:
     """Bytes of a file, or of all files in a folder."""
     if os.path.isfile(path):
         return os.path.getsize(path)
@@ -243,7 +249,7 @@ def size(path):
     )
 
 
-def _is_text(path):
+def _is_text(path: str) -> bool:
     try:
         path.encode()
     except UnicodeEncodeError:

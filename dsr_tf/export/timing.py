@@ -5,12 +5,16 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from dsr_tf.export.runnable import RunnableModel
+
 _ROUNDS, _LOADS = 15, 3
 CPU_TIME, WALL_TIME = "CPU time", "wall time"
-# A process of its own, in which nothing is warm but the files.
+# Runs in a process of its own, in which only the files are cached.
 _LOAD = """
 import json
 import sys
@@ -27,7 +31,7 @@ print(time.perf_counter() - start)
 """
 
 
-def kind():
+def kind() -> str:
     """`CPU_TIME` or, where there is a GPU, `WALL_TIME`.
 
     A busy machine disturbs the CPU time of all threads together least, but
@@ -38,7 +42,9 @@ def kind():
     return WALL_TIME if tf.config.list_physical_devices("GPU") else CPU_TIME
 
 
-def latencies(models, batch, seed=0):
+def latencies(
+    models: Sequence[RunnableModel], batch: int, seed: int = 0
+) -> list[float]:
     """Seconds of one prediction of each model, of the `kind` above.
 
     Medians over rounds; in each round every model predicts once, in an
@@ -49,10 +55,11 @@ def latencies(models, batch, seed=0):
         batch: Number of inputs of a prediction.
     """
     generator = np.random.default_rng(seed)
-    inputs = generator.normal(size=(batch, *models[0].input_shape[1:]))
+    shape: tuple[Any, ...] = models[0].input_shape[1:]
+    inputs = generator.normal(size=(batch, *shape))
     inputs = inputs.astype("float32")
     clock = time.perf_counter if kind() == WALL_TIME else time.process_time
-    seconds = [[] for _ in models]
+    seconds: list[list[float]] = [[] for _ in models]
     for model in models:
         model.predict(inputs)
     for _ in range(_ROUNDS):
@@ -63,9 +70,9 @@ def latencies(models, batch, seed=0):
     return [statistics.median(times) for times in seconds]
 
 
-def load_times(models):
+def load_times(models: Sequence[RunnableModel]) -> list[float]:
     """Seconds to load each model and predict once, in new processes."""
-    seconds = [[] for _ in models]
+    seconds: list[list[float]] = [[] for _ in models]
     for _ in range(_LOADS):
         for model, times in zip(models, seconds):
             shape = json.dumps([1, *model.input_shape[1:]])

@@ -1,5 +1,7 @@
 """LeNet-300-100, the paper's network for MNIST."""
 
+from collections.abc import Sequence
+
 import keras
 
 from dsr_tf.models.parts import normalization
@@ -9,12 +11,12 @@ from dsr_tf.models.width import scaled
 
 @register("lenet_300_100")
 def lenet_300_100(
-    input_shape=(28, 28, 1),
-    num_classes=10,
-    width=1.0,
-    batch_normalization=True,
-    l1=0.0,
-):
+    input_shape: Sequence[int] = (28, 28, 1),
+    num_classes: int = 10,
+    width: float = 1.0,
+    batch_normalization: bool = True,
+    l1: float = 0.0,
+) -> keras.Model:
     """Fully connected layers of 300 and 100 units and one of logits.
 
     Table 1 of the paper and the authors' code: 266,200 weights for MNIST in

@@ -1,11 +1,17 @@
 """Layers as the authors' convolutional networks have them."""
 
+from collections.abc import Callable
+from collections.abc import Iterable
+from typing import Any
+
 import keras
 
 from dsr_tf.models.width import scaled
 
 
-def convolution(x, filters, size, name, stride=1, l1=0.0):
+def convolution(
+    x: Any, filters: int, size: int, name: str, stride: int = 1, l1: float = 0.0
+) -> Any:
     """A convolution without bias that pads as PyTorch does.
 
     Padding is `size // 2` on every side; Keras' "same" would pad a stride
@@ -30,19 +36,25 @@ def convolution(x, filters, size, name, stride=1, l1=0.0):
     )(x)
 
 
-def normalization(x, name):
+def normalization(x: Any, name: str) -> Any:
     """Batch normalization with PyTorch's constants."""
     return keras.layers.BatchNormalization(
         momentum=0.9, epsilon=1e-5, name=name
     )(x)
 
 
-def relu(x, name):
+def relu(x: Any, name: str) -> Any:
     return keras.layers.ReLU(name=name)(x)
 
 
-def residual_groups(x, groups, width, block, l1):
-    """Groups of blocks; the first block of each has stride and shortcut.
+def residual_groups(
+    x: Any,
+    groups: Iterable[tuple[int, int, int]],
+    width: float,
+    block: Callable[..., Any],
+    l1: float,
+) -> Any:
+    """Groups of blocks; the first of each has the stride and a shortcut.
 
     Args:
         groups: Triples of channels, number of blocks, and stride.
@@ -63,7 +75,7 @@ def residual_groups(x, groups, width, block, l1):
     return x
 
 
-def logits(x, num_classes, l1=0.0):
+def logits(x: Any, num_classes: int, l1: float = 0.0) -> Any:
     """Means over the image, and a layer of float32 logits on top.
 
     Its weights start from the uniform distribution in +-1 / sqrt(fan_in),

@@ -20,8 +20,8 @@ def register(
     """Register a function that returns a dense Keras model.
 
     It takes at least `input_shape`, `num_classes`, `width` and `l1`, as
-    `lenet_300_100` does; any other argument of it that is called as a flag
-    of `dsr_tf.train` receives the value of that flag.
+    `lenet_300_100` does; any other argument that has the name of a flag of
+    `dsr_tf.train` receives the value of that flag.
 
     Args:
         name: Name of the network, for `--model`.

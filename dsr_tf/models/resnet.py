@@ -1,5 +1,8 @@
 """ResNet-50, the paper's network for ImageNet."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
 from dsr_tf.models.parts import convolution
@@ -17,7 +20,12 @@ _EXPANSION = 4
 
 
 @register("resnet50", keep_dense=["^stem$", "_shortcut$"])
-def resnet50(input_shape=(224, 224, 3), num_classes=1000, width=1.0, l1=0.0):
+def resnet50(
+    input_shape: Sequence[int] = (224, 224, 3),
+    num_classes: int = 1000,
+    width: float = 1.0,
+    l1: float = 0.0,
+) -> keras.Model:
     """Residual network of 50 layers, version 1.5.
 
     He et al. (2015) with the stride in the convolutions of 3x3, as in the
@@ -47,7 +55,9 @@ def resnet50(input_shape=(224, 224, 3), num_classes=1000, width=1.0, l1=0.0):
     return keras.Model(inputs, outputs, name="resnet50")
 
 
-def _block(x, channels, stride, name, l1, has_shortcut):
+def _block(
+    x: Any, channels: int, stride: int, name: str, l1: float, has_shortcut: bool
+) -> Any:
     """1x1, 3x3 and 1x1, the last to four times the channels."""
     wide = _EXPANSION * channels
     branch = convolution(x, channels, 1, f"{name}_conv1", l1=l1)

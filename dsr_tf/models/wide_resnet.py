@@ -1,5 +1,8 @@
 """WRN-28-2, the paper's network for CIFAR-10."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
 from dsr_tf.models.parts import convolution
@@ -15,7 +18,12 @@ _GROUPS = ((32, 4, 1), (64, 4, 2), (128, 4, 2))
 
 
 @register("wrn_28_2", keep_dense=["^stem$", "_shortcut$", "^fc$"])
-def wrn_28_2(input_shape=(32, 32, 3), num_classes=10, width=1.0, l1=0.0):
+def wrn_28_2(
+    input_shape: Sequence[int] = (32, 32, 3),
+    num_classes: int = 10,
+    width: float = 1.0,
+    l1: float = 0.0,
+) -> keras.Model:
     """Wide residual network of 28 layers, twice as wide as the thinnest.
 
     Zagoruyko & Komodakis (2016) as in the authors' code: 1,467,610
@@ -42,7 +50,9 @@ def wrn_28_2(input_shape=(32, 32, 3), num_classes=10, width=1.0, l1=0.0):
     return keras.Model(inputs, outputs, name="wrn_28_2")
 
 
-def _block(x, channels, stride, name, l1, has_shortcut):
+def _block(
+    x: Any, channels: int, stride: int, name: str, l1: float, has_shortcut: bool
+) -> Any:
     """Normalize, activate, convolve, twice, and add what came in.
 
     Where the number of channels changes, a convolution of 1x1 brings in

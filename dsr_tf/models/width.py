@@ -1,17 +1,19 @@
 """Thinner and wider versions of a network, and the width for a budget."""
 
-# Widths are found to this part of themselves.
+from collections.abc import Callable
+
+# The relative precision with which a width is found.
 _PRECISION = 1e-4
-# No network is wider; the widest of the literature have a width of some 10.
+# No network is wider; the widest in papers have a width of about 10.
 MAX_WIDTH = 2.0**20
 
 
-def scaled(number, width):
+def scaled(number: int, width: float) -> int:
     """`number` of units or channels times `width`, rounded, at least 1."""
     return max(1, round(number * width))
 
 
-def find_width(num_parameters, budget):
+def find_width(num_parameters: Callable[[float], int], budget: int) -> float:
     """The largest width whose network has at most `budget` parameters.
 
     Args:
@@ -23,8 +25,8 @@ def find_width(num_parameters, budget):
         The width, found by bisection to one part in 10,000.
 
     Raises:
-        ValueError: if the network of the least width has more, or that of
-            `MAX_WIDTH` not as many.
+        ValueError: if even the thinnest network has more parameters, or
+            even that of `MAX_WIDTH` does not have more.
     """
     low, high = _PRECISION, 1.0
     least = num_parameters(low)

@@ -1,5 +1,10 @@
 """`--method=gradual`: dense at the start, pruned as training goes on."""
 
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
 from dsr_tf import callbacks
 from dsr_tf import conversion
 from dsr_tf.command_line import UsageError
@@ -18,7 +23,7 @@ class Gradual(Recipe):
     has_masks = True
     named_flag = "pruning_hparams"
 
-    def check(self, experiment):
+    def check(self, experiment: Any) -> None:
         try:
             # Scaled, they are checked with --schedule_scale.
             read = _unscaled(experiment)
@@ -33,12 +38,12 @@ class Gradual(Recipe):
                 f"flag --pruning_hparams={experiment.pruning_hparams}: {error}"
             ) from error
 
-    def scaled(self, experiment):
+    def scaled(self, experiment: Any) -> dict:
         if experiment.schedule_scale == 1:
             return {}
         return {"pruning_hparams": str(_hyperparameters(experiment))}
 
-    def convert(self, experiment, dense):
+    def convert(self, experiment: Any, dense: keras.Model) -> keras.Model:
         return conversion.sparsify(
             dense,
             0.0,
@@ -47,12 +52,18 @@ class Gradual(Recipe):
             seed=experiment.seed,
         )
 
-    def callback(self, experiment, model, steps_per_epoch, listener=None):
+    def callback(
+        self,
+        experiment: Any,
+        model: keras.Model,
+        steps_per_epoch: int,
+        listener: Callable | None = None,
+    ) -> keras.callbacks.Callback:
         return callbacks.GradualPruning(
             _hyperparameters(experiment), listener, model=model
         )
 
-    def steps_between(self, experiment):
+    def steps_between(self, experiment: Any) -> tuple[int, int]:
         hyperparameters = _hyperparameters(experiment)
         return (
             hyperparameters.begin_pruning_step,
@@ -60,13 +71,13 @@ class Gradual(Recipe):
         )
 
 
-def _unscaled(experiment):
+def _unscaled(experiment: Any) -> PruningHyperparameters:
     return PruningHyperparameters.parse(
         experiment.pruning_hparams, target_sparsity=experiment.sparsity
     )
 
 
-def _hyperparameters(experiment):
+def _hyperparameters(experiment: Any) -> PruningHyperparameters:
     return _unscaled(experiment).scaled(experiment.schedule_scale)
 
 

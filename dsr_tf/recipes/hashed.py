@@ -1,5 +1,9 @@
 """`--method=hashed`: HashedNet, in which many places share a weight."""
 
+from typing import Any
+
+import keras
+
 from dsr_tf import conversion
 from dsr_tf.recipes.network import filters
 from dsr_tf.recipes.recipe import Recipe
@@ -11,7 +15,7 @@ class Hashed(Recipe):
 
     name = "hashed"
 
-    def convert(self, experiment, dense):
+    def convert(self, experiment: Any, dense: keras.Model) -> keras.Model:
         return conversion.tie(
             dense,
             experiment.sparsity,

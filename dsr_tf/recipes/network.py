@@ -34,7 +34,7 @@ class Network:
         experiment: Any,
         image_shape: Sequence[int],
         num_classes: int,
-    ):
+    ) -> None:
         self.image_shape = tuple(image_shape)
         self._name = experiment.model
         self._arguments = {
@@ -57,13 +57,13 @@ class Network:
         gradient."""
         return self._sizes(width)[1]
 
-    def _sizes(self, width):
+    def _sizes(self, width: float) -> tuple[int, int]:
         arguments = {**self._arguments, "width": width}
         return _sizes(self._name, tuple(sorted(arguments.items())))
 
 
 @functools.cache
-def _sizes(name, arguments):
+def _sizes(name: str, arguments: tuple) -> tuple[int, int]:
     import tensorflow as tf
 
     # In a graph that nobody runs, variables have shapes only.
@@ -89,10 +89,10 @@ def check_memory(num_parameters: int, what: str) -> None:
 
 
 def filters(experiment: Any, dense: keras.Model) -> Callable | None:
-    """Which layers of a network change: those that `--keep_dense` leaves.
+    """Which layers change: all that `--keep_dense` does not keep dense.
 
     Returns:
-        Function from a layer to whether it does; None for all.
+        Function that says whether a layer changes; None if all do.
 
     Raises:
         UsageError: if no layer does.
@@ -106,7 +106,7 @@ def filters(experiment: Any, dense: keras.Model) -> Callable | None:
     if not kept:
         return None
 
-    def changes(layer):
+    def changes(layer: keras.layers.Layer) -> bool:
         return not any(re.search(pattern, layer.name) for pattern in kept)
 
     if not any(changes(x) for x in dense.layers if hasattr(x, "kernel")):

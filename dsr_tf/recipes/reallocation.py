@@ -4,6 +4,11 @@ Such a method is a file in `dsr_tf/methods`: its class says what it is called
 (`flag_name`) and how flags make one (`from_settings`).
 """
 
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
 from dsr_tf import callbacks
 from dsr_tf import methods
 from dsr_tf.core import discovery
@@ -22,17 +27,32 @@ class Reallocating(Recipe):
 
     Attributes:
         method: That class.
+
+    Raises:
+        ValueError: if it has no `flag_name`.
     """
 
     has_masks = True
+    method: type[Method]
 
-    def __init__(self, method: type[Method]):
+    def __init__(self, method: type[Method]) -> None:
+        if method.flag_name is None:
+            raise ValueError(
+                "`method` must be a class with a `flag_name`. Received: "
+                f"method={method.__name__}"
+            )
         self.name, self.method = method.flag_name, method
 
-    def convert(self, experiment, dense):
+    def convert(self, experiment: Any, dense: keras.Model) -> keras.Model:
         return sparsify(experiment, dense)
 
-    def callback(self, experiment, model, steps_per_epoch, listener=None):
+    def callback(
+        self,
+        experiment: Any,
+        model: keras.Model,
+        steps_per_epoch: int,
+        listener: Callable | None = None,
+    ) -> keras.callbacks.Callback:
         num_active = sum(w.num_active for w in masked_weights(model))
         return callbacks.Reallocation(
             self.method.from_settings(experiment, num_active, steps_per_epoch),

@@ -23,8 +23,9 @@ class Recipe:
         has_density: Whether `--sparsity` means anything to it.
         is_reference: Whether other methods are compared with it, as with the
             dense network.
-        named_flag: The one flag that is named where the callback does not
-            fit; None for the flag of the argument that does not.
+        named_flag: The flag that a message names where the callback does
+            not fit the model; None for the flag that is called as the
+            argument that does not fit.
     """
 
     name: str = ""

@@ -5,8 +5,8 @@ from typing import TypeVar
 from dsr_tf.recipes.recipe import Recipe
 
 _RECIPES: dict[str, Recipe] = {}
-# As --help lists them: from all weights, over few but free to move, to fewer
-# and fewer. Those of later come behind, by name.
+# The order in --help: all weights, few weights, few that move, and fewer and
+# fewer. Methods that are not in this list come after it, by name.
 _ORDER = (
     "dense",
     "thin",

@@ -1,9 +1,12 @@
 """`--method=thin`: fewer weights by fewer units and channels."""
 
+from typing import Any
+
 from dsr_tf.command_line import UsageError
 from dsr_tf.command_line import naming_flags
 from dsr_tf.layers.summary import sparsity_summary
 from dsr_tf.models.width import find_width
+from dsr_tf.recipes.network import Network
 from dsr_tf.recipes.network import check_memory
 from dsr_tf.recipes.network import sparsify
 from dsr_tf.recipes.recipe import Recipe
@@ -19,7 +22,7 @@ class Thin(Recipe):
 
     name = "thin"
 
-    def width(self, experiment, network):
+    def width(self, experiment: Any, network: Network) -> float:
         budget = experiment.parameter_budget
         if budget is None:
             sparse = sparsify(experiment, network.build(experiment.width))

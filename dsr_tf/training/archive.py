@@ -10,11 +10,12 @@ import io
 import math
 import os
 import zipfile
+from collections.abc import Mapping
 
 import numpy as np
 
 
-def read(path):
+def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """All arrays of a `.npz` file, by name.
 
     Raises:
@@ -36,7 +37,7 @@ def read(path):
     return arrays
 
 
-def _array(data):
+def _array(data: bytes) -> np.ndarray:
     """The array that the bytes of a `.npy` file hold."""
     file = io.BytesIO(data)
     readers = {
@@ -53,11 +54,12 @@ def _array(data):
     return array.reshape(shape, order="F" if is_fortran else "C")
 
 
-def digest(arrays):
+def digest(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     """SHA-256 of names, types, shapes and values, as an array of bytes."""
     total = hashlib.sha256()
     for name, array in sorted(arrays.items()):
         array = np.asarray(array)
         total.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        total.update(np.ascontiguousarray(array).reshape(-1).view("uint8"))
+        octets = np.ascontiguousarray(array).reshape(-1).view("uint8")
+        total.update(octets.data)
     return np.frombuffer(total.digest(), "uint8")

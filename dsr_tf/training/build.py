@@ -1,6 +1,9 @@
 """From an experiment to the Keras objects that run it."""
 
 import math
+import os
+from collections.abc import Callable
+from typing import Any
 
 import keras
 
@@ -10,15 +13,23 @@ from dsr_tf import optimizers
 from dsr_tf import recipes
 from dsr_tf.command_line import UsageError
 from dsr_tf.command_line import naming_flags
+from dsr_tf.data.streaming import AnyData
+from dsr_tf.training.cluster import Cluster
+from dsr_tf.training.experiment import Experiment
 
 # Keras shows progress, and reallocates, between executions only; more
 # steps in one execution than this gain nothing.
 _MAX_STEPS_PER_EXECUTION = 100
-# From as many on, accuracy is told for the best five guesses too.
+# With this many classes or more, top-5 accuracy is measured too.
 _CLASSES_FOR_TOP5 = 100
 
 
-def load_data(dataset, data_dir, image_size, augmentation="none"):
+def load_data(
+    dataset: str,
+    data_dir: str | os.PathLike | None,
+    image_size: int | None,
+    augmentation: str = "none",
+) -> AnyData:
     """The data set of a run, see `dsr_tf.data.load`.
 
     Raises:
@@ -29,7 +40,7 @@ def load_data(dataset, data_dir, image_size, augmentation="none"):
         "data_dir": data_dir,
         "image_size": image_size,
     }
-    # What the command line did not give is not to blame.
+    # A message names only what the command line gave.
     given = {
         name: value
         for name, value in given.items()
@@ -42,7 +53,7 @@ def load_data(dataset, data_dir, image_size, augmentation="none"):
     return data
 
 
-def steps_per_epoch(experiment, data):
+def steps_per_epoch(experiment: Experiment, data: AnyData) -> int:
     """Full batches in the training set.
 
     Raises:
@@ -57,11 +68,16 @@ def steps_per_epoch(experiment, data):
     return steps
 
 
-def train_batches(experiment, data, first_step=0, cluster=None):
+def train_batches(
+    experiment: Experiment,
+    data: AnyData,
+    first_step: int = 0,
+    cluster: Cluster | None = None,
+) -> Any:
     """The training batches of a run from a step on.
 
-    Of those of a distributed run, this worker's parts, cut into a batch for
-    each of its replicas in turn.
+    In a distributed run, this worker's part of each of them, cut into a
+    batch for each of its replicas in turn.
     """
     batches = datasets.train_batches(
         data,
@@ -77,7 +93,9 @@ def train_batches(experiment, data, first_step=0, cluster=None):
     return batches.rebatch(each, drop_remainder=True)
 
 
-def learning_rate(experiment, steps_per_epoch):
+def learning_rate(
+    experiment: Experiment, steps_per_epoch: int
+) -> float | keras.optimizers.schedules.LearningRateSchedule:
     """The learning rate: a number, or Keras' schedule, in updates."""
     schedule = experiment.learning_rate.values
     rates = list(schedule.values())
@@ -96,14 +114,16 @@ def learning_rate(experiment, steps_per_epoch):
     return optimizers.WarmUp(rate, num_steps) if num_steps else rate
 
 
-def prepare_keras(experiment):
+def prepare_keras(experiment: Experiment) -> None:
     """Set the seed and the precision that all of this process has."""
     keras.utils.set_random_seed(experiment.seed)
     if experiment.mixed_precision != "float32":
         keras.config.set_dtype_policy(f"mixed_{experiment.mixed_precision}")
 
 
-def compile_model(model, experiment, steps_per_epoch):
+def compile_model(
+    model: keras.Model, experiment: Experiment, steps_per_epoch: int
+) -> None:
     """Compile with SGD, the loss and the metrics of the experiment."""
     model.compile(
         optimizer=optimizers.SGD(
@@ -123,7 +143,7 @@ def compile_model(model, experiment, steps_per_epoch):
     model.optimizer.build(model.trainable_variables)
 
 
-def _metrics(num_classes):
+def _metrics(num_classes: int) -> list[keras.metrics.Metric]:
     metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
     if num_classes >= _CLASSES_FOR_TOP5:
         metrics.append(
@@ -132,13 +152,13 @@ def _metrics(num_classes):
     return metrics
 
 
-def steps_per_execution(experiment, steps_per_epoch):
-    """Steps in one call: as many as meet every period and epoch exactly."""
+def steps_per_execution(experiment: Experiment, steps_per_epoch: int) -> int:
+    """Steps in one call: many, but every period and epoch ends with a call."""
     if experiment.steps_per_execution:
         return experiment.steps_per_execution
     common = steps_per_epoch
     for period in experiment.period.values.values():
-        common = math.gcd(common, period)
+        common = math.gcd(common, int(period))
     recipe = recipes.get(experiment.method)
     for steps in recipe.steps_between(experiment):
         common = math.gcd(common, steps)
@@ -149,7 +169,12 @@ def steps_per_execution(experiment, steps_per_epoch):
     )
 
 
-def checked_callback(experiment, model, steps_per_epoch, listener=None):
+def checked_callback(
+    experiment: Experiment,
+    model: keras.Model,
+    steps_per_epoch: int,
+    listener: Callable | None = None,
+) -> Any:
     """The callback that moves or prunes weights, None if none does.
 
     Raises:

@@ -14,7 +14,10 @@ import itertools
 import json
 import os
 import re
+from collections.abc import Mapping
+from typing import Any
 
+import keras
 import numpy as np
 from absl import logging
 from keras import ops
@@ -29,8 +32,8 @@ from dsr_tf.training.stored_variables import names_of
 from dsr_tf.training.stored_variables import variables_of
 
 _PATTERN = re.compile(r"step-(0|[1-9][0-9]*)\.npz")
-# Files of format 2 have no names for what callbacks keep; those of before
-# have no number, no digest, and no tables.
+# Files of format 2 have no names for what callbacks keep; older files have
+# no number of a format, no digest, and no tables.
 _FORMAT = 3
 
 
@@ -50,25 +53,25 @@ class Checkpoint:
         names: Names of the variables.
         shapes: Their shapes.
         tables: Dict from the name of a table to its text, as far as it had
-            been written; None in files of before.
+            been written; None in the oldest files.
         stored: Dict of their values as the file holds them.
     """
 
-    path: str
+    path: str | os.PathLike
     format: int
     step: int
     settings: dict
-    names: list
-    shapes: list
-    tables: dict | None
-    stored: dict
+    names: list[str]
+    shapes: list[tuple[int, ...]]
+    tables: dict[str, str] | None
+    stored: dict[str, np.ndarray]
 
     @functools.cached_property
-    def values(self):
+    def values(self) -> list[np.ndarray]:
         """Values of the variables, arrays.
 
-        Packed ones take the room that their shapes ask for, so these must
-        be known to be right.
+        A packed one takes as much memory as its shape says, so the shapes
+        must be checked first.
         """
         try:
             return [
@@ -79,7 +82,14 @@ class Checkpoint:
             raise _damaged(self.path, error) from error
 
 
-def save(folder, model, step, settings, num_kept=2, tables=None):
+def save(
+    folder: str | os.PathLike,
+    model: keras.Model,
+    step: int,
+    settings: dict,
+    num_kept: int = 2,
+    tables: Mapping[str, str] | None = None,
+) -> None:
     """Write a checkpoint and delete all but the newest.
 
     Args:
@@ -113,7 +123,9 @@ def save(folder, model, step, settings, num_kept=2, tables=None):
         "shapes": [array.shape for array in arrays],
         "tables": tables or {},
     }
-    stored = {"header": np.frombuffer(json.dumps(header).encode(), "uint8")}
+    stored: dict[str, Any] = {
+        "header": np.frombuffer(json.dumps(header).encode(), "uint8")
+    }
     for number, array in enumerate(arrays):
         sparse_arrays.put(stored, f"{number:05d}", array)
     os.makedirs(folder, exist_ok=True)
@@ -123,7 +135,7 @@ def save(folder, model, step, settings, num_kept=2, tables=None):
     _delete_others(folder, step, num_kept)
 
 
-def _delete_others(folder, step, num_kept):
+def _delete_others(folder: str | os.PathLike, step: int, num_kept: int) -> None:
     """Delete old checkpoints, and what cannot be read.
 
     A run goes on from the newest that can be read, so a file of a later
@@ -137,7 +149,7 @@ def _delete_others(folder, step, num_kept):
             os.remove(path)
 
 
-def read_newest(folder):
+def read_newest(folder: str | os.PathLike) -> Checkpoint | None:
     """The newest checkpoint in a folder that can be read.
 
     A damaged one is passed over, with a warning; so is a file that was
@@ -168,7 +180,7 @@ def read_newest(folder):
     return None
 
 
-def read(path):
+def read(path: str | os.PathLike) -> Checkpoint:
     """Read a checkpoint, all of it, so that damage shows.
 
     Raises:
@@ -182,7 +194,9 @@ def read(path):
             return _read_old(path, stored)
         header = json.loads(header.tobytes())
         if header["format"] <= _FORMAT:
-            if not np.array_equal(digest, archive.digest(stored)):
+            if digest is None or not np.array_equal(
+                digest, archive.digest(stored)
+            ):
                 raise ValueError("its digest is another")
             return _checked(path, header, header["tables"], stored)
     except Exception as error:  # Damage raises errors of any kind.
@@ -193,7 +207,9 @@ def read(path):
     )
 
 
-def _read_old(path, stored):
+def _read_old(
+    path: str | os.PathLike, stored: dict[str, np.ndarray]
+) -> Checkpoint:
     header = json.loads(str(stored["header"]))
     numbers = [f"{number:05d}" for number in range(len(header["names"]))]
     # Before there were shapes nothing was packed.
@@ -202,7 +218,12 @@ def _read_old(path, stored):
     return _checked(path, header, None, stored)
 
 
-def _checked(path, header, tables, stored):
+def _checked(
+    path: str | os.PathLike,
+    header: dict[str, Any],
+    tables: dict | None,
+    stored: dict[str, np.ndarray],
+) -> Checkpoint:
     """A `Checkpoint` whose parts are what they should be."""
     names, shapes = header["names"], header["shapes"]
     numbers = {f"{number:05d}" for number in range(len(names))}
@@ -233,7 +254,7 @@ def _checked(path, header, tables, stored):
     )
 
 
-def _damaged(path, error):
+def _damaged(path: str | os.PathLike, error: Exception) -> Damaged:
     if isinstance(error, OSError) and error.filename:
         reason = f"cannot be read ({error.strerror})"
     else:
@@ -242,7 +263,7 @@ def _damaged(path, error):
     return Damaged(f"the checkpoint {path} {reason}")
 
 
-def restore(checkpoint, model):
+def restore(checkpoint: Checkpoint, model: keras.Model) -> None:
     """Give every variable of a model and its optimizer its value.
 
     Raises:
@@ -277,14 +298,14 @@ def restore(checkpoint, model):
         entry.assign(value)
 
 
-def _newest_is(folder, step):
+def _newest_is(folder: str | os.PathLike, step: int) -> str:
     steps = [other for other in _steps(folder) if other <= step]
     if not steps:
         return "there is no checkpoint"
     return f"the last checkpoint is of step {steps[-1]}"
 
 
-def _steps(folder):
+def _steps(folder: str | os.PathLike) -> list[int]:
     if not os.path.isdir(folder):
         return []
     matches = (_PATTERN.fullmatch(name) for name in os.listdir(folder))

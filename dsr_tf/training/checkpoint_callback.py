@@ -1,9 +1,13 @@
 """The callback that saves checkpoints."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 from keras import ops
 
 from dsr_tf.training import checkpoint
+from dsr_tf.training.logs import Table
 
 
 class CheckpointCallback(keras.callbacks.Callback):
@@ -24,18 +28,26 @@ class CheckpointCallback(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, folder, every, steps_per_epoch, settings, num_kept, tables
-    ):
+        self,
+        folder: str | None,
+        every: int,
+        steps_per_epoch: int,
+        settings: dict,
+        num_kept: int,
+        tables: Mapping[str, Table],
+    ) -> None:
         super().__init__()
         self._num_kept, self._tables = num_kept, tables
         self._folder, self._every = folder, every
         self._steps_per_epoch, self._settings = steps_per_epoch, settings
         self._last_step = 0
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._last_step = self._step()
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(
+        self, batch: int, logs: dict[str, Any] | None = None
+    ) -> None:
         if not self._every:
             return
         step = self._step()
@@ -43,17 +55,19 @@ class CheckpointCallback(keras.callbacks.Callback):
         if is_due and step % self._steps_per_epoch:
             self._save(step)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(
+        self, epoch: int, logs: dict[str, Any] | None = None
+    ) -> None:
         self.save()
 
-    def save(self):
+    def save(self) -> None:
         """Save a checkpoint of the model as it is now."""
         self._save(self._step())
 
-    def _step(self):
+    def _step(self) -> int:
         return int(ops.convert_to_numpy(self.model.optimizer.iterations))
 
-    def _save(self, step):
+    def _save(self, step: int) -> None:
         if self._folder is not None:
             checkpoint.save(
                 self._folder,

@@ -7,6 +7,8 @@ from the same numbers; the first of them, the chief, writes the files.
 import functools
 import json
 import os
+from collections.abc import Callable
+from typing import Any
 
 from dsr_tf.command_line import RunError
 from dsr_tf.command_line import UsageError
@@ -30,14 +32,14 @@ class Cluster:
         UsageError: if the environment does not say where the workers are.
     """
 
-    def __init__(self, name):
+    def __init__(self, name: str) -> None:
         self.is_distributed = name != "default"
         self.index, self.num_workers = 0, 1
         if name == "multi_worker":
             self.index, self.num_workers = _task()
         self._name = name
 
-    def connect(self):
+    def connect(self) -> Any:
         """Find the devices, and the other workers, before anything is
         computed: TensorFlow insists on it.
 
@@ -47,24 +49,24 @@ class Cluster:
         return self.strategy
 
     @functools.cached_property
-    def strategy(self):
+    def strategy(self) -> Any:
         """The `tf.distribute.Strategy`."""
         return _strategy(self._name)
 
     @property
-    def is_chief(self):
+    def is_chief(self) -> bool:
         return self.index == 0
 
     @property
-    def num_replicas(self):
+    def num_replicas(self) -> int:
         return self.strategy.num_replicas_in_sync
 
     @property
-    def part(self):
+    def part(self) -> Part:
         """The `Part` of each batch that this worker makes."""
         return Part(self.index, self.num_workers)
 
-    def gather(self, numbers):
+    def gather(self, numbers: list[int]) -> list[list[int]]:
         """What each worker has given, one after another.
 
         All workers must call it, and in the same order.
@@ -81,29 +83,29 @@ class Cluster:
         return rows[:: self.num_replicas // self.num_workers]
 
     @functools.cached_property
-    def _gather(self):
+    def _gather(self) -> Callable[[list[int]], Any]:
         import tensorflow as tf
 
-        def on_replica(row):
+        def on_replica(row: Any) -> Any:
             replica = tf.distribute.get_replica_context()
             return replica.all_gather(row[None], axis=0)
 
         @tf.function(input_signature=[tf.TensorSpec([None], "int64")])
-        def gather(row):
+        def gather(row: Any) -> Any:
             rows = self.strategy.run(on_replica, (row,))
             return self.strategy.experimental_local_results(rows)[0]
 
         return gather
 
-    def largest(self, number):
+    def largest(self, number: int) -> int:
         """The largest integer that any worker gives; all must call it."""
         return max(row[0] for row in self.gather([number]))
 
-    def wait(self):
+    def wait(self) -> None:
         """Return when all workers have come here."""
         self.gather([0])
 
-    def check_same_step(self, step, folder):
+    def check_same_step(self, step: int, folder: str) -> None:
         """Refuse workers that would start at different steps.
 
         Raises:
@@ -119,7 +121,7 @@ class Cluster:
 
 # Once a process: TensorFlow mixes up the exchanges of two strategies.
 @functools.cache
-def _strategy(name):
+def _strategy(name: str) -> Any:
     import tensorflow as tf
 
     if name == "default":
@@ -148,11 +150,11 @@ def _strategy(name):
         ) from error
 
 
-def _task():
+def _task() -> tuple[int, int]:
     """Index of this worker, and the number of them."""
     text = os.environ.get("TF_CONFIG")
     try:
-        config = json.loads(text)
+        config = json.loads(text or "")
         workers, task = config["cluster"]["worker"], config["task"]
         index = int(task["index"])
         accepted = set(config["cluster"]) == {"worker"}

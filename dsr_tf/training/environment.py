@@ -46,7 +46,8 @@ def commit(folder: os.PathLike) -> str | None:
     if not os.path.exists(os.path.join(folder, ".git")):
         return None
     command = "git --no-optional-locks describe --always --dirty --abbrev=40"
-    # Of another repository, where git itself has started this process.
+    # Without the variables that git sets for what it starts, such as hooks:
+    # they may name another repository.
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -68,7 +69,7 @@ def commit(folder: os.PathLike) -> str | None:
     return done.stdout.strip() or None
 
 
-def _devices():
+def _devices() -> list[dict[str, str]]:
     import tensorflow as tf
 
     found = []
@@ -83,7 +84,7 @@ def _devices():
     return found or [{"type": "CPU", "name": _processor()}]
 
 
-def _processor():
+def _processor() -> str:
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
             for line in file:
@@ -95,10 +96,10 @@ def _processor():
     return platform.processor() or platform.machine()
 
 
-def _host_threads():
+def _host_threads() -> dict[str, int | None]:
     from tensorflow.config import threading
 
-    def threads(configured, variable):
+    def threads(configured: int, variable: str) -> int:
         # What TensorFlow reads where the program has configured nothing.
         given = os.environ.get(variable, "")
         return configured or (int(given) if given.isdigit() else 0)

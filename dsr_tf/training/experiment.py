@@ -1,8 +1,12 @@
 """What a run is: its settings, checked, and what follows from them."""
 
 import dataclasses
+from collections.abc import Collection
+from collections.abc import Mapping
+from typing import Any
 
 import keras
+from absl import flags
 
 from dsr_tf import recipes
 from dsr_tf.command_line import UsageError
@@ -32,7 +36,7 @@ FREE_TO_CHANGE = (
 class Experiment(Settings):
     """The settings of a run, each accepted and all fitting together."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if keras.backend.backend() != "tensorflow":
             raise UsageError(
                 f"KERAS_BACKEND={keras.backend.backend()}: runs need "
@@ -95,8 +99,8 @@ class Experiment(Settings):
             )
         self._check_scale()
 
-    def _check_scale(self):
-        """Refuse a scale that leads where the other flags may not go."""
+    def _check_scale(self) -> None:
+        """Refuse a scale with which other flags have values out of range."""
         if self.schedule_scale == 1:
             return
         given = f"flag --schedule_scale={self.schedule_scale}"
@@ -113,7 +117,7 @@ class Experiment(Settings):
         if max(epochs) > LARGEST_INTEGER:
             raise UsageError(f"{given}: makes over {LARGEST_INTEGER} epochs")
 
-    def scaled(self):
+    def scaled(self) -> "Experiment":
         """The experiment with `schedule_scale` worked into it."""
         scale = self.schedule_scale
         stop, end = self.stop_epoch, self.fraction_end_epoch
@@ -130,18 +134,18 @@ class Experiment(Settings):
             stop_epoch=None if stop is None else round(stop * scale),
         )
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; schedules as they are written in flags."""
         return {
             name: repr(value) if isinstance(value, Schedule) else value
             for name, value in vars(self).items()
         }
 
-    def flag_values(self):
+    def flag_values(self) -> dict[str, Any]:
         """The settings as they are written in flags, to name in messages."""
         return {n: "" if v is None else v for n, v in self.to_dict().items()}
 
-    def check_continues(self, other):
+    def check_continues(self, other: Mapping[str, Any]) -> None:
         """Refuse to continue a run with other settings.
 
         Args:
@@ -157,7 +161,11 @@ class Experiment(Settings):
             )
 
 
-def differing(settings, other, free=FREE_TO_CHANGE):
+def differing(
+    settings: Mapping[str, Any],
+    other: Mapping[str, Any],
+    free: Collection[str] = FREE_TO_CHANGE,
+) -> tuple[str, Any, Any] | None:
     """The first setting of a run that differs from that of another.
 
     Args:
@@ -174,7 +182,7 @@ def differing(settings, other, free=FREE_TO_CHANGE):
     return None
 
 
-def _agree(name, value, other):
+def _agree(name: str, value: Any, other: Any) -> bool:
     """Whether two settings, as they are written, are the same."""
     kind = Settings.__dataclass_fields__[name].metadata["kind"]
     if isinstance(kind, Steps):
@@ -182,12 +190,12 @@ def _agree(name, value, other):
     return value == other
 
 
-def names():
+def names() -> list[str]:
     """The names of all flags of a run."""
     return [field.name for field in dataclasses.fields(Experiment)]
 
 
-def define_flags(flag_values):
+def define_flags(flag_values: flags.FlagValues) -> None:
     """Define a flag for each field of `Experiment`."""
     for field in dataclasses.fields(Experiment):
         define(
@@ -199,11 +207,7 @@ def define_flags(flag_values):
         )
 
 
-def from_flags(flag_values):
+def from_flags(flag_values: flags.FlagValues) -> Experiment:
     """The `Experiment` that parsed flags describe."""
-    return Experiment(
-        **{
-            field.name: flag_values[field.name].value
-            for field in dataclasses.fields(Experiment)
-        }
-    )
+    values = flag_values.flag_values_dict()
+    return Experiment(**{name: values[name] for name in names()})

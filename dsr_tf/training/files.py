@@ -7,6 +7,8 @@ A run that is killed leaves such names behind; the next one removes them.
 import contextlib
 import os
 import shutil
+from collections.abc import Iterator
+from typing import BinaryIO
 
 # A folder in that of a run, for what is not complete yet.
 UNFINISHED = ".unfinished"
@@ -14,7 +16,7 @@ _ENDING = ".tmp"
 
 
 @contextlib.contextmanager
-def written_whole(path):
+def written_whole(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """A binary file to write to, which becomes `path` at the end.
 
     Raises:
@@ -34,7 +36,7 @@ def written_whole(path):
     _sync(os.path.dirname(path) or ".")
 
 
-def append(path, data):
+def append(path: str | os.PathLike, data: bytes) -> None:
     """Add bytes to the end of a file, all of them or none."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
     try:
@@ -51,7 +53,7 @@ def append(path, data):
 
 
 @contextlib.contextmanager
-def unfinished(folder):
+def unfinished(folder: str | os.PathLike) -> Iterator[str]:
     """A folder for what is being written, gone at the end."""
     path = os.path.join(folder, UNFINISHED)
     os.makedirs(path, exist_ok=True)
@@ -61,7 +63,7 @@ def unfinished(folder):
         shutil.rmtree(path, ignore_errors=True)
 
 
-def publish(scratch, path):
+def publish(scratch: str | os.PathLike[str], path: str | os.PathLike) -> None:
     """Give a complete file or folder its name, in place of what has it."""
     for parent, _, names in os.walk(scratch):
         for name in names:
@@ -78,7 +80,7 @@ def publish(scratch, path):
     _sync(os.path.dirname(path))
 
 
-def remove_unfinished(folder):
+def remove_unfinished(folder: str | os.PathLike) -> None:
     """Remove what a killed run has left half written in its folder."""
     shutil.rmtree(os.path.join(folder, UNFINISHED), ignore_errors=True)
     for parent in (folder, os.path.join(folder, "checkpoints")):
@@ -88,12 +90,12 @@ def remove_unfinished(folder):
                 os.remove(path)
 
 
-def _is_of_a_run(name):
+def _is_of_a_run(name: str) -> bool:
     whole, ending = os.path.splitext(name)
     return ending == _ENDING and whole.endswith((".csv", ".json", ".npz"))
 
 
-def _sync(path):
+def _sync(path: str | os.PathLike) -> None:
     """Make a file, or the new names in a folder, last."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 
 from dsr_tf.command_line import UsageError
 from dsr_tf.training import files
@@ -31,8 +32,10 @@ class RunFolder:
             writing to it.
     """
 
-    def __init__(self, path):
-        self.path, self._made, self._lock = path, [], None
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._made: list[str] = []
+        self._lock: FolderLock | None = None
         try:
             with usable(path):
                 _check_length(path)
@@ -45,7 +48,7 @@ class RunFolder:
             self.abandon()
             raise
 
-    def check_writable(self):
+    def check_writable(self) -> None:
         """Refuse a folder in which nothing could be written.
 
         Raises:
@@ -58,7 +61,7 @@ class RunFolder:
                 with tempfile.TemporaryFile(dir=folder):
                     pass
 
-    def check_is_new(self):
+    def check_is_new(self) -> None:
         """Refuse a folder in which anything lies.
 
         Raises:
@@ -71,7 +74,7 @@ class RunFolder:
                 "folder; give --resume to continue the run in it"
             )
 
-    def check_nothing_is_lost(self):
+    def check_nothing_is_lost(self) -> None:
         """Refuse to start anew over a run whose checkpoints are gone.
 
         A run that was killed before its first checkpoint has at most one
@@ -99,12 +102,12 @@ class RunFolder:
                 "checkpoint to go on from; give another --output_dir"
             )
 
-    def begin(self):
+    def begin(self) -> None:
         """Keep the folder, and clear what a killed run has left."""
         self._made = []
         files.remove_unfinished(self.path)
 
-    def abandon(self):
+    def abandon(self) -> None:
         """Let others in, and leave no folder that was not there."""
         for folder in reversed(self._made):
             with contextlib.suppress(OSError):
@@ -112,7 +115,7 @@ class RunFolder:
         self._made = []
         self.release()
 
-    def release(self):
+    def release(self) -> None:
         """Let others in."""
         if self._lock is not None:
             self._lock.release()
@@ -120,7 +123,7 @@ class RunFolder:
 
 
 @contextlib.contextmanager
-def usable(path):
+def usable(path: str) -> Iterator[None]:
     """Turn an error of the system inside into a refusal of the folder."""
     try:
         yield
@@ -132,15 +135,15 @@ def usable(path):
         ) from error
 
 
-def _check_length(path):
-    """Ask for what the run will write, if only it can be asked for."""
+def _check_length(path: str) -> None:
+    """Raise the system's error if names within the folder get too long."""
     try:
         os.lstat(os.path.join(path, _LONGEST))
     except (FileNotFoundError, NotADirectoryError):
         pass
 
 
-def _make(path, made):
+def _make(path: str, made: list[str]) -> None:
     """Make a folder and those that it lies in; they are added to `made`."""
     if os.path.isdir(path):
         return

@@ -3,6 +3,9 @@
 import contextlib
 import math
 import re
+from collections.abc import Callable
+from collections.abc import Iterator
+from typing import Any
 
 import keras
 
@@ -26,12 +29,16 @@ class Guard(keras.callbacks.Callback):
             together.
     """
 
-    def __init__(self, save, asked):
+    def __init__(
+        self, save: Callable[[], None], asked: Callable[[], int]
+    ) -> None:
         super().__init__()
         self._save, self._asked = save, asked
         self._has_trained = False
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(
+        self, batch: int, logs: dict[str, Any] | None = None
+    ) -> None:
         loss = (logs or {}).get("loss", 0.0)
         if not math.isfinite(loss):
             raise RunError(
@@ -43,18 +50,22 @@ class Guard(keras.callbacks.Callback):
             self._save()
             raise Stopped(number, ", with a checkpoint; --resume goes on")
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(
+        self, epoch: int, logs: dict[str, Any] | None = None
+    ) -> None:
         if self._has_trained:
             self.on_train_end()
         self._has_trained = True
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         if number := self._asked():
             raise Stopped(number, ", with a checkpoint; --resume goes on")
 
 
 @contextlib.contextmanager
-def one_sentence(what="a step failed", afterwards=GOES_ON):
+def one_sentence(
+    what: str = "a step failed", afterwards: str = GOES_ON
+) -> Iterator[None]:
     """Turn what ends a part of a run into a `RunError`.
 
     Replicas that differ; a budget that is not met; data that cannot be
@@ -79,7 +90,7 @@ def one_sentence(what="a step failed", afterwards=GOES_ON):
         raise RunError(f"{what}: {why}{afterwards}") from error
 
 
-def reason(error):
+def reason(error: Any) -> str:
     """What a `tf.errors.OpError` says, without traces of its graph."""
     lines = [
         line.strip()

@@ -9,8 +9,8 @@ from dsr_tf.command_line import UsageError
 class FolderLock:
     """Keeps other runs out of a folder while this one is at work.
 
-    The system gives the lock back with the process, however it ends, so
-    there is nothing to clean up after a killed run; and it is on the folder
+    The system removes the lock when the process ends, in whatever way, so
+    there is nothing to clean up after a killed run. The lock is on the folder
     itself, so nothing is written.
 
     Args:
@@ -21,7 +21,7 @@ class FolderLock:
         OSError: if the folder cannot be locked.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: str | os.PathLike) -> None:
         self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(self._folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -36,12 +36,12 @@ class FolderLock:
                 "wait for its end or give another folder"
             ) from error
 
-    def release(self):
+    def release(self) -> None:
         """Let others in."""
         os.close(self._folder)
 
 
-def _is_at(path, stat):
+def _is_at(path: str | os.PathLike, stat: os.stat_result) -> bool:
     try:
         return os.path.samestat(os.stat(path), stat)
     except FileNotFoundError:

@@ -4,11 +4,16 @@ import csv
 import io
 import os
 import time
+from collections.abc import Callable
+from collections.abc import Collection
+from collections.abc import Mapping
+from typing import Any
 
 import keras
 from absl import logging
 
 from dsr_tf.command_line import UsageError
+from dsr_tf.reallocation.reallocator import Record
 from dsr_tf.training import files
 
 
@@ -21,16 +26,16 @@ class Table:
         text: What it starts with: text of an earlier `Table`, or "".
     """
 
-    def __init__(self, path, text=""):
+    def __init__(self, path: str | None, text: str = "") -> None:
         self.path, self._texts = path, [text] if text else []
         self.rows = list(csv.DictReader(io.StringIO(text, newline="")))
 
     @property
-    def text(self):
+    def text(self) -> str:
         """All of it, as it is in the file."""
         return "".join(self._texts)
 
-    def write(self):
+    def write(self) -> None:
         """Write what it starts with, in place of what is there.
 
         Raises:
@@ -44,7 +49,7 @@ class Table:
         elif os.path.exists(self.path):
             os.remove(self.path)
 
-    def append(self, row):
+    def append(self, row: Mapping[str, Any]) -> None:
         """Write a row, given as a dict with always the same keys."""
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, row.keys(), lineterminator="\n")
@@ -61,7 +66,7 @@ class Table:
             self.write()
 
 
-def read_table(path):
+def read_table(path: str | os.PathLike) -> str:
     """The whole lines of a table that a killed run has left.
 
     Raises:
@@ -76,17 +81,26 @@ def read_table(path):
         raise _damaged(path, error) from error
 
 
-def rows_below(path, text, key, limit, numbers=(), is_whole=True):
+def rows_below(
+    path: str | os.PathLike,
+    text: str,
+    key: str,
+    limit: int,
+    numbers: Collection[str] = (),
+    is_whole: bool = True,
+) -> str:
     """The rows of a table that a resumed run will not write again.
 
     Args:
         path: Where the table comes from, for messages.
         text: The table.
-        key: Name of the column of integers that rows are in the order of.
+        key: Name of the column of integers by which rows are sorted.
         limit: Rows whose key is at least this are left out.
-        numbers: Columns of numbers that every key from 0 on has.
-        is_whole: Whether all of those must be there. Runs of before lost
-            the row of an epoch at whose last step they were stopped.
+        numbers: Columns of numbers in a table that has a row for every key
+            from 0 on.
+        is_whole: Whether all of these rows must be there. Runs of earlier
+            versions lost the row of an epoch if they were stopped at its
+            last step.
 
     Returns:
         Text of a table.
@@ -115,14 +129,14 @@ def rows_below(path, text, key, limit, numbers=(), is_whole=True):
     return "".join(lines[: 1 + num_kept]) if num_kept else ""
 
 
-def _damaged(path, error):
+def _damaged(path: str | os.PathLike, error: Exception) -> UsageError:
     return UsageError(
         f"flag --resume: {path} lacks rows of the run ({error}); put it back "
         "as it was, or give another --output_dir to start anew"
     )
 
 
-def reallocation_row(record):
+def reallocation_row(record: Record) -> dict[str, Any]:
     """A `Record` as a row: totals, then weights by kernel."""
     row = {
         "step": record.step,
@@ -146,18 +160,26 @@ class MetricsLog(keras.callbacks.Callback):
             begins with, for its column.
     """
 
-    def __init__(self, table, learning_rate):
+    def __init__(
+        self, table: Table, learning_rate: Callable[[int], float]
+    ) -> None:
         super().__init__()
         self._table, self._learning_rate = table, learning_rate
-        self._start = self._seconds = 0.0
+        self._start = 0.0
+        self._seconds: float | None = None
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(
+        self, epoch: int, logs: dict[str, Any] | None = None
+    ) -> None:
         self._start, self._seconds = time.perf_counter(), None
 
-    def on_test_begin(self, logs=None):
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._seconds = time.perf_counter() - self._start
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(
+        self, epoch: int, logs: dict[str, Any] | None = None
+    ) -> None:
+        logs = logs or {}
         row = {
             "epoch": epoch,
             "loss": logs["loss"],

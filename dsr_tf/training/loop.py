@@ -5,11 +5,15 @@ As Keras' `fit`, with its callbacks, but with as many steps in a call as
 """
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 
 from dsr_tf import data as datasets
+from dsr_tf.data.streaming import AnyData
+from dsr_tf.training.cluster import Cluster
 from dsr_tf.training.replicated_step import Replicas
 
 _TEST_BATCH = 1000
@@ -24,19 +28,21 @@ class Loop:
         data: The data set, whose test images are tested on.
     """
 
-    def __init__(self, model, cluster, data):
+    def __init__(
+        self, model: keras.Model, cluster: Cluster, data: AnyData
+    ) -> None:
         self.model, self._cluster, self._data = model, cluster, data
-        self._replicas = None
+        self._replicas: Replicas | None = None
 
     def fit(
         self,
-        batches,
-        initial_epoch,
-        epochs,
-        steps_per_epoch,
-        callbacks,
-        verbose,
-    ):
+        batches: Any,
+        initial_epoch: int,
+        epochs: int,
+        steps_per_epoch: int,
+        callbacks: Sequence[keras.callbacks.Callback],
+        verbose: int,
+    ) -> None:
         """Train.
 
         Args:
@@ -48,7 +54,7 @@ class Loop:
             callbacks: List of Keras callbacks.
             verbose: As of `keras.Model.fit`.
         """
-        callbacks = keras.callbacks.CallbackList(
+        events = keras.callbacks.CallbackList(
             callbacks,
             add_progbar=verbose > 0,
             model=self.model,
@@ -58,45 +64,49 @@ class Loop:
             # Tells them that this is not Keras' own loop.
             num_replicas=self._cluster.num_replicas,
         )
-        callbacks.on_train_begin()
+        events.on_train_begin()
         if self._replicas is None:
             # Callbacks may have changed what a step does.
             self._replicas = Replicas(self.model)
+        replicas = self._replicas
         batches = self._distributed(batches)
         for epoch in range(initial_epoch, epochs):
-            callbacks.on_epoch_begin(epoch)
-            logs = self._train(batches, steps_per_epoch, callbacks)
-            callbacks.on_test_begin()
-            results = self._test()
-            callbacks.on_test_end(results)
+            events.on_epoch_begin(epoch)
+            logs = self._train(replicas, batches, steps_per_epoch, events)
+            events.on_test_begin()
+            results = self._test(replicas)
+            events.on_test_end(results)
             logs.update({f"val_{name}": x for name, x in results.items()})
-            callbacks.on_epoch_end(epoch, logs)
-        callbacks.on_train_end(logs)
+            events.on_epoch_end(epoch, logs)
+        events.on_train_end(logs)
 
-    def _train(self, batches, num_steps, callbacks):
-        counted, per_call = 0.0, self.model.steps_per_execution
+    def _train(
+        self, replicas: Replicas, batches: Any, num_steps: int, events: Any
+    ) -> dict[str, float]:
+        counted: Any = 0.0
+        per_call = self.model.steps_per_execution
         for first in range(0, num_steps, per_call):
-            callbacks.on_train_batch_begin(first)
-            counted += np.array(self._replicas.train(batches), "float64")
-            logs = self._replicas.results(counted)
-            callbacks.on_train_batch_end(first + per_call - 1, logs)
+            events.on_train_batch_begin(first)
+            counted += np.array(replicas.train(batches), "float64")
+            logs = replicas.results(counted)
+            events.on_train_batch_end(first + per_call - 1, logs)
         return logs
 
-    def _test(self):
+    def _test(self, replicas: Replicas) -> dict[str, float]:
         cluster, data = self._cluster, self._data
         local = cluster.num_replicas // cluster.num_workers
-        # Where batches do not go round, the last replicas get empty ones.
+        # Where batches are too few for all replicas, the last get empty ones.
         largest_part = math.ceil(data.num_test / cluster.num_workers)
         num_steps = math.ceil(largest_part / _TEST_BATCH / local)
         batches = datasets.test_batches(data, _TEST_BATCH, cluster.part)
         batches = batches.concatenate(_empty(batches.element_spec).repeat())
         batches = self._distributed(batches.take(num_steps * local))
-        counted = 0.0
+        counted: Any = 0.0
         for _ in range(num_steps):
-            counted += np.array(self._replicas.test(batches), "float64")
-        return self._replicas.results(counted)
+            counted += np.array(replicas.test(batches), "float64")
+        return replicas.results(counted)
 
-    def _distributed(self, batches):
+    def _distributed(self, batches: Any) -> Any:
         """An iterator that gives each local replica the next batch."""
         return iter(
             self._cluster.strategy.distribute_datasets_from_function(
@@ -105,7 +115,7 @@ class Loop:
         )
 
 
-def _empty(element_spec):
+def _empty(element_spec: Any) -> Any:
     """A dataset of one batch of these tensors, of no images."""
     import tensorflow as tf
 

@@ -1,6 +1,7 @@
 """From an experiment to its network, with the weights it starts from."""
 
 import os
+from collections.abc import Sequence
 
 import keras
 
@@ -16,12 +17,15 @@ from dsr_tf.models.width import MAX_WIDTH
 from dsr_tf.recipes.network import Network
 from dsr_tf.recipes.network import check_memory
 from dsr_tf.training.earlier_runs import settings_of_run
+from dsr_tf.training.experiment import Experiment
 
 # A stream of random draws that no kernel uses.
 _NEW_WEIGHTS = 2**20 - 1
 
 
-def build_model(experiment, image_shape, num_classes):
+def build_model(
+    experiment: Experiment, image_shape: Sequence[int], num_classes: int
+) -> keras.Model:
     """The network as the recipe of the experiment makes it.
 
     Raises:
@@ -32,21 +36,21 @@ def build_model(experiment, image_shape, num_classes):
         return _build(experiment, Network(experiment, image_shape, num_classes))
 
 
-def _build(experiment, network):
+def _build(experiment: Experiment, network: Network) -> keras.Model:
     recipe = recipes.get(experiment.method)
     _check_size(experiment, network)
     width = recipe.width(experiment, network)
     keras.utils.set_random_seed(_seed_of_weights(experiment))
     dense = network.build(width)
     if experiment.initial_checkpoint:
-        _start_from(experiment, dense)
+        _start_from(experiment.initial_checkpoint, experiment, dense)
     model = recipe.convert(experiment, dense)
     if experiment.copy_masks_from:
-        _copy_masks(experiment, dense, model)
+        _copy_masks(experiment.copy_masks_from, dense, model)
     return model
 
 
-def _check_size(experiment, network):
+def _check_size(experiment: Experiment, network: Network) -> None:
     """Refuse a network that memory does not suffice for."""
     width = experiment.width
     if width > MAX_WIDTH:
@@ -61,7 +65,7 @@ def _check_size(experiment, network):
             f"images of {network.image_shape}",
         )
     if experiment.strategy not in ("default", "mirrored"):
-        return  # Others share a batch, and what it takes.
+        return  # The workers of others share a batch, and its memory.
     batch = experiment.batch_size
     with naming_flags({"batch_size": batch}, "batch_size"):
         memory.check(
@@ -71,8 +75,7 @@ def _check_size(experiment, network):
         )
 
 
-def _start_from(experiment, dense):
-    path = experiment.initial_checkpoint
+def _start_from(path: str, experiment: Experiment, dense: keras.Model) -> None:
     source = _load("initial_checkpoint", path)
     try:
         conversion.copy_weights(source, dense)
@@ -83,10 +86,9 @@ def _start_from(experiment, dense):
         ) from error
 
 
-def _copy_masks(experiment, dense, sparse):
-    path = experiment.copy_masks_from
+def _copy_masks(path: str, dense: keras.Model, sparse: keras.Model) -> None:
     source = _load("copy_masks_from", path)
-    # All weights, for `sparse` has only those of its own masks so far.
+    # All weights: `sparse` has only those that its own masks left active.
     conversion.copy_weights(dense, sparse)
     try:
         conversion.copy_masks(source, sparse)
@@ -94,11 +96,11 @@ def _copy_masks(experiment, dense, sparse):
         raise UsageError(f"flag --copy_masks_from={path}: {error}") from error
 
 
-def _seed_of_weights(experiment):
+def _seed_of_weights(experiment: Experiment) -> int:
     """The seed that the initial weights are drawn from.
 
-    Copied masks meet the weights that their run began with, or others than
-    those whatever the seed.
+    With copied masks, these are the weights that the run of the masks began
+    with; or new ones, which differ from those whatever the seed is.
     """
     path = experiment.copy_masks_from
     if not path:
@@ -109,7 +111,7 @@ def _seed_of_weights(experiment):
     return int(generator.integers(draws.MAX_SEED))
 
 
-def _seed_of_run(path):
+def _seed_of_run(path: str) -> int:
     settings = settings_of_run(path, "copy_masks_from")
     if "seed" not in settings:
         raise UsageError(
@@ -124,7 +126,7 @@ def _seed_of_run(path):
     return settings["seed"]
 
 
-def _load(flag, path):
+def _load(flag: str, path: str) -> keras.Model:
     file = path
     if os.path.isdir(path):
         file = os.path.join(path, "model.keras")

@@ -3,15 +3,26 @@
 import json
 import os
 import statistics
+from collections.abc import Sequence
+from typing import Any
+
+import keras
 
 from dsr_tf import export
 from dsr_tf.export import target
 from dsr_tf.layers.summary import sparsity_summary
 from dsr_tf.training import environment
 from dsr_tf.training import files
+from dsr_tf.training.experiment import Experiment
 
 
-def write(experiment, settings, model, rows, num_reallocations):
+def write(
+    experiment: Experiment,
+    settings: dict,
+    model: keras.Model,
+    rows: Sequence[dict[str, str]],
+    num_reallocations: int,
+) -> dict[str, Any]:
     """Write the model in both forms and the summary, last of all.
 
     Each is written whole or not at all.
@@ -49,7 +60,12 @@ def write(experiment, settings, model, rows, num_reallocations):
     return summary
 
 
-def _summary(experiment, model, rows, num_reallocations):
+def _summary(
+    experiment: Experiment,
+    model: keras.Model,
+    rows: Sequence[dict[str, str]],
+    num_reallocations: int,
+) -> dict[str, Any]:
     """The results as plain values for JSON."""
     sparsity = sparsity_summary(model)
     accuracies = [float(row["test_accuracy"]) for row in rows]

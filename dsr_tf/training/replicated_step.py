@@ -14,6 +14,10 @@ statistics too, which are those of the mean over replicas.
 """
 
 import itertools
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -30,7 +34,7 @@ class Replicas:
             built too. Of that, `update_step` is used for each variable.
     """
 
-    def __init__(self, model):
+    def __init__(self, model: keras.Model) -> None:
         self.model, self.strategy = model, model.distribute_strategy
         self._steps = model.steps_per_execution
         # Keras looks at the metrics with their first batch.
@@ -38,15 +42,19 @@ class Replicas:
             outputs = tf.zeros([1, *model.output_shape[1:]])
             model.compute_metrics(None, tf.zeros([1], "int32"), outputs)
         jit_compile = model.jit_compile is True
-        self._forward = tf.function(self._forward, jit_compile=jit_compile)
-        self._update = tf.function(self._update, jit_compile=jit_compile)
+        self._compiled_forward = tf.function(
+            self._forward, jit_compile=jit_compile
+        )
+        self._compiled_update = tf.function(
+            self._update, jit_compile=jit_compile
+        )
 
     @property
-    def metric_variables(self):
+    def metric_variables(self) -> list[keras.Variable]:
         return [v for metric in self.model.metrics for v in metric.variables]
 
     @tf.function(autograph=False)
-    def train(self, iterator):
+    def train(self, iterator: Any) -> Any:
         """Run `steps_per_execution` steps.
 
         Args:
@@ -58,7 +66,7 @@ class Replicas:
             vector.
         """
 
-        def step(number, counted):
+        def step(number: Any, counted: Any) -> tuple[Any, Any]:
             counts = self.strategy.run(self._train_step, (next(iterator),))
             return number + 1, counted + self._any_of(counts)
 
@@ -71,16 +79,16 @@ class Replicas:
         return counted
 
     @tf.function(autograph=False)
-    def test(self, iterator):
+    def test(self, iterator: Any) -> Any:
         """Test a batch on every replica; as `train` otherwise."""
 
-        def step(batch):
+        def step(batch: Any) -> Any:
             counts = self._count_test(*batch)
             return tf.distribute.get_replica_context().all_reduce("sum", counts)
 
         return self._any_of(self.strategy.run(step, (next(iterator),)))
 
-    def results(self, counted):
+    def results(self, counted: np.ndarray) -> dict[str, float]:
         """Values of all metrics by name.
 
         Args:
@@ -96,29 +104,31 @@ class Replicas:
             results.update({k: float(v) for k, v in result.items()})
         return results
 
-    def _any_of(self, per_replica):
+    def _any_of(self, per_replica: Any) -> Any:
         return self.strategy.experimental_local_results(per_replica)[0]
 
-    def _num_counts(self):
+    def _num_counts(self) -> int:
         return sum(int(np.prod(v.shape)) for v in self.metric_variables)
 
-    def _train_step(self, batch):
+    def _train_step(self, batch: Any) -> Any:
         """On one replica."""
-        vector, states = self._forward(*batch)
+        vector, states = self._compiled_forward(*batch)
         replica = tf.distribute.get_replica_context()
         total = replica.all_reduce("sum", vector)
         # Mirrored variables are updated where all replicas meet.
         replica.merge_call(self._update_all, (total, states))
         return total[: self._num_counts()]
 
-    def _update_all(self, strategy, total, states):
+    def _update_all(
+        self, strategy: Any, total: Any, states: dict[str, Any]
+    ) -> None:
         strategy.extended.update(
             self.model.optimizer.iterations.value,
-            lambda variable, *arguments: self._update(*arguments),
+            lambda variable, *arguments: self._compiled_update(*arguments),
             (total, states),
         )
 
-    def _forward(self, x, y):
+    def _forward(self, x: Any, y: Any) -> tuple[Any, dict[str, Any]]:
         """What a batch gives: the vector, and states that it changes."""
         model = self.model
         weights = [tf.convert_to_tensor(v) for v in model.trainable_variables]
@@ -143,7 +153,7 @@ class Replicas:
         floats = [value for _, value in _floats(states)]
         return _joined([*counts, *gradients, *floats]), states
 
-    def _update(self, total, states):
+    def _update(self, total: Any, states: dict[str, Any]) -> None:
         model, optimizer = self.model, self.model.optimizer
         weights, others = (
             model.trainable_variables,
@@ -167,14 +177,14 @@ class Replicas:
             others[int(name)].assign(value)
         optimizer.iterations.assign_add(1)
 
-    def _count_test(self, x, y):
+    def _count_test(self, x: Any, y: Any) -> Any:
         # Without XLA, which would compile for every size of a batch.
         outputs = self.model(x, training=False)
         loss = self.model.compute_loss(x, y, outputs, training=False)
         loss = tf.where(tf.size(y) > 0, loss, 0.0)
         return _joined(self._count(x, y, outputs, loss))
 
-    def _count(self, x, y, outputs, loss):
+    def _count(self, x: Any, y: Any, outputs: Any, loss: Any) -> list[Any]:
         """What a batch adds to the variables of the metrics."""
         variables = self.metric_variables
         zeros = [(v, tf.zeros(v.shape, v.dtype)) for v in variables]
@@ -187,17 +197,17 @@ class Replicas:
         return [scope.get_current_value(v) for v in variables]
 
 
-def _floats(states):
+def _floats(states: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """Those of the states that are numbers to be averaged."""
     return [(k, v) for k, v in sorted(states.items()) if v.dtype.is_floating]
 
 
-def _joined(tensors):
+def _joined(tensors: Iterable[Any]) -> Any:
     flat = [tf.reshape(tf.cast(t, "float32"), [-1]) for t in tensors]
     return tf.concat(flat, axis=0)
 
 
-def _parts(vector, like):
+def _parts(vector: Any, like: Sequence[Any]) -> list[Any]:
     sizes = [int(np.prod(v.shape)) for v in like]
     return [
         tf.reshape(part, v.shape)

@@ -2,9 +2,13 @@
 
 import os
 import sys
+from collections.abc import Callable
+from collections.abc import Collection
+from typing import Any
 
 from dsr_tf import data as datasets
 from dsr_tf.command_line import UsageError
+from dsr_tf.reallocation.reallocator import Record
 from dsr_tf.training import build
 from dsr_tf.training import checkpoint
 from dsr_tf.training import logs
@@ -12,6 +16,7 @@ from dsr_tf.training import networks
 from dsr_tf.training import outputs
 from dsr_tf.training.checkpoint_callback import CheckpointCallback
 from dsr_tf.training.cluster import Cluster
+from dsr_tf.training.experiment import Experiment
 from dsr_tf.training.folder import RunFolder
 from dsr_tf.training.folder import usable
 from dsr_tf.training.guard import Guard
@@ -38,7 +43,9 @@ class Run:
         UsageError: if the data, the model or the folder does not fit.
     """
 
-    def __init__(self, experiment, signals=None):
+    def __init__(
+        self, experiment: Experiment, signals: StopSignals | None = None
+    ) -> None:
         self._signals = signals or StopSignals("")
         self.settings = experiment.to_dict()
         self.cluster = Cluster(experiment.strategy)
@@ -52,7 +59,7 @@ class Run:
                 self._folder.abandon()
             raise
 
-    def _prepare(self, experiment):
+    def _prepare(self, experiment: Experiment) -> None:
         with usable(experiment.output_dir):
             self.start = self._find_start(experiment)
         self.experiment = experiment = experiment.scaled()
@@ -81,19 +88,20 @@ class Run:
             self.start // self.steps_per_epoch,
             ("test_accuracy", "seconds"),
         )
-        # What happened at the step of the checkpoint came after it.
+        # A reallocation at the step of the checkpoint comes after it, so
+        # its row will be written again.
         self._reallocations = self._table(
             "reallocations.csv", "step", self.start
         )
         self._build()
 
-    def _chiefs(self, name):
+    def _chiefs(self, name: str) -> str | None:
         """Path of what the chief writes in the folder, None for others."""
         if self.cluster.is_chief:
             return os.path.join(self.experiment.output_dir, name)
         return None
 
-    def _find_start(self, experiment):
+    def _find_start(self, experiment: Experiment) -> int:
         """The step to start from: 0, or that of the last checkpoint."""
         folder, resume = experiment.output_dir, experiment.resume
         self._newest = None
@@ -110,20 +118,24 @@ class Run:
             self._folder.check_writable()
         return self._newest.step if self._newest else 0
 
-    def _table(self, name, key, limit, numbers=()):
+    def _table(
+        self, name: str, key: str, limit: int, numbers: Collection[str] = ()
+    ) -> Table:
         """A table of the chief, with its rows from before the start."""
         path = self._chiefs(name)
         if path is None or self._newest is None:
             return Table(path)
-        is_whole = self._newest.tables is not None
-        if is_whole:
-            path, text = self._newest.path, self._newest.tables.get(name, "")
+        tables = self._newest.tables
+        source: str | os.PathLike = path
+        if tables is not None:
+            source, text = self._newest.path, tables.get(name, "")
         else:  # A checkpoint of before.
             text = logs.read_table(path)
-        text = logs.rows_below(path, text, key, limit, numbers, is_whole)
-        return Table(self._chiefs(name), text)
+        is_whole = tables is not None
+        text = logs.rows_below(source, text, key, limit, numbers, is_whole)
+        return Table(path, text)
 
-    def _build(self):
+    def _build(self) -> None:
         experiment = self.experiment
         build.prepare_keras(experiment)
         with self.cluster.strategy.scope():
@@ -141,10 +153,10 @@ class Run:
             self._log_reallocation,
         )
 
-    def _log_reallocation(self, record):
+    def _log_reallocation(self, record: Record) -> None:
         self._reallocations.append(reallocation_row(record))
 
-    def train(self):
+    def train(self) -> dict[str, Any] | None:
         """Train to the end and write all results.
 
         Returns:
@@ -166,9 +178,9 @@ class Run:
             if self._folder is not None:
                 self._folder.abandon()
 
-    def _train(self):
+    def _train(self) -> dict[str, Any] | None:
         epoch, steps_done = divmod(self.start, self.steps_per_epoch)
-        self._fitting = self._fit_on_one
+        self._fitting: Callable[..., None] = self._fit_on_one
         if self.cluster.is_distributed:
             self._fitting = Loop(self.model, self.cluster, self.data).fit
         if self.reallocation is not None:
@@ -182,7 +194,9 @@ class Run:
             self.reallocation.end()
         return self._finish()
 
-    def _fit(self, first_epoch, end_epoch, steps_done=0):
+    def _fit(
+        self, first_epoch: int, end_epoch: int, steps_done: int = 0
+    ) -> None:
         first_step = first_epoch * self.steps_per_epoch + steps_done
         checkpoints = CheckpointCallback(
             self._chiefs("checkpoints"),
@@ -216,10 +230,10 @@ class Run:
                 verbose=verbose if self.cluster.is_chief else 0,
             )
 
-    def _asked_to_stop(self):
+    def _asked_to_stop(self) -> int:
         return self.cluster.largest(int(self._signals.asked))
 
-    def _fit_on_one(self, batches, **arguments):
+    def _fit_on_one(self, batches: Any, **arguments: Any) -> None:
         self.model.fit(
             batches,
             validation_data=datasets.test_batches(self.data),
@@ -227,14 +241,14 @@ class Run:
             **arguments,
         )
 
-    def _learning_rate(self, epoch):
+    def _learning_rate(self, epoch: int) -> float:
         """The learning rate of the first step of an epoch."""
         steps = self.steps_per_epoch
         rate = build.learning_rate(self.experiment, steps)
         rate = float(rate(epoch * steps) if callable(rate) else rate)
         return float(f"{rate:.6g}")  # Schedules compute in float32.
 
-    def _finish(self):
+    def _finish(self) -> dict[str, Any] | None:
         """Write the results; every worker waits for the chief."""
         summary = None
         with one_sentence("cannot write the results"):

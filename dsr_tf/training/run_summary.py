@@ -3,6 +3,8 @@
 import json
 import math
 import os
+from collections.abc import Collection
+from typing import Any
 
 from dsr_tf.core.checks import is_integer
 from dsr_tf.core.checks import is_number
@@ -11,27 +13,27 @@ NAME = "summary.json"
 _MAX_BYTES = 2**26
 
 
-def _is_text(value):
+def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
-def _is_count(value):
+def _is_count(value: Any) -> bool:
     return is_integer(value) and 0 <= value < 2**63
 
 
-def _is_positive(value):
+def _is_positive(value: Any) -> bool:
     return _is_count(value) and value > 0
 
 
-def _is_share(value):
+def _is_share(value: Any) -> bool:
     return is_number(value) and 0 <= value <= 1
 
 
-def _is_time(value):
+def _is_time(value: Any) -> bool:
     return is_number(value) and math.isfinite(value) and value > 0
 
 
-def _is_settings(value):
+def _is_settings(value: Any) -> bool:
     if not isinstance(value, dict):
         return False
     size = value.get("image_size")
@@ -41,11 +43,11 @@ def _is_settings(value):
     )
 
 
-def _are_kernels(value):
+def _are_kernels(value: Any) -> bool:
     return isinstance(value, list) and all(map(_is_kernel, value))
 
 
-def _is_kernel(value):
+def _is_kernel(value: Any) -> bool:
     return (
         isinstance(value, dict)
         and _is_text(value.get("path"))
@@ -56,7 +58,7 @@ def _is_kernel(value):
     )
 
 
-def _are_devices(value):
+def _are_devices(value: Any) -> bool:
     return isinstance(value, list) and all(
         isinstance(device, dict)
         and _is_text(device.get("type"))
@@ -65,7 +67,7 @@ def _are_devices(value):
     )
 
 
-def _are_threads(value):
+def _are_threads(value: Any) -> bool:
     return isinstance(value, dict) and all(map(_is_count, value.values()))
 
 
@@ -106,7 +108,9 @@ class Damaged(ValueError):
     """A summary that is not what a run writes; the message says where."""
 
 
-def read(folder, needed=()):
+def read(
+    folder: str | os.PathLike, needed: Collection[str] = ()
+) -> dict[str, Any]:
     """The summary of the run in a folder.
 
     Args:

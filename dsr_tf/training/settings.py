@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from typing import Any
 
 from dsr_tf import recipes
 from dsr_tf.command_line.flag_kinds import LARGEST_INTEGER
@@ -21,7 +22,7 @@ INITIAL_WEIGHTS = ("new", "original")
 PRECISIONS = ("float32", "bfloat16", "float16")
 
 
-def _flag(default, help, kind=None):
+def _flag(default: Any, help: str, kind: Any = None) -> Any:
     return dataclasses.field(
         default=default, metadata={"help": help, "kind": kind}
     )
@@ -31,6 +32,7 @@ def _flag(default, help, kind=None):
 class Settings:
     """A field for each flag; defaults are the paper's for MNIST (Table 4)."""
 
+    # Never None in an `Experiment`, which refuses that.
     output_dir: str = _flag(None, "Folder for everything that the run writes.")
     model: str = _flag("lenet_300_100", "Network.", tuple(MODELS))
     batch_normalization: bool = _flag(
@@ -41,10 +43,10 @@ class Settings:
         "'digits' (embedded), 'random' (noise), 'image_folder', or a "
         "TensorFlow Datasets name such as 'mnist'.",
     )
-    data_dir: str = _flag(
+    data_dir: str | None = _flag(
         None, "Folder of TensorFlow Datasets, or the image folder."
     )
-    image_size: int = _flag(
+    image_size: int | None = _flag(
         None,
         "Height and width of images where they differ in size, or of noise.",
         Whole(1),
@@ -77,7 +79,7 @@ class Settings:
         "REGEX:SPARSITY,... for some kernels by path.",
         Named(distribution.parse),
     )
-    parameter_budget: int = _flag(
+    parameter_budget: int | None = _flag(
         None,
         "thin: most parameters of the network; not given: as many as are "
         "active in the sparse network of that sparsity.",
@@ -97,10 +99,10 @@ class Settings:
     sparse_shortcuts: bool = _flag(
         False, "Whether shortcuts become sparse too, with --keep_dense=paper."
     )
-    initial_checkpoint: str = _flag(
+    initial_checkpoint: str | None = _flag(
         None, "Run or .keras file whose trained weights to start from."
     )
-    copy_masks_from: str = _flag(
+    copy_masks_from: str | None = _flag(
         None, "Run or .keras file whose masks to start from."
     )
     initial_weights: str = _flag(
@@ -140,13 +142,13 @@ class Settings:
         "SET moves the fraction K / active weights of each kernel.",
         Whole(1),
     )
-    fraction: float = _flag(
+    fraction: float | None = _flag(
         None,
         "SET, RigL, SNFS: share of each kernel's active weights to move (at "
         "the start); not given: K / active weights, 0.3, 0.5.",
         Number(0, 1, above=True),
     )
-    fraction_end_epoch: int = _flag(
+    fraction_end_epoch: int | None = _flag(
         None,
         "RigL, SNFS: epoch at which the fraction has fallen to 0; not given: "
         "after three quarters, at the end.",
@@ -174,7 +176,7 @@ class Settings:
         "P, steps between reallocations, or a schedule EPOCH:STEPS,...",
         Steps(integer=True),
     )
-    stop_epoch: int = _flag(
+    stop_epoch: int | None = _flag(
         None, "First epoch without reallocation; none if not given.", Whole()
     )
     schedule_scale: float = _flag(
@@ -198,7 +200,7 @@ class Settings:
         "hosts (see TF_CONFIG), or a TPU (untested).",
         STRATEGIES,
     )
-    jit_compile: bool = _flag(
+    jit_compile: bool | None = _flag(
         None, "Whether XLA compiles the step; it does if not given.", bool
     )
     steps_per_execution: int = _flag(

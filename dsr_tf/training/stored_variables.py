@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import keras
 
@@ -30,13 +31,13 @@ class Entry:
     assign: Callable
 
 
-def variables_of(model):
+def variables_of(model: keras.Model) -> list[keras.Variable]:
     """All variables of a compiled model and of its optimizer."""
     model.optimizer.build(model.trainable_variables)
     return [*model.variables, *model.optimizer.variables]
 
 
-def names_of(model):
+def names_of(model: keras.Model) -> list[str]:
     """Names of `variables_of`; the same in every process.
 
     Keras numbers the optimizers that a process makes, so the first part of
@@ -50,7 +51,7 @@ def names_of(model):
     return own + slots
 
 
-def entries(model, format):
+def entries(model: keras.Model, format: int) -> list[Entry]:
     """What a checkpoint of a format holds of a model, in order.
 
     Args:
@@ -60,7 +61,7 @@ def entries(model, format):
     Returns:
         List of `Entry`.
     """
-    owners = {}
+    owners: dict[int, Masked] = {}
     if format < _FORMAT_WITH_NAMED_STATE:
         for layer in model._flatten_layers():
             if isinstance(layer, Masked):
@@ -82,8 +83,8 @@ def entries(model, format):
     return found
 
 
-def _old_state(name, layer):
-    def assign(numbers):
+def _old_state(name: str, layer: Masked) -> Entry:
+    def assign(numbers: Any) -> None:
         for kept, values in kept_state.from_old(layer, numbers).items():
             getattr(layer, kept).assign(values)
 

@@ -97,6 +97,10 @@ def test_one_round(rounds, capsys):
 def test_networks_again_and_saving():
     assert benchmark._recipe("rigl_again") is benchmark._recipe("rigl")
     assert benchmark._recipe("dsr_saving").name == "dsr"
+    assert benchmark._recipe("dsr_saving_again").name == "dsr"
+    for name in ("dsr_saving", "dsr_saving_again"):
+        assert benchmark._saves(name)
+    assert not benchmark._saves("dsr_again")
     for name in ("thin", "hashed", "gradual", "x_again", "", "_again"):
         assert benchmark._recipe(name) is None
 

@@ -77,6 +77,12 @@ def test_densities_are_those_of_the_run(run):
         assert round(active) == 5020
 
 
+def test_plot_of_one_kernel(tmp_path):
+    path = tmp_path / "densities.png"
+    density_plot.write_plot([1, 2], {"fc/kernel": [0.1, 0.2]}, path, "title")
+    assert path.stat().st_size > 1000
+
+
 @pytest.mark.parametrize(
     "content, message",
     [

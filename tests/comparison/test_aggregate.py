@@ -1,5 +1,6 @@
 import csv
 import io
+import warnings
 
 import pytest
 from rich.console import Console
@@ -92,6 +93,14 @@ def test_plot(rows, tmp_path):
     write_plot(rows, tmp_path / "c.png", "title")
     picture = matplotlib.image.imread(tmp_path / "c.png")
     assert picture.shape[0] > 400 and picture.std() > 0.05
+
+
+def test_plot_of_the_dense_network_alone(rows, tmp_path):
+    dense = [row for row in rows if row.density is None]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        write_plot(dense, tmp_path / "c.png", "title")
+    assert (tmp_path / "c.png").stat().st_size > 1000
 
 
 def test_ticks_of_a_narrow_range():

@@ -50,7 +50,7 @@ class Keras(Format):
 
     name, title, suffix = "keras", "Keras", ".keras"
 
-    def load(self, flag, path):
+    def load(self, flag: str, path: str) -> RunnableModel:
         model = load_keras(flag, path)
         check_single(flag, path, model.inputs, model.outputs)
         return RunnableModel(

@@ -5,6 +5,7 @@ such a file is smaller, and no faster.
 """
 
 import os
+from typing import Any
 
 import keras
 import numpy as np
@@ -72,16 +73,18 @@ class LiteRT(ExportFormat):
     name, title, suffix = "litert", "LiteRT", ".tflite"
     options = (values_option(*_VALUES),)
 
-    def write(self, model, path, options):
+    def write(
+        self, model: keras.Model, path: str, options: dict[str, Any]
+    ) -> None:
         litert(model, path, options["values"])
 
-    def report(self, model, options):
+    def report(self, model: keras.Model, options: dict[str, Any]) -> Report:
         return Report(
             "smaller; no faster than a dense one on x86, where it is unpacked",
             stores_zeros=False,
         )
 
-    def load(self, flag, path):
+    def load(self, flag: str, path: str) -> RunnableModel:
         try:
             from ai_edge_litert.interpreter import Interpreter
         except ImportError as error:
@@ -93,7 +96,7 @@ class LiteRT(ExportFormat):
         check_single(flag, path, inputs, runner.get_output_details())
         ((name, details),) = inputs.items()
 
-        def predict(batch):
+        def predict(batch: np.ndarray) -> np.ndarray:
             (outputs,) = runner(**{name: np.asarray(batch)}).values()
             return outputs
 

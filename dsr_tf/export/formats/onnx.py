@@ -8,6 +8,8 @@ import contextlib
 import logging
 import os
 import warnings
+from collections.abc import Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -68,7 +70,7 @@ def onnx(model: keras.Model, path: str | os.PathLike) -> None:
         _check(scratch, len(dense.inputs))
 
 
-def _check(path, num_inputs):
+def _check(path: str, num_inputs: int) -> None:
     """Check what the converter wrote, which only logs what it cannot do.
 
     Raises:
@@ -90,7 +92,7 @@ def _check(path, num_inputs):
 
 
 @contextlib.contextmanager
-def _quiet():
+def _quiet() -> Iterator[None]:
     """Silence the log of the converter: its errors become exceptions."""
     logger = logging.getLogger("tf2onnx")
     level = logger.level
@@ -101,7 +103,7 @@ def _quiet():
         logger.setLevel(level)
 
 
-def _spec(tensor):
+def _spec(tensor: Any) -> keras.InputSpec:
     return keras.InputSpec(
         shape=(None, *tensor.shape[1:]), dtype=tensor.dtype, name=tensor.name
     )
@@ -113,16 +115,18 @@ class ONNX(ExportFormat):
     name, title, suffix = "onnx", "ONNX", ".onnx"
     options = (values_option("float32"),)
 
-    def write(self, model, path, options):
+    def write(
+        self, model: keras.Model, path: str, options: dict[str, Any]
+    ) -> None:
         onnx(model, path)
 
-    def report(self, model, options):
+    def report(self, model: keras.Model, options: dict[str, Any]) -> Report:
         return Report(
             "nothing but its readers: it stores and multiplies all zeros",
             stores_zeros=True,
         )
 
-    def load(self, flag, path):
+    def load(self, flag: str, path: str) -> RunnableModel:
         try:
             import onnxruntime
         except ImportError as error:
@@ -132,7 +136,7 @@ class ONNX(ExportFormat):
         inputs = session.get_inputs()
         check_single(flag, path, inputs, session.get_outputs())
 
-        def predict(batch):
+        def predict(batch: np.ndarray) -> np.ndarray:
             (outputs,) = session.run(None, {inputs[0].name: np.asarray(batch)})
             return outputs
 

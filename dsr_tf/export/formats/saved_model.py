@@ -9,6 +9,7 @@ large and very sparse Dense kernels stay sparse (`sparse_matmul`).
 
 import os
 from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -34,6 +35,7 @@ from dsr_tf.export.runnable import RunnableModel
 from dsr_tf.export.runnable import check_single
 from dsr_tf.export.runnable import loading
 from dsr_tf.layers import HASHED_KINDS
+from dsr_tf.layers import MaskedWeight
 from dsr_tf.layers import masked_weights
 from dsr_tf.layers.masked_variable import exporting
 
@@ -97,7 +99,7 @@ def saved_model(
     state, products = _store(root, model, values, sparse_matmul)
 
     @tf.function(input_signature=signature, autograph=False)
-    def serve(*inputs):
+    def serve(*inputs: Any) -> dict[str, Any]:
         with keras.StatelessScope(list(state())), exporting(products):
             return call(inputs)
 
@@ -111,7 +113,11 @@ def saved_model(
         compact(scratch)
 
 
-def _store(root, model, values, sparse_matmul):
+def _store(
+    root: Any, model: keras.Model, values: str, sparse_matmul: str
+) -> tuple[
+    Callable[[], Iterator[tuple[keras.Variable, Any]]], dict[Any, Callable]
+]:
     """Pack a model's weights, as attributes of `root`.
 
     Returns:
@@ -162,7 +168,7 @@ def _store(root, model, values, sparse_matmul):
     return lambda: layout.tensors(blob.read()), products
 
 
-def _active(weight):
+def _active(weight: MaskedWeight) -> np.ndarray:
     """The kernel as the forward pass reads it, an array.
 
     With what LoRA adds to it, and zeros where the mask says so: in the
@@ -177,7 +183,7 @@ def _active(weight):
     return np.where(ops.convert_to_numpy(mask), kernel, kernel.dtype.type(0))
 
 
-def _check_unpacks(packed, expected):
+def _check_unpacks(packed: packing.Packed, expected: np.ndarray) -> None:
     unpacked = packing.unpack(**packed.parts, packed=packed).numpy()
     if not np.array_equal(unpacked, expected, equal_nan=True):
         raise RuntimeError("The packed weights do not unpack to the same.")
@@ -205,13 +211,13 @@ class SavedModel(ExportFormat):
         Option("dense", False, "Store all zeros, to compare with."),
     )
 
-    def recognises(self, path):
+    def recognises(self, path: str) -> bool:
         return os.path.isfile(os.path.join(path, "saved_model.pb"))
 
-    def check_output(self, path):
+    def check_output(self, path: str) -> None:
         target.check(path)
 
-    def check_options(self, options):
+    def check_options(self, options: dict[str, Any]) -> None:
         if not options["dense"]:
             return
         for option in self.options:
@@ -228,14 +234,16 @@ class SavedModel(ExportFormat):
                 f"{option.default}"
             )
 
-    def write(self, model, path, options):
+    def write(
+        self, model: keras.Model, path: str, options: dict[str, Any]
+    ) -> None:
         options = dict(options)
         if options.pop("dense"):
             dense_saved_model(model, path)
         else:
             saved_model(model, path, **options)
 
-    def report(self, model, options):
+    def report(self, model: keras.Model, options: dict[str, Any]) -> Report:
         if options["dense"]:
             return Report(
                 "nothing: it stores all zeros, to compare with",
@@ -256,7 +264,7 @@ class SavedModel(ExportFormat):
             ),
         )
 
-    def load(self, flag, path):
+    def load(self, flag: str, path: str) -> RunnableModel:
         import tensorflow as tf
 
         with loading(flag, path):
@@ -266,13 +274,13 @@ class SavedModel(ExportFormat):
         check_single(flag, path, inputs, signature.structured_outputs)
         ((name, spec),) = inputs.items()
 
-        def predict(batch):
+        def predict(batch: np.ndarray) -> np.ndarray:
             batch = tf.convert_to_tensor(batch)
             (outputs,) = signature(**{name: batch}).values()
             return outputs.numpy()
 
         # The signature needs the object that holds its weights.
-        predict.loaded = loaded
+        predict.loaded = loaded  # type: ignore[attr-defined]  # of a function
         return RunnableModel(
             path, self.title, predict, tuple(spec.shape.as_list())
         )
