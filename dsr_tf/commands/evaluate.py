@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from absl import flags
 from rich import box
 from rich.console import Console
@@ -165,8 +166,6 @@ def _loss_of_probabilities(outputs: np.ndarray, labels: np.ndarray) -> float:
 
 def _readable(batches: Any, data: AnyData) -> Iterator[Any]:
     """The batches; what cannot be read is told in a sentence."""
-    import tensorflow as tf
-
     try:
         yield from batches
     except tf.errors.OpError as error:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 if TYPE_CHECKING:
     from dsr_tf.data.streaming import AnyData
@@ -36,8 +37,6 @@ class Part:
 
     def of(self, values: Any, axis: int = 0) -> Any:
         """This part of a tensor along an axis of known or unknown size."""
-        import tensorflow as tf
-
         return tf.split(values, self.number, axis)[self.index]
 
 
@@ -58,8 +57,6 @@ def crop_and_flip(images: Any, seed: Any, part: Part = WHOLE) -> Any:
     Returns:
         A tensor like `images`.
     """
-    import tensorflow as tf
-
     batch, height, width = tf.unstack(tf.shape(images)[:3])
     offsets = tf.random.stateless_uniform(
         [2, batch * part.number, 1], seed, -_PADDING, _PADDING + 1, "int32"
@@ -85,8 +82,6 @@ def resized_crop(images: Any, seed: Any, part: Part = WHOLE) -> Any:
     Returns:
         A float32 tensor of the same shape.
     """
-    import tensorflow as tf
-
     batch, height, width = tf.unstack(tf.shape(images)[:3])
     boxes = part.of(crop_boxes(height, width, batch * part.number, seed))
     # In this operation's terms a box reaches from the middle of its first
@@ -129,8 +124,6 @@ def crop_boxes(height: Any, width: Any, number: Any, seed: Any) -> Any:
     Returns:
         int32 tensor `(number, 4)`: top, left, height, width.
     """
-    import tensorflow as tf
-
     draws = tf.random.stateless_uniform([4, number, _TRIES], seed)
     high, wide = tf.cast(height, "float32"), tf.cast(width, "float32")
     area = high * wide * (_AREA[0] + draws[0] * (_AREA[1] - _AREA[0]))
@@ -155,23 +148,17 @@ def crop_boxes(height: Any, width: Any, number: Any, seed: Any) -> Any:
 
 def coins(batch: Any, seed: Any) -> Any:
     """Random booleans `(batch,)`, independent of other draws from the seed."""
-    import tensorflow as tf
-
     other = tf.bitwise.invert(tf.cast(seed, "int64"))
     return tf.random.stateless_uniform([batch], other) < 0.5
 
 
 def _reflect(positions: Any, size: Any) -> Any:
     """Positions, those beyond a border reflected at it."""
-    import tensorflow as tf
-
     return size - 1 - tf.abs(size - 1 - tf.abs(positions))
 
 
 def standardise(images: Any, data: "AnyData") -> Any:
     """Subtract the mean of a set from its pixels, divide by its deviation."""
-    import tensorflow as tf
-
     scale = np.float32(1) / (255 * data.deviation)
     offset = data.mean / data.deviation
     return tf.cast(images, tf.float32) * scale - offset

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from dsr_tf.core import memory
 from dsr_tf.data import image_folder
@@ -226,8 +227,6 @@ def _check_splits(name: str, builder: Any) -> str:
 
 def _check_files(name: str, builder: Any, splits: Iterable[str]) -> None:
     """All files of a set must be there, before one is read."""
-    import tensorflow as tf
-
     for split in splits:
         for path in builder.info.splits[split].filepaths:
             if not tf.io.gfile.exists(str(path)):

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from dsr_tf.data import augmentation as augmentations
 from dsr_tf.data.augmentation import Part
@@ -24,8 +25,6 @@ def train_batches(
     skipping to any step gives the batches that a run from the start would
     see there.
     """
-    import tensorflow as tf
-
     steps = data.num_train // batch_size
     with tf.device("CPU"):
         images = tf.constant(data.train_images)
@@ -69,8 +68,6 @@ def train_batches(
 
 def test_batches(data: ImageData, batch_size: int, part: Part) -> Any:
     """See `dsr_tf.data.test_batches`."""
-    import tensorflow as tf
-
     own = slice(part.index, None, part.number)
     images = tf.data.Dataset.from_tensor_slices(
         (data.test_images[own], data.test_labels[own])

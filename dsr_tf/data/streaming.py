@@ -9,6 +9,7 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from dsr_tf.data import augmentation as augmentations
 from dsr_tf.data.augmentation import Part
@@ -74,15 +75,11 @@ class Files:
 
     def in_order(self) -> Any:
         """All examples, a `tf.data.Dataset` of (encoded image, label)."""
-        import tensorflow as tf
-
         files = tf.data.Dataset.from_tensor_slices((self._paths, self._labels))
         return files.map(self._read, num_parallel_calls=tf.data.AUTOTUNE)
 
     def shuffled(self, seed: Any) -> Any:
         """The same in an order that depends on a seed, tensor `(2,)`."""
-        import tensorflow as tf
-
         order = tf.random.experimental.stateless_shuffle(
             tf.range(self.num_examples), seed
         )
@@ -93,8 +90,6 @@ class Files:
 
     @staticmethod
     def _read(path: Any, label: Any) -> tuple[Any, Any]:
-        import tensorflow as tf
-
         return tf.io.read_file(path), label
 
 
@@ -115,8 +110,6 @@ class Records:
 
     def in_order(self) -> Any:
         """All examples, a `tf.data.Dataset` of (encoded image, label)."""
-        import tensorflow as tf
-
         return self._parsed(tf.data.TFRecordDataset(self._files))
 
     def shuffled(self, seed: Any) -> Any:
@@ -125,8 +118,6 @@ class Records:
         The files are shuffled, and so is each block of 4,096 examples, as
         they come from sixteen files at a time.
         """
-        import tensorflow as tf
-
         files = tf.random.experimental.stateless_shuffle(self._files, seed)
         records = tf.data.Dataset.from_tensor_slices(files).interleave(
             tf.data.TFRecordDataset,
@@ -145,7 +136,6 @@ class Records:
         return self._parsed(records)
 
     def _parsed(self, records: Any) -> Any:
-        import tensorflow as tf
         import tensorflow_datasets as tfds
 
         def parse(record: Any) -> tuple[Any, Any]:
@@ -166,8 +156,6 @@ def train_batches(
     part: Part,
 ) -> Any:
     """See `dsr_tf.data.train_batches`."""
-    import tensorflow as tf
-
     steps = data.num_train // batch_size
     first_epoch, steps_done = divmod(first_step, steps)
     own_size = batch_size // part.number
@@ -208,7 +196,6 @@ def train_batches(
 
 def test_batches(data: StreamedData, batch_size: int, part: Part) -> Any:
     """See `dsr_tf.data.test_batches`."""
-    import tensorflow as tf
 
     def view(encoded: Any, label: Any) -> tuple[Any, Any]:
         image = _central_view(encoded, data.image_size)
@@ -225,7 +212,6 @@ def test_batches(data: StreamedData, batch_size: int, part: Part) -> Any:
 
 def _checked(examples: Any, number: int, data: StreamedData) -> Any:
     """The same examples, with an error where they are not as promised."""
-    import tensorflow as tf
 
     def check(encoded: Any, label: Any) -> tuple[Any, Any]:
         is_class = tf.debugging.Assert(
@@ -242,7 +228,6 @@ def _checked(examples: Any, number: int, data: StreamedData) -> Any:
 
 def _random_view(encoded: Any, size: int, seed: Any) -> Any:
     """A random crop, resized, and mirrored half of the time."""
-    import tensorflow as tf
 
     def crop_jpeg() -> Any:
         # Decodes no more than the crop needs.
@@ -264,8 +249,6 @@ def _random_view(encoded: Any, size: int, seed: Any) -> Any:
 
 def _central_view(encoded: Any, size: int) -> Any:
     """The middle of the image, the short side resized first."""
-    import tensorflow as tf
-
     image = _decode(encoded)
     sides = tf.cast(tf.shape(image)[:2], "float32")
     scale = size / _CENTRAL / tf.reduce_min(sides)
@@ -277,7 +260,5 @@ def _central_view(encoded: Any, size: int) -> Any:
 
 
 def _decode(encoded: Any) -> Any:
-    import tensorflow as tf
-
     image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
     return tf.ensure_shape(image, [None, None, 3])

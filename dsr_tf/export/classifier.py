@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 
 def classifier(
@@ -25,8 +26,6 @@ def classifier(
     Raises:
         ValueError: if the model is no classifier of images.
     """
-    import tensorflow as tf
-
     outputs = serve.get_concrete_function().structured_outputs
     if len(signature) != 1 or len(signature[0].shape) != 4 or len(outputs) != 1:
         raise ValueError(

@@ -10,6 +10,8 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+from tensorflow.core.protobuf import saved_model_pb2
+
 _SHAPES = "_output_shapes"
 
 
@@ -19,8 +21,6 @@ def compact(folder: str | os.PathLike) -> None:
     The fingerprint is optional. It is that of the longer file, so it is
     removed.
     """
-    from tensorflow.core.protobuf import saved_model_pb2
-
     path = os.path.join(folder, "saved_model.pb")
     proto = saved_model_pb2.SavedModel()
     with open(path, "rb") as file:

@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from dsr_tf.export import packing
 
@@ -68,8 +69,6 @@ class Layout:
 
     def tensors(self, rows: Any) -> Iterator[tuple[keras.Variable, Any]]:
         """Pairs of a variable and its value, cut from the tensor `rows`."""
-        import tensorflow as tf
-
         for variable, value in self._constants:
             yield variable, tf.constant(value)
         if not len(self.rows):

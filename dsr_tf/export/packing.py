@@ -12,6 +12,7 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+import tensorflow as tf
 
 from dsr_tf.core import sparse_arrays
 
@@ -92,8 +93,6 @@ def pack(
 
 def positions(gaps: Any) -> Any:
     """Positions of the non-zeros, an int32 tensor, from the tensor `gaps`."""
-    import tensorflow as tf
-
     codes = tf.cast(_octets(gaps), tf.int32)
     ends = tf.not_equal(codes, sparse_arrays.SKIP)
     advance = tf.cumsum(codes + tf.cast(ends, tf.int32))
@@ -109,8 +108,6 @@ def nonzeros(high: Any, low: Any, packed: Packed) -> Any:
         high, low: String tensors.
         packed: The `Packed` that they come from, for its numbers.
     """
-    import tensorflow as tf
-
     k, n = packed.num_narrow, packed.num_wide
     high = tf.split(_octets(high), [k, n, n])
     low = tf.split(tf.io.decode_raw(low, tf.uint8), [k, n, n])
@@ -139,8 +136,6 @@ def unpack(gaps: Any, high: Any, low: Any, packed: Packed) -> Any:
     Returns:
         float32 tensor `(packed.size,)`.
     """
-    import tensorflow as tf
-
     found = tf.scatter_nd(
         positions(gaps)[:, None], nonzeros(high, low, packed), [packed.size]
     )
@@ -155,7 +150,5 @@ def _bytes_of(values: np.ndarray, dtype: str) -> np.ndarray:
 
 
 def _octets(compressed: Any) -> Any:
-    import tensorflow as tf
-
     raw = tf.io.decode_compressed(compressed, "ZLIB")
     return tf.io.decode_raw(raw, tf.uint8)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 
 def tables(model: keras.Model) -> list[Any]:
@@ -12,8 +13,6 @@ def tables(model: keras.Model) -> list[Any]:
     A SavedModel stores the attributes of its root. The root has no layers,
     so it must be given the tables of the layers.
     """
-    import tensorflow as tf
-
     kind = tf.saved_model.experimental.TrackableResource
     return [
         value
@@ -40,8 +39,6 @@ def by_name(
     Raises:
         ValueError: if the inputs are not known.
     """
-    import tensorflow as tf
-
     known = getattr(model, "inputs", None)
     if known and input_signature is None:
         struct = getattr(model, "_inputs_struct", None)

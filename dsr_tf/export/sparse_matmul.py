@@ -14,8 +14,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
+from dsr_tf.export import layout
 from dsr_tf.export import packing
+from dsr_tf.export import resource
 from dsr_tf.layers import MaskedWeight
 from dsr_tf.layers import SparseDense
 
@@ -70,9 +73,6 @@ class SparseKernel:
     def __init__(
         self, weight: MaskedWeight, kernel: np.ndarray, narrow: str
     ) -> None:
-        from dsr_tf.export import layout
-        from dsr_tf.export import resource
-
         # A row for each unit, in which the CSR product wants it.
         rows = layout.rounded(weight.path, kernel, narrow).T
         self._shape = rows.shape
@@ -86,8 +86,6 @@ class SparseKernel:
         ]
 
     def _indices(self, gaps: Any, high: Any, low: Any) -> Any:
-        import tensorflow as tf
-
         positions = tf.cast(packing.positions(gaps), tf.int64)
         num_inputs = self._shape[1]
         return tf.stack(
@@ -95,15 +93,11 @@ class SparseKernel:
         )
 
     def _values(self, gaps: Any, high: Any, low: Any) -> Any:
-        import tensorflow as tf
-
         bits = packing.nonzeros(high, low, self._packed)
         return tf.bitcast(bits, tf.float32)
 
     def multiply(self, inputs: Any) -> Any:
         """`inputs @ kernel`, for inputs of shape `(..., num_inputs)`."""
-        import tensorflow as tf
-
         num_units, num_inputs = self._shape
         indices, values = (resource.read() for resource in self.resources)
         matrix = tf.SparseTensor(indices, values, self._shape)

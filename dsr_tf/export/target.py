@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 
 import keras
+import tensorflow as tf
 
 from dsr_tf.export import digest
 from dsr_tf.export import scratch
@@ -184,8 +185,6 @@ def conversion_errors(model: keras.Model, format: str) -> Iterator[None]:
     Raises:
         ValueError: for any error inside except those of reading and writing.
     """
-    import tensorflow as tf
-
     try:
         yield
     except (OSError, tf.errors.OpError):
@@ -218,8 +217,6 @@ def _parents(path: str) -> Iterator[str]:
 @contextlib.contextmanager
 def _errors_of_tensorflow() -> Iterator[None]:
     """A full disk is an `OSError`, whoever meets it."""
-    import tensorflow as tf
-
     try:
         yield
     except tf.errors.OpError as error:

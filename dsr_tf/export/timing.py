@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from dsr_tf.export.runnable import RunnableModel
 
@@ -37,8 +38,6 @@ def kind() -> str:
     A busy machine disturbs the CPU time of all threads together least, but
     that says nothing about the work of a GPU.
     """
-    import tensorflow as tf
-
     return WALL_TIME if tf.config.list_physical_devices("GPU") else CPU_TIME
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from dsr_tf import conversion
 from dsr_tf import models
@@ -64,8 +65,6 @@ class Network:
 
 @functools.cache
 def _sizes(name: str, arguments: tuple) -> tuple[int, int]:
-    import tensorflow as tf
-
     # In a graph that nobody runs, variables have shapes only.
     with tf.Graph().as_default():
         network = models.MODELS[name](**dict(arguments))

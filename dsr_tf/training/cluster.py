@@ -10,6 +10,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import tensorflow as tf
+
 from dsr_tf.command_line import RunError
 from dsr_tf.command_line import UsageError
 from dsr_tf.data import Part
@@ -84,8 +86,6 @@ class Cluster:
 
     @functools.cached_property
     def _gather(self) -> Callable[[list[int]], Any]:
-        import tensorflow as tf
-
         def on_replica(row: Any) -> Any:
             replica = tf.distribute.get_replica_context()
             return replica.all_gather(row[None], axis=0)
@@ -122,8 +122,6 @@ class Cluster:
 # Once a process: TensorFlow mixes up the exchanges of two strategies.
 @functools.cache
 def _strategy(name: str) -> Any:
-    import tensorflow as tf
-
     if name == "default":
         return tf.distribute.get_strategy()
     if name == "mirrored":

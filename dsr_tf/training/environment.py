@@ -6,6 +6,7 @@ import platform
 import subprocess
 
 import keras
+import tensorflow as tf
 
 from dsr_tf.core.version import VERSION
 
@@ -24,8 +25,6 @@ def describe() -> dict:
         on, and threads within and between operations, 0 where TensorFlow
         chooses).
     """
-    import tensorflow as tf
-
     return {
         "version": VERSION,
         "commit": commit(pathlib.Path(__file__).parents[2]),
@@ -70,8 +69,6 @@ def commit(folder: os.PathLike) -> str | None:
 
 
 def _devices() -> list[dict[str, str]]:
-    import tensorflow as tf
-
     found = []
     for device in tf.config.list_physical_devices():
         if device.device_type == "CPU":
@@ -97,7 +94,7 @@ def _processor() -> str:
 
 
 def _host_threads() -> dict[str, int | None]:
-    from tensorflow.config import threading
+    threading = tf.config.threading
 
     def threads(configured: int, variable: str) -> int:
         # What TensorFlow reads where the program has configured nothing.

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from dsr_tf.command_line import GOES_ON
 from dsr_tf.command_line import RunError
@@ -77,8 +78,6 @@ def one_sentence(
         what: What has failed then.
         afterwards: What the user can do about it.
     """
-    import tensorflow as tf
-
     try:
         yield
     except (ReplicasDiffer, BudgetBroken, NotFinite) as error:

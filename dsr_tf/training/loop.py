@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from dsr_tf import data as datasets
 from dsr_tf.data.streaming import AnyData
@@ -117,8 +118,6 @@ class Loop:
 
 def _empty(element_spec: Any) -> Any:
     """A dataset of one batch of these tensors, of no images."""
-    import tensorflow as tf
-
     return tf.data.Dataset.from_tensors(
         tuple(tf.zeros([0, *x.shape[1:]], x.dtype) for x in element_spec)
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from dsr_tf.conversion import stripped
 from dsr_tf.export import target
@@ -48,8 +49,6 @@ def litert(
             "`values` must be float32 or float16 for LiteRT. Received: "
             f"values={values!r}"
         )
-    import tensorflow as tf
-
     optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
     settings = {}
     if values == "float16":

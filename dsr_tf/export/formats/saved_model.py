@@ -14,11 +14,13 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
 
 from dsr_tf.command_line import UsageError
 from dsr_tf.conversion.strip import strip
 from dsr_tf.export import packing
+from dsr_tf.export import resource
 from dsr_tf.export import signatures
 from dsr_tf.export import sizes
 from dsr_tf.export import sparse_matmul as sparse_matmuls
@@ -88,8 +90,6 @@ def saved_model(
             "`values` must be one of float32, float16 and bfloat16. "
             f"Received: values={values!r}"
         )
-    import tensorflow as tf
-
     if any(type(x) in HASHED_KINDS.values() for x in model._flatten_layers()):
         # Tables of where tied weights stand are larger than the kernels.
         model = strip(model)
@@ -125,8 +125,6 @@ def _store(
         and for layers whose kernels stay sparse, functions that multiply by
         them.
     """
-
-    from dsr_tf.export import resource
 
     masked = masked_weights(model)
     sparse = sparse_matmuls.chosen(masked, sparse_matmul)
@@ -265,8 +263,6 @@ class SavedModel(ExportFormat):
         )
 
     def load(self, flag: str, path: str) -> RunnableModel:
-        import tensorflow as tf
-
         with loading(flag, path):
             loaded = tf.saved_model.load(path)
             signature = loaded.signatures["serving_default"]
