@@ -102,7 +102,7 @@ class GradualPruning(MaskCallback):
         self._masked_model()
         logs["mask_density"] = mask_density(self._pruner.masked)
 
-    def _serves(self, model: keras.Model) -> bool:
+    def _is_for(self, model: keras.Model) -> bool:
         return are_those_of(self._pruner.masked, model)
 
     def _start(

@@ -75,7 +75,7 @@ class MaskCallback(keras.callbacks.Callback):
         """
         raise NotImplementedError
 
-    def _serves(self, model: keras.Model) -> bool:
+    def _is_for(self, model: keras.Model) -> bool:
         """Whether what has been begun is for a model as it is now."""
         raise NotImplementedError
 
@@ -223,7 +223,7 @@ class MaskCallback(keras.callbacks.Callback):
         """Layers may have been frozen since `begin`, or the model compiled
         with another optimizer."""
         model, optimizer = self._masked_model(), self._optimizer()
-        if self._serves(model) and optimizer is self._started_with:
+        if self._is_for(model) and optimizer is self._started_with:
             return
         self._finish(model, self._started_with, self._step())
         if self.model.train_function is None:

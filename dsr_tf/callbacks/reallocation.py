@@ -121,7 +121,7 @@ class Reallocation(MaskCallback):
         """
         masked = self._model_given or model
         trained = self._trained_model() or model
-        if self._reallocator is None or not self._reallocator.serves(
+        if self._reallocator is None or not self._reallocator.is_for(
             masked, trained
         ):
             self._reallocator = Reallocator(masked, self.method, trained)
@@ -151,8 +151,8 @@ class Reallocation(MaskCallback):
             if threshold is not None:
                 logs["threshold"] = threshold
 
-    def _serves(self, model: keras.Model) -> bool:
-        return self._reallocator.serves(model, self._trained_model())
+    def _is_for(self, model: keras.Model) -> bool:
+        return self._reallocator.is_for(model, self._trained_model())
 
     def _start(
         self, model: keras.Model, optimizer: keras.optimizers.Optimizer
@@ -226,8 +226,10 @@ class Reallocation(MaskCallback):
                 f"it is over after update {step} (stop_epoch="
                 f"{self.stop_epoch}, {self.method})"
             )
+        updates = step - self._first_step
         return (
-            f"after {step - self._first_step} updates, up to number {step}, "
+            f"after {updates} update{'s' if updates != 1 else ''}, up to "
+            f"number {step}, "
             "none was begun with a reallocation due by period="
             f"{self.period}"
         )

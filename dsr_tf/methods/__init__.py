@@ -3,6 +3,7 @@
 from dsr_tf.core import discovery
 from dsr_tf.methods.deep_r import DeepR
 from dsr_tf.methods.dsr import DSR
+from dsr_tf.methods.hook import InStepHook
 from dsr_tf.methods.method import KernelView
 from dsr_tf.methods.method import Method
 from dsr_tf.methods.rigl import RigL
@@ -13,6 +14,7 @@ from dsr_tf.methods.static import Static
 __all__ = [
     "DSR",
     "DeepR",
+    "InStepHook",
     "KernelView",
     "Method",
     "RigL",

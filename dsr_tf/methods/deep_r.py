@@ -13,10 +13,9 @@ from dsr_tf.core.checks import is_number
 from dsr_tf.core.schedule import Schedule
 from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.methods import prune
-from dsr_tf.methods.in_step import InStepHook
+from dsr_tf.methods.hook import InStepHook
 from dsr_tf.methods.method import KernelView
 from dsr_tf.methods.method import Method
-from dsr_tf.methods.sign_walk import SignWalk
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +74,15 @@ class DeepR(Method):
     def in_step(
         self, masked: list[MaskedWeight], trained: keras.Model
     ) -> InStepHook:
+        if keras.backend.backend() != "tensorflow":
+            raise ValueError(
+                "DeepR moves weights inside of the training step, which works "
+                "on Keras' TensorFlow backend only. Received: backend "
+                f"{keras.backend.backend()}"
+            )
+        # TensorFlow's alone, which other backends do without.
+        from dsr_tf.methods.in_graph.sign_walk import SignWalk
+
         return SignWalk(self, masked, trained)
 
     def prune(

@@ -17,7 +17,7 @@ from keras import ops
 
 from dsr_tf.core import optimizer_slots
 from dsr_tf.layers.masked_weights import MaskedWeight
-from dsr_tf.methods.in_step import InStepHook
+from dsr_tf.methods.hook import InStepHook
 from dsr_tf.methods.method import Method
 
 _FOREVER = 2**31 - 1

@@ -12,8 +12,8 @@ import numpy as np
 from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.methods import grow
 from dsr_tf.methods import redistribute
-from dsr_tf.methods.in_step import InStepHook
-from dsr_tf.methods.in_step import NoHook
+from dsr_tf.methods.hook import InStepHook
+from dsr_tf.methods.hook import NoHook
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ import keras
 from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.methods.annealed import Annealed
 from dsr_tf.methods.gradient_gate import GradientGate
-from dsr_tf.methods.in_step import InStepHook
+from dsr_tf.methods.hook import InStepHook
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.methods import redistribute
 from dsr_tf.methods.annealed import Annealed
 from dsr_tf.methods.gradient_gate import GradientGate
-from dsr_tf.methods.in_step import InStepHook
+from dsr_tf.methods.hook import InStepHook
 from dsr_tf.methods.method import KernelView
 
 

@@ -1,15 +1,8 @@
 """Do all replicas of a model have the same masks?"""
 
-from typing import Any
-
 import keras
-import numpy as np
-from keras import ops
 
-from dsr_tf.core.hashing import hash_of
 from dsr_tf.layers.masked_weights import MaskedWeight
-
-_KEY = 0x5BD1E995
 
 
 class ReplicasDiffer(RuntimeError):
@@ -29,14 +22,16 @@ class Agreement:
     """
 
     def __init__(self, model: keras.Model, masked: list[MaskedWeight]) -> None:
-        self._masked, self._sums = masked, None
+        self._masked, self._checksums = masked, None
         if keras.backend.backend() != "tensorflow":
             return
-        self._strategy = model.distribute_strategy
-        if self._strategy.num_replicas_in_sync > 1:
-            import tensorflow as tf
+        strategy = model.distribute_strategy
+        if strategy.num_replicas_in_sync > 1:
+            # TensorFlow's alone, which other backends do without.
+            from dsr_tf.reallocation.checksums import Checksums
 
-            self._sums = tf.function(self._sums_of_all)
+            masks = [weight.mask for weight in masked]
+            self._checksums = Checksums(strategy, masks)
 
     def check(self) -> None:
         """Compare; all workers must call it.
@@ -44,41 +39,12 @@ class Agreement:
         Raises:
             ReplicasDiffer: if two replicas do, naming the kernel.
         """
-        if self._sums is None:
+        if self._checksums is None:
             return
-        rows = ops.convert_to_numpy(self._sums())
-        for weight, sums in zip(self._masked, rows.T):
+        for weight, sums in zip(self._masked, self._checksums().T):
             if len(set(sums.tolist())) > 1:
                 raise ReplicasDiffer(
                     f"the masks of {weight.path} differ between replicas "
                     f"(checksums {', '.join(map(str, sums))}); something has "
                     "changed them on one device only"
                 )
-
-    def _sums_of_all(self) -> Any:
-        """int64 tensor `(replicas, masks)`."""
-        import tensorflow as tf
-
-        local = self._strategy.experimental_local_results(
-            self._strategy.run(self._sums_of_replica)
-        )
-        return tf.concat(local, axis=0)
-
-    def _sums_of_replica(self) -> Any:
-        import tensorflow as tf
-
-        sums = tf.stack([_checksum(w.mask) for w in self._masked])[None]
-        num_local = len(self._strategy.extended.worker_devices)
-        if num_local < self._strategy.num_replicas_in_sync:
-            replica = tf.distribute.get_replica_context()
-            sums = replica.all_gather(sums, axis=0)
-        return sums
-
-
-def _checksum(mask: keras.Variable) -> Any:
-    import tensorflow as tf
-
-    active = tf.reshape(tf.convert_to_tensor(mask), [-1])
-    hashes = hash_of(tf.range(tf.size(active)), np.uint32(_KEY))
-    hashes = tf.where(active, tf.cast(hashes, "int64"), np.int64(0))
-    return tf.reduce_sum(hashes)

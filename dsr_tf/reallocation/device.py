@@ -62,7 +62,7 @@ class Device:
                 input_signature=[tf.TensorSpec([None], "int32")],
             )
 
-    def serves(self, optimizer: keras.optimizers.Optimizer) -> bool:
+    def is_for(self, optimizer: keras.optimizers.Optimizer) -> bool:
         """Whether this knows the slots of an optimizer as it is now."""
         is_same = optimizer is self.optimizer
         return is_same and optimizer.built == self._was_built

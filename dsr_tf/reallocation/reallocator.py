@@ -104,7 +104,7 @@ class Reallocator:
         self._device: Device | None = None
         self._budget: int | None = None
 
-    def serves(
+    def is_for(
         self, model: keras.Model, trained: keras.Model | None = None
     ) -> bool:
         """Whether this is for a model as it is now."""
@@ -213,7 +213,7 @@ class Reallocator:
         )
 
     def _device_of(self, optimizer: keras.optimizers.Optimizer) -> Device:
-        if self._device is None or not self._device.serves(optimizer):
+        if self._device is None or not self._device.is_for(optimizer):
             self.hook.check(optimizer)
             self._device = Device(
                 self.moving,

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from dsr_tf.core import optimizer_slots
 from dsr_tf.core.after_update import AfterUpdate
 from dsr_tf.layers.masked_weights import MaskedWeight
-from dsr_tf.methods.in_step import InStepHook
-from dsr_tf.methods.signed_vector import SignedVector
+from dsr_tf.methods.hook import InStepHook
+from dsr_tf.methods.in_graph.signed_vector import SignedVector
 
 if TYPE_CHECKING:
     from dsr_tf.methods.deep_r import DeepR
@@ -45,11 +46,11 @@ class SignWalk(InStepHook):
         self._is_open = False
 
     def check(self, optimizer: keras.optimizers.Optimizer) -> None:
-        """Refuse models that DeepR has no meaning or no means for.
+        """Refuse models that DeepR has no meaning for.
 
         Raises:
             ValueError: at other granularities than element, where a group
-                has no sign, or on another backend than TensorFlow's.
+                has no sign.
         """
         for weight in self.masked:
             if weight.group_size != 1:
@@ -58,12 +59,6 @@ class SignWalk(InStepHook):
                     "weights has no sign. Received: granularity="
                     f"{weight.granularity!r} for {weight.path}"
                 )
-        if keras.backend.backend() != "tensorflow":
-            raise ValueError(
-                "DeepR moves weights inside of the training step, which works "
-                "on Keras' TensorFlow backend only. Received: backend "
-                f"{keras.backend.backend()}"
-            )
 
     def install(
         self, optimizer: keras.optimizers.Optimizer, epoch: int
@@ -113,8 +108,6 @@ class SignWalk(InStepHook):
         return moved
 
     def _make_vectors(self, optimizer: keras.optimizers.Optimizer) -> None:
-        import tensorflow as tf
-
         if not optimizer_slots.build(optimizer, self._trained):
             raise ValueError(
                 "DeepR needs an optimizer that knows its variables: call "
@@ -150,8 +143,6 @@ class SignWalk(InStepHook):
         self._optimizer, self._is_open = optimizer, False
 
     def _mover_of(self, vector: SignedVector) -> Callable[[Any, Any], None]:
-        import tensorflow as tf
-
         def move(step: Any, rate: Any) -> None:
             tf.cond(
                 self._acts_now,

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
 
 from dsr_tf.core import optimizer_slots
@@ -44,8 +45,6 @@ class SignedVector:
         temperature: Any,
         l1: float,
     ) -> None:
-        import tensorflow as tf
-
         order = optimizer_slots.leaf_of(optimizer, weights[0].kernel)
         order = order._trainable_variables_indices
         self.weights = sorted(
@@ -83,8 +82,6 @@ class SignedVector:
             step: Tensor, number of updates before this one.
             rate: Tensor, the learning rate of this update.
         """
-        import tensorflow as tf
-
         key = self._key(step)
         kernels, masks = (
             [tf.reshape(ops.convert_to_tensor(v), [-1]) for v in variables]
@@ -127,8 +124,6 @@ class SignedVector:
 
     def _walk(self, sign: Any, bits: Any, rate: Any) -> Any:
         """Noise and the pull towards 0 for every position."""
-        import tensorflow as tf
-
         rate = tf.cast(rate, "float32")
         scale = tf.sqrt(2 * rate * self._temperature)
         return scale * noise(bits) - rate * self._l1 * sign
@@ -146,8 +141,6 @@ class SignedVector:
             For each kernel, booleans, True where a weight grows; and the
             number of these, two lists.
         """
-        import tensorflow as tf
-
         order = tf.range(len(self._kernel_of))
         part = uniform(hash_of(order, key + np.uint32(2)))
         within = tf.cast(part * tf.cast(self._size_of, "float32"), "int32")
@@ -172,8 +165,6 @@ class SignedVector:
         return tf.split(grown > 0, self._sizes), tf.unstack(num_grown)
 
     def _reset_slots(self, kernel: keras.Variable, places: Any) -> None:
-        import tensorflow as tf
-
         for slot, fresh in optimizer_slots.slots(self._optimizer, kernel):
             values = ops.convert_to_tensor(slot)
             slot.assign(
@@ -181,8 +172,6 @@ class SignedVector:
             )
 
     def _count(self, weight: MaskedWeight, num_moved: Any) -> None:
-        import tensorflow as tf
-
         variable = weight.layer.num_moved
         values = ops.convert_to_tensor(variable)
         here = tf.range(values.shape[0]) == weight.variable.index
@@ -191,8 +180,6 @@ class SignedVector:
 
     def _key(self, step: Any) -> Any:
         """What all hashes in this step begin with."""
-        import tensorflow as tf
-
         seed = ops.convert_to_tensor(self._reallocation)[0]
         key = mix(tf.cast(seed, "uint32"))
         return mix((key + np.uint32(0x9E3779B9)) ^ tf.cast(step, "uint32"))
@@ -200,8 +187,6 @@ class SignedVector:
 
 def _is_first(drawn: Any) -> Any:
     """Which of the numbers have not come before, booleans."""
-    import tensorflow as tf
-
     # Equal ones stay in order, so the first of them comes first.
     by_size = tf.argsort(drawn, stable=True)
     ascending = tf.gather(drawn, by_size)
