@@ -44,11 +44,9 @@ from dsr_tf import optimizers
 from dsr_tf.conversion import sparsify
 from dsr_tf.conversion import strip
 from dsr_tf.conversion import tie
-from dsr_tf.core.version import VERSION
+from dsr_tf.core.version import VERSION as __version__  # noqa: F401
 from dsr_tf.layers import masked_weights
 from dsr_tf.layers.summary import sparsity_summary
-
-__version__ = VERSION
 
 __all__ = [
     "callbacks",
