@@ -48,7 +48,7 @@ def by_hand(name):
 @pytest.mark.parametrize(
     "method",
     [
-        "dsr_kernel",
+        by_hand("dsr_kernel"),
         by_hand("hashed"),
         by_hand("deep_r"),
         by_hand("rigl"),
