@@ -1,5 +1,9 @@
 """The callback that prunes a dense model during `model.fit`."""
 
+from collections.abc import Callable
+from typing import Any
+
+import keras
 from absl import logging
 
 from dsr_tf.callbacks.mask_callback import MaskCallback
@@ -7,6 +11,7 @@ from dsr_tf.layers import mask_density
 from dsr_tf.layers.masked_weights import are_those_of
 from dsr_tf.pruning import PruningHyperparameters
 from dsr_tf.pruning.pruner import Pruner
+from dsr_tf.reallocation.reallocator import Record
 
 
 class GradualPruning(MaskCallback):
@@ -52,12 +57,12 @@ class GradualPruning(MaskCallback):
 
     def __init__(
         self,
-        hyperparameters=None,
-        listener=None,
-        model=None,
-        optimizer=None,
-        **by_name,
-    ):
+        hyperparameters: PruningHyperparameters | str | None = None,
+        listener: Callable[[Record], None] | None = None,
+        model: keras.Model | None = None,
+        optimizer: keras.optimizers.Optimizer | None = None,
+        **by_name: Any,
+    ) -> None:
         super().__init__(model, optimizer, listener)
         if hyperparameters is None:
             hyperparameters = PruningHyperparameters(**by_name)
@@ -76,9 +81,11 @@ class GradualPruning(MaskCallback):
                 f"hyperparameters={hyperparameters!r}"
             )
         self.hyperparameters = hyperparameters
-        self._pruner = self._num_active = None
+        # A `Pruner`, once `check` has made one.
+        self._pruner: Any = None
+        self._num_active: int | None = None
 
-    def check(self, model):
+    def check(self, model: keras.Model) -> None:
         """Refuse a compiled model that this callback cannot prune.
 
         Raises:
@@ -87,20 +94,29 @@ class GradualPruning(MaskCallback):
         self._pruner = Pruner(self._model_given or model, self.hyperparameters)
         self._pruner.check(self._optimizer(model))
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(
+        self, epoch: int, logs: dict[str, Any] | None = None
+    ) -> None:
         if logs is None or not self._has_started:
             return
         self._masked_model()
         logs["mask_density"] = mask_density(self._pruner.masked)
 
-    def _serves(self, model):
+    def _serves(self, model: keras.Model) -> bool:
         return are_those_of(self._pruner.masked, model)
 
-    def _start(self, model, optimizer):
+    def _start(
+        self, model: keras.Model, optimizer: keras.optimizers.Optimizer
+    ) -> None:
         self._num_active = None
         self._pruner.begin(optimizer, self._trained_model())
 
-    def _look(self, model, optimizer, step):
+    def _look(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        step: int,
+    ) -> int | None:
         last_step = min(step, self._pruner.read_state().last_step)
         if self.hyperparameters.is_due(step, last_step):
             record = self._pruner.step(optimizer, step)
@@ -109,7 +125,7 @@ class GradualPruning(MaskCallback):
         due = self.hyperparameters.next_due(step, last_step)
         return None if due is None else due - step
 
-    def _settle(self):
+    def _settle(self) -> None:
         self._pruner.clear(self._optimizer())
         reached, now = self._num_active, self._pruner.num_active
         if reached is not None and now > reached:
@@ -124,7 +140,7 @@ class GradualPruning(MaskCallback):
                 reached,
             )
 
-    def _why_nothing_changed(self, step):
+    def _why_nothing_changed(self, step: int) -> str | None:
         settings = self.hyperparameters
         if self._num_reports:
             return (

@@ -1,9 +1,14 @@
 """What Keras' `fit` cannot do on several replicas."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 
 
-def check_replicas(model, params):
+def check_replicas(
+    model: keras.Model, params: Mapping[str, Any] | None
+) -> None:
     """Say so before Keras fails in words of its own.
 
     Args:

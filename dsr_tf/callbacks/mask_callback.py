@@ -1,11 +1,16 @@
 """What callbacks that change masks share: when they begin, look and end."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 from absl import logging
 from keras import ops
 
 from dsr_tf.callbacks.keras_limits import check_replicas
+from dsr_tf.callbacks.last_of_all import when_all_have_ended
 from dsr_tf.layers import masked_weights
+from dsr_tf.reallocation.reallocator import Record
 
 
 class MaskCallback(keras.callbacks.Callback):
@@ -27,7 +32,12 @@ class MaskCallback(keras.callbacks.Callback):
         TypeError: if an argument is none of these.
     """
 
-    def __init__(self, model=None, optimizer=None, listener=None):
+    def __init__(
+        self,
+        model: keras.Model | None = None,
+        optimizer: keras.optimizers.Optimizer | None = None,
+        listener: Callable[[Record], None] | None = None,
+    ) -> None:
         super().__init__()
         if model is not None and not isinstance(model, keras.Model):
             raise TypeError(
@@ -52,11 +62,12 @@ class MaskCallback(keras.callbacks.Callback):
         self._first_step = self._num_calls = 0
         self._num_changed = self._num_reports = 0
         self._started_with = None
-        self._epoch, self._calls_to_skip = 0, 0
+        self._epoch = 0
+        self._calls_to_skip: float = 0
 
     # For subclasses.
 
-    def check(self, model):
+    def check(self, model: keras.Model) -> None:
         """Refuse a compiled model that this callback cannot train.
 
         Raises:
@@ -64,14 +75,21 @@ class MaskCallback(keras.callbacks.Callback):
         """
         raise NotImplementedError
 
-    def _serves(self, model):
+    def _serves(self, model: keras.Model) -> bool:
         """Whether what has been begun is for a model as it is now."""
         raise NotImplementedError
 
-    def _start(self, model, optimizer):
+    def _start(
+        self, model: keras.Model, optimizer: keras.optimizers.Optimizer
+    ) -> None:
         """Begin with a model that `check` has accepted."""
 
-    def _look(self, model, optimizer, step):
+    def _look(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        step: int,
+    ) -> int | None:
         """Change masks where that is due.
 
         Returns:
@@ -80,17 +98,22 @@ class MaskCallback(keras.callbacks.Callback):
         """
         raise NotImplementedError
 
-    def _finish(self, model, optimizer, step):
+    def _finish(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        step: int,
+    ) -> None:
         """End; the model may be used for anything afterwards."""
 
-    def _why_nothing_changed(self, step):
+    def _why_nothing_changed(self, step: int) -> str | None:
         """The reason, where a training has changed no mask; None where
         none was to be expected."""
         return None
 
     # A training without `fit`, or of several calls of it.
 
-    def begin(self):
+    def begin(self) -> None:
         """Begin a training that is not one call of `fit`.
 
         It must come before the first training step, since what a method
@@ -114,7 +137,7 @@ class MaskCallback(keras.callbacks.Callback):
         self._is_held_open, self._num_calls = True, 0
         self._start_training()
 
-    def before_step(self, epoch=0):
+    def before_step(self, epoch: int = 0) -> None:
         """Change masks where that is due; call it before each step.
 
         Args:
@@ -132,7 +155,7 @@ class MaskCallback(keras.callbacks.Callback):
         self._num_calls += 1
         self._look_now()
 
-    def end(self):
+    def end(self) -> None:
         """End a training that `begin` began, or that was broken off."""
         self._is_held_open = False
         if self._has_started:
@@ -140,9 +163,9 @@ class MaskCallback(keras.callbacks.Callback):
 
     # Keras' own.
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         check_replicas(self.model, self.params)
-        _when_all_have_ended(self.model, self._settle_last)
+        when_all_have_ended(self.model, self._settle_last)
         if self._is_held_open:
             self._begin_again_if_changed()
             return
@@ -151,10 +174,14 @@ class MaskCallback(keras.callbacks.Callback):
         if self._is_built():
             self._start_training()
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(
+        self, epoch: int, logs: dict[str, Any] | None = None
+    ) -> None:
         self._set_epoch(epoch)
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(
+        self, batch: int, logs: dict[str, Any] | None = None
+    ) -> None:
         self._num_calls += 1
         if self._calls_to_skip > 0:
             self._calls_to_skip -= 1
@@ -172,7 +199,7 @@ class MaskCallback(keras.callbacks.Callback):
             # read only where what is due can have been reached.
             self._calls_to_skip = -(-to_go // per_call) - 1
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         if self._has_started and not self._is_held_open:
             self._end_training()
         elif not self._has_started:
@@ -184,7 +211,7 @@ class MaskCallback(keras.callbacks.Callback):
 
     # The rest.
 
-    def _start_training(self):
+    def _start_training(self) -> None:
         model, optimizer = self._masked_model(), self._optimizer()
         self.check(model)
         self._start(model, optimizer)
@@ -192,7 +219,7 @@ class MaskCallback(keras.callbacks.Callback):
         self._first_step, self._started_with = self._step(), optimizer
         self._num_changed = self._num_reports = 0
 
-    def _begin_again_if_changed(self):
+    def _begin_again_if_changed(self) -> None:
         """Layers may have been frozen since `begin`, or the model compiled
         with another optimizer."""
         model, optimizer = self._masked_model(), self._optimizer()
@@ -205,7 +232,7 @@ class MaskCallback(keras.callbacks.Callback):
         self._start(model, optimizer)
         self._started_with = optimizer
 
-    def _end_training(self):
+    def _end_training(self) -> None:
         step = self._step()
         self._finish(self._masked_model(), self._optimizer(), step)
         self._has_started = False
@@ -221,44 +248,44 @@ class MaskCallback(keras.callbacks.Callback):
         if reason:
             self._warn(reason)
 
-    def _settle(self):
+    def _settle(self) -> None:
         """See to what other callbacks may have done as they ended, such as
         restoring earlier weights."""
 
-    def _settle_last(self):
+    def _settle_last(self) -> None:
         if self._started_with is not None:
             self._settle()
 
-    def _warn(self, reason):
+    def _warn(self, reason: str) -> None:
         logging.warning(
             "%s changed no mask in this training: %s.",
             type(self).__name__,
             reason,
         )
 
-    def _look_now(self):
+    def _look_now(self) -> int | None:
         return self._look(self._masked_model(), self._optimizer(), self._step())
 
-    def _report(self, record):
+    def _report(self, record: Record) -> None:
         """Pass the `Record` of a change on."""
         self._num_changed += record.num_pruned + record.num_grown
         self._num_reports += 1
         if self.listener is not None:
             self.listener(record)
 
-    def _set_epoch(self, epoch):
+    def _set_epoch(self, epoch: int) -> None:
         self._epoch, self._calls_to_skip = epoch, 0
 
-    def _masked_model(self):
+    def _masked_model(self) -> keras.Model:
         # Asking Keras for the model brings its variables up to date on JAX.
         trained = self.model if self._model is not None else None
         return self._model_given or trained
 
-    def _trained_model(self):
+    def _trained_model(self) -> keras.Model | None:
         """The model whose `fit` or training function runs the steps."""
         return self.model if self._model is not None else self._model_given
 
-    def _is_built(self):
+    def _is_built(self) -> bool:
         model = self._masked_model()
         if model.built:
             return True
@@ -268,7 +295,9 @@ class MaskCallback(keras.callbacks.Callback):
         except ValueError:
             return False
 
-    def _optimizer(self, model=None):
+    def _optimizer(
+        self, model: keras.Model | None = None
+    ) -> keras.optimizers.Optimizer:
         """The optimizer that trains the masked weights.
 
         Args:
@@ -276,7 +305,7 @@ class MaskCallback(keras.callbacks.Callback):
         """
         if self._optimizer_given is not None:
             return self._optimizer_given
-        trained = self._trained_model() or model
+        trained: Any = self._trained_model() or model
         optimizer = getattr(trained, "optimizer", None)
         if optimizer is None:
             raise ValueError(
@@ -287,47 +316,16 @@ class MaskCallback(keras.callbacks.Callback):
             )
         return optimizer
 
-    def _step(self):
+    def _step(self) -> int:
         return int(ops.convert_to_numpy(self._optimizer().iterations))
 
-    def _updates_per_call(self):
+    def _updates_per_call(self) -> int | None:
         """Updates in one call of the training function; None if unknown.
 
         A training step of the user's own may make several, or none.
         """
-        model = self._trained_model()
+        model: Any = self._trained_model()
         is_keras_own = type(model).train_step is keras.Model.train_step
         if not is_keras_own or self._optimizer_given is not None:
             return None
         return model.steps_per_execution
-
-
-def _when_all_have_ended(model, function):
-    """Call a function after the last callback of `fit` has ended.
-
-    The last is the history, which Keras puts behind those of the user, new
-    for each `fit`. (One that the user gives stays where it is in the list.)
-    """
-    history = getattr(model, "history", None)
-    if not isinstance(history, keras.callbacks.History):
-        return
-    last = vars(history).get("on_train_end")
-    if not isinstance(last, _AtTheEnd):
-        last = history.on_train_end = _AtTheEnd(history)
-    last.functions.append(function)
-
-
-class _AtTheEnd:
-    """Takes the place of a history's `on_train_end`, once."""
-
-    def __init__(self, history=None):
-        self._history, self.functions = history, []
-
-    def __call__(self, logs=None):
-        vars(self._history).pop("on_train_end", None)
-        for function in self.functions:
-            function()
-
-    def __reduce__(self):
-        # After a `fit` that was broken off, the history holds it still.
-        return _AtTheEnd, ()

@@ -1,5 +1,10 @@
 """The callback that reallocates weights during `model.fit`."""
 
+from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any
+
+import keras
 from absl import logging
 
 from dsr_tf.callbacks.mask_callback import MaskCallback
@@ -10,6 +15,8 @@ from dsr_tf.layers import mask_density
 from dsr_tf.methods import DSR
 from dsr_tf.methods.method import Method
 from dsr_tf.reallocation.reallocator import Reallocator
+from dsr_tf.reallocation.reallocator import Record
+from dsr_tf.reallocation.state import ReallocationState
 
 
 class Reallocation(MaskCallback):
@@ -74,14 +81,14 @@ class Reallocation(MaskCallback):
 
     def __init__(
         self,
-        method,
-        period,
-        stop_epoch=None,
-        seed=None,
-        listener=None,
-        model=None,
-        optimizer=None,
-    ):
+        method: Method,
+        period: int | Mapping[int, int] | str | Schedule,
+        stop_epoch: int | None = None,
+        seed: int | None = None,
+        listener: Callable[[Record], None] | None = None,
+        model: keras.Model | None = None,
+        optimizer: keras.optimizers.Optimizer | None = None,
+    ) -> None:
         super().__init__(model, optimizer, listener)
         if not isinstance(method, Method):
             raise TypeError(
@@ -101,11 +108,12 @@ class Reallocation(MaskCallback):
         self.period = Schedule(period, "period", integer=True)
         self.stop_epoch = stop_epoch
         self.seed = seed
-        self._last_record = None
-        self._reallocator = None
+        self._last_record: Record | None = None
+        # A `Reallocator`, once `check` has made one.
+        self._reallocator: Any = None
         self._warned = False
 
-    def check(self, model):
+    def check(self, model: keras.Model) -> None:
         """Refuse a compiled model that this callback cannot train.
 
         Raises:
@@ -119,11 +127,15 @@ class Reallocation(MaskCallback):
             self._reallocator = Reallocator(masked, self.method, trained)
         self._reallocator.check(self._optimizer(model))
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(
+        self, epoch: int, logs: dict[str, Any] | None = None
+    ) -> None:
         super().on_epoch_begin(epoch, logs)
         self._last_record = None
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(
+        self, epoch: int, logs: dict[str, Any] | None = None
+    ) -> None:
         if not self._has_started:
             return
         # Asked for so that its variables are up to date.
@@ -139,28 +151,36 @@ class Reallocation(MaskCallback):
             if threshold is not None:
                 logs["threshold"] = threshold
 
-    def _serves(self, model):
+    def _serves(self, model: keras.Model) -> bool:
         return self._reallocator.serves(model, self._trained_model())
 
-    def _start(self, model, optimizer):
+    def _start(
+        self, model: keras.Model, optimizer: keras.optimizers.Optimizer
+    ) -> None:
         self._reallocator.begin(optimizer, self._epoch)
 
-    def _set_epoch(self, epoch):
+    def _set_epoch(self, epoch: int) -> None:
         super()._set_epoch(epoch)
         if self._has_started:
             self._reallocator.hook.begin_epoch(epoch)
 
-    def _look(self, model, optimizer, step):
+    def _look(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        step: int,
+    ) -> int | None:
         if not self.method.moves_weights:
             return None
         reallocator, state = self._reallocator, self._reallocator.read_state()
         hook = reallocator.hook
         self._settle_start(state, step)
-        period, is_over = self.period(self._epoch), self._is_over(step)
+        period, is_over = int(self.period(self._epoch)), self._is_over(step)
         is_due = not is_over and step // period > state.last_step // period
         if is_due and hook.is_ready(state.last_step, step):
-            self._last_record = reallocator.step(optimizer, step, state)
-            self._report(self._last_record)
+            record = reallocator.step(optimizer, step, state)
+            self._last_record = record
+            self._report(record)
         else:
             if hook.is_pending(state.last_step, step) or (
                 is_over and hook.is_open
@@ -179,16 +199,21 @@ class Reallocation(MaskCallback):
         self._warn_if_late(period)
         return to_go - 1 if hook.looks_before and to_go > 1 else to_go
 
-    def _finish(self, model, optimizer, step):
+    def _finish(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        step: int,
+    ) -> None:
         self._num_changed += self._reallocator.end(optimizer)
 
-    def _settle(self):
+    def _settle(self) -> None:
         # What slots have gathered is needed where training goes on.
         gathers = self._reallocator.hook.gathers_gradients
         if not (self._is_held_open and gathers):
             self._reallocator.clear(self._optimizer())
 
-    def _why_nothing_changed(self, step):
+    def _why_nothing_changed(self, step: int) -> str | None:
         if not self.method.moves_weights:
             return None
         if self._num_reports:
@@ -207,11 +232,11 @@ class Reallocation(MaskCallback):
             f"{self.period}"
         )
 
-    def _is_over(self, step):
+    def _is_over(self, step: int) -> bool:
         stopped = self.stop_epoch is not None and self._epoch >= self.stop_epoch
         return stopped or self.method.is_over(step)
 
-    def _settle_start(self, state, step):
+    def _settle_start(self, state: ReallocationState, step: int) -> None:
         """Settle the seed and the step that reallocation counts from."""
         if self.seed is not None:
             seed = self.seed
@@ -226,7 +251,7 @@ class Reallocation(MaskCallback):
             state.seed, state.last_step = seed, last_step
             self._reallocator.write_state(state)
 
-    def _warn_if_late(self, period):
+    def _warn_if_late(self, period: int) -> None:
         steps_per_call = self._updates_per_call() or 1
         if period % steps_per_call and not self._warned:
             self._warned = True
@@ -259,16 +284,16 @@ class DynamicSparseReparameterization(Reallocation):
 
     def __init__(
         self,
-        num_reallocated=600,
-        period=100,
-        tolerance=0.1,
-        initial_threshold=1e-3,
-        stop_epoch=None,
-        seed=None,
-        listener=None,
-        model=None,
-        optimizer=None,
-    ):
+        num_reallocated: int = 600,
+        period: int | Mapping[int, int] | str | Schedule = 100,
+        tolerance: float = 0.1,
+        initial_threshold: float = 1e-3,
+        stop_epoch: int | None = None,
+        seed: int | None = None,
+        listener: Callable[[Record], None] | None = None,
+        model: keras.Model | None = None,
+        optimizer: keras.optimizers.Optimizer | None = None,
+    ) -> None:
         super().__init__(
             DSR(num_reallocated, tolerance, initial_threshold),
             period,

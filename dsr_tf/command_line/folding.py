@@ -1,8 +1,13 @@
 """Names in tables that are too narrow for them."""
 
 import re
+from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import Any
 
 from rich.cells import cell_len
+from rich.console import Console
+from rich.containers import Lines
 from rich.text import Text
 
 # Where a name may go on in the next line: behind what separates its parts;
@@ -13,7 +18,7 @@ _PLACES = (r"(?<=[ /-])", r"(?<=[_.=,])", r"(?=.)")
 class Name(Text):
     """A path or other name, folded between its parts and not inside them."""
 
-    def wrap(self, console, width, **arguments):
+    def wrap(self, console: Console, width: int, **arguments: Any) -> Lines:
         lines = [
             line
             for given in self.plain.split("\n")
@@ -38,7 +43,7 @@ def longest_part(name: str) -> str:
     return max(re.split(_PLACES[0], name), key=cell_len).rstrip()
 
 
-def _pieces(name, width, places):
+def _pieces(name: str, width: int, places: Sequence[str]) -> Iterator[str]:
     """Parts of a name, cut at the next best places if they are too long."""
     first, *others = places
     for piece in re.split(first, name):

@@ -5,7 +5,11 @@ variables at once must come after the last of them.
 """
 
 import functools
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
 
+import keras
 from keras import ops
 
 from dsr_tf.core import optimizer_slots
@@ -23,38 +27,51 @@ class AfterUpdate:
             compiled step.
     """
 
-    def __init__(self, leaf, counter, function):
+    def __init__(
+        self,
+        leaf: keras.optimizers.Optimizer,
+        counter: keras.optimizers.Optimizer,
+        function: Callable[[Any, Any], None],
+    ) -> None:
         self._leaf, self._counter, self.function = leaf, counter, function
 
-    def install(self):
+    def install(self) -> None:
         # Past Keras, which looks into what is set on an optimizer.
         vars(self._leaf)["apply"] = self
 
-    def remove(self):
+    def remove(self) -> None:
         if vars(self._leaf).get("apply") is self:
             del vars(self._leaf)["apply"]
 
-    def __call__(self, grads, trainable_variables=None):
+    def __call__(
+        self,
+        grads: Sequence[Any],
+        trainable_variables: Sequence[keras.Variable] | None = None,
+    ) -> None:
         step, rate = before_update(self._counter, self._leaf)
         type(self._leaf).apply(self._leaf, grads, trainable_variables)
         self.function(step, rate)
 
 
-def before_update(counter, leaf):
+def before_update(
+    counter: keras.optimizers.Optimizer, leaf: keras.optimizers.Optimizer
+) -> tuple[Any, Any]:
     """The number of updates so far, and the learning rate of the next."""
     # Added to, since Keras gives variables for tensors, to be read later.
     step = ops.add(counter.iterations, 0)
     return step, ops.add(leaf.learning_rate, 0)
 
 
-def functions_of(optimizer):
+def functions_of(
+    optimizer: keras.optimizers.Optimizer,
+) -> list[Callable[[], None]]:
     """The functions that are to be called, by loops that do not `apply`.
 
     Returns:
         List of functions without arguments, to be called before the
         optimizer counts the update.
     """
-    found = []
+    found: list[Callable[[], None]] = []
     for leaf in optimizer_slots.leaves(optimizer):
         after = vars(leaf).get("apply")
         if isinstance(after, AfterUpdate):

@@ -6,6 +6,9 @@ order of, its trainable variables, so a list of that form is one kind of
 slot, whatever its name.
 """
 
+from collections.abc import Iterator
+from collections.abc import Sequence
+
 import keras
 
 # Lists of slots by the names that Keras' optimizers give them: linear in
@@ -19,7 +22,7 @@ _ACCUMULATORS = (
 )
 
 
-def build(optimizer, model):
+def build(optimizer: keras.optimizers.Optimizer, model: keras.Model) -> bool:
     """Build a compiled model's own optimizer, where that is safe.
 
     Keras builds it for the variables that there are when it is first used;
@@ -28,13 +31,16 @@ def build(optimizer, model):
     Returns:
         Whether the optimizer is built now, and so has slots.
     """
-    if not optimizer.built and getattr(model, "optimizer", None) is optimizer:
+    is_own = getattr(model, "optimizer", None) is optimizer
+    if is_own and not optimizer.built:
         if all(layer.built for layer in model._flatten_layers()):
             optimizer.build(model.trainable_variables)
     return optimizer.built
 
 
-def slots(optimizer, variable):
+def slots(
+    optimizer: keras.optimizers.Optimizer, variable: keras.Variable
+) -> list[tuple[keras.Variable, float]]:
     """The slots of `variable` that have one entry for each weight.
 
     Args:
@@ -49,7 +55,9 @@ def slots(optimizer, variable):
     return [(slot, fresh) for _, slot, fresh in _named(optimizer, variable)]
 
 
-def accumulated_gradient(optimizer, variable):
+def accumulated_gradient(
+    optimizer: keras.optimizers.Optimizer, variable: keras.Variable
+) -> keras.Variable | None:
     """The slot of `variable` that accumulates its gradient.
 
     Args:
@@ -67,13 +75,17 @@ def accumulated_gradient(optimizer, variable):
     return None
 
 
-def has_momentum(optimizer, variable):
+def has_momentum(
+    optimizer: keras.optimizers.Optimizer, variable: keras.Variable
+) -> bool:
     """Whether the optimizer keeps a first moment of the gradient."""
     names = {name for name, _, _ in _named(optimizer, variable)}
     return bool(names & set(_FIRST_MOMENTS))
 
 
-def leaf_of(optimizer, variable):
+def leaf_of(
+    optimizer: keras.optimizers.Optimizer, variable: keras.Variable
+) -> keras.optimizers.Optimizer:
     """The optimizer, without its wrappers, that updates `variable`."""
     for leaf in leaves(optimizer):
         if leaf._var_key(variable) in leaf._trainable_variables_indices:
@@ -81,7 +93,9 @@ def leaf_of(optimizer, variable):
     raise ValueError(f"The optimizer does not update {variable.path}.")
 
 
-def _named(optimizer, variable):
+def _named(
+    optimizer: keras.optimizers.Optimizer, variable: keras.Variable
+) -> list[tuple[str, keras.Variable, float]]:
     """Triples of the slots: name of their list, slot, fresh value."""
     found = []
     for leaf in leaves(optimizer):
@@ -106,7 +120,9 @@ def _named(optimizer, variable):
 _LEAST_EPSILON = 1e-12
 
 
-def check_optimizer(optimizer, variables):
+def check_optimizer(
+    optimizer: keras.optimizers.Optimizer, variables: Sequence[keras.Variable]
+) -> None:
     """Refuse an optimizer that does not train kernels and keep zeros.
 
     Muon replaces a gradient by the nearest orthogonal matrix, which has no
@@ -146,7 +162,9 @@ def check_optimizer(optimizer, variables):
             )
 
 
-def _check_muon(muon, variables):
+def _check_muon(
+    muon: keras.optimizers.Optimizer, variables: Sequence[keras.Variable]
+) -> None:
     for variable in variables:
         if not muon._should_use_adamw(variable):
             raise ValueError(
@@ -157,7 +175,9 @@ def _check_muon(muon, variables):
             )
 
 
-def leaves(optimizer):
+def leaves(
+    optimizer: keras.optimizers.Optimizer,
+) -> Iterator[keras.optimizers.Optimizer]:
     """The optimizers that update variables, without those around them."""
     inner = getattr(optimizer, "inner_optimizer", None)
     if inner is not None:
@@ -169,7 +189,9 @@ def leaves(optimizer):
         yield optimizer
 
 
-def _fresh_value(optimizer, list_name):
+def _fresh_value(
+    optimizer: keras.optimizers.Optimizer, list_name: str
+) -> float:
     # Adagrad and Ftrl divide by the root of an accumulator that must not
     # be 0; every other slot of Keras starts from 0.
     if list_name == "_accumulators":

@@ -5,8 +5,12 @@ of the layer it is named after. A masked convolution runs dense on every
 device: it saves weights, not time.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
+from dsr_tf.core.granularity import Granularity
 from dsr_tf.layers.kinds import masks
 from dsr_tf.layers.masked import Masked
 
@@ -16,13 +20,13 @@ class SparseConvolution(Masked):
 
     def __init__(
         self,
-        filters,
-        kernel_size,
-        sparsity=0.9,
-        granularity="element",
-        seed=None,
-        **kwargs,
-    ):
+        filters: int,
+        kernel_size: int | Sequence[int],
+        sparsity: float | dict[str, float] = 0.9,
+        granularity: str | Granularity = "element",
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
             filters,
             kernel_size,

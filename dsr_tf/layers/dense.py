@@ -1,7 +1,11 @@
 """Sparse versions of Keras' densely connected layers."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
+from dsr_tf.core.granularity import Granularity
 from dsr_tf.layers.kinds import masks
 from dsr_tf.layers.masked import Masked
 
@@ -38,8 +42,13 @@ class SparseDense(Masked, keras.layers.Dense):
     """
 
     def __init__(
-        self, units, sparsity=0.9, granularity="element", seed=None, **kwargs
-    ):
+        self,
+        units: int,
+        sparsity: float | dict[str, float] = 0.9,
+        granularity: str | Granularity = "element",
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
             units,
             sparsity=sparsity,
@@ -48,7 +57,7 @@ class SparseDense(Masked, keras.layers.Dense):
             **kwargs,
         )
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
         multiply = self.masked_variables["kernel"].product
         if multiply is None:
             return super().call(inputs, training=training)
@@ -79,13 +88,13 @@ class SparseEinsumDense(Masked, keras.layers.EinsumDense):
 
     def __init__(
         self,
-        equation,
-        output_shape,
-        sparsity=0.9,
-        granularity="element",
-        seed=None,
-        **kwargs,
-    ):
+        equation: str,
+        output_shape: int | Sequence[int | None],
+        sparsity: float | dict[str, float] = 0.9,
+        granularity: str | Granularity = "element",
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
             equation,
             output_shape,

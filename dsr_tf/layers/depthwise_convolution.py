@@ -1,7 +1,11 @@
 """Sparse versions of Keras' depthwise and separable convolutions."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
+from dsr_tf.core.granularity import Granularity
 from dsr_tf.layers.convolution import SparseConvolution
 from dsr_tf.layers.kinds import masks
 from dsr_tf.layers.masked import Masked
@@ -12,12 +16,12 @@ class _Depthwise(Masked):
 
     def __init__(
         self,
-        kernel_size,
-        sparsity=0.9,
-        granularity="element",
-        seed=None,
-        **kwargs,
-    ):
+        kernel_size: int | Sequence[int],
+        sparsity: float | dict[str, float] = 0.9,
+        granularity: str | Granularity = "element",
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
             kernel_size,
             sparsity=sparsity,

@@ -1,7 +1,10 @@
 """Sparse version of Keras' embedding."""
 
+from typing import Any
+
 import keras
 
+from dsr_tf.core.granularity import Granularity
 from dsr_tf.layers.kinds import masks
 from dsr_tf.layers.masked import Masked
 
@@ -32,13 +35,13 @@ class SparseEmbedding(Masked, keras.layers.Embedding):
 
     def __init__(
         self,
-        input_dim,
-        output_dim,
-        sparsity=0.9,
-        granularity="element",
-        seed=None,
-        **kwargs,
-    ):
+        input_dim: int,
+        output_dim: int,
+        sparsity: float | dict[str, float] = 0.9,
+        granularity: str | Granularity = "element",
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         if "weights" in kwargs:
             raise ValueError(
                 "SparseEmbedding takes no `weights`. Pass them as an "

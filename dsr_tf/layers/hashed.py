@@ -1,5 +1,9 @@
 """Layers whose kernel repeats the weights of a small bank (HashedNet)."""
 
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -8,8 +12,11 @@ from dsr_tf.core import distribution
 from dsr_tf.core import draws
 from dsr_tf.layers.kinds import ties
 
+# Stands for the Keras layer among the bases, whose methods a mixin calls.
+_KerasLayer: Any = object
 
-class Hashed:
+
+class Hashed(_KerasLayer):
     """Mixin for a layer whose kernel is read out of a bank of free weights.
 
     Chen et al. (2015), as the DSR authors do it: every weight of the bank
@@ -29,12 +36,20 @@ class Hashed:
             one, which the layer's configuration keeps.
     """
 
-    def __init__(self, *args, sparsity=0.9, seed=None, **kwargs):
+    def __init__(
+        self,
+        *args: Any,
+        sparsity: float = 0.9,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         self.sparsity = distribution.check_sparsity(sparsity)
         self.seed = draws.check_seed(seed)
         super().__init__(*args, **kwargs)
 
-    def add_weight(self, *args, name=None, **kwargs):
+    def add_weight(
+        self, *args: Any, name: str | None = None, **kwargs: Any
+    ) -> keras.Variable:
         """Keras' `add_weight`; in place of the kernel it makes the bank."""
         if name != "kernel":
             return super().add_weight(*args, name=name, **kwargs)
@@ -43,7 +58,9 @@ class Hashed:
         self._positions = _Positions(shape, self.sparsity, self.seed)
         initializer = keras.initializers.get(kwargs.pop("initializer"))
 
-        def bank_initializer(bank_shape, dtype=None):
+        def bank_initializer(
+            bank_shape: Sequence[int], dtype: Any = None
+        ) -> Any:
             # Drawn as a kernel, since its scale depends on the shape.
             values = ops.reshape(initializer(shape, dtype=dtype), (-1,))
             return values[: bank_shape[0]]
@@ -56,26 +73,26 @@ class Hashed:
         )
 
     @property
-    def bank(self):
+    def bank(self) -> keras.Variable:
         """The variable of free weights."""
         return self._kernel
 
     @property
-    def kernel(self):
+    def kernel(self) -> Any:
         """The kernel as the forward pass reads it, a tensor."""
         # Reshaping makes a tensor of the variable, in the compute dtype.
         return self._positions.spread(ops.reshape(self._kernel, (-1,)))
 
-    def set_kernel(self, kernel):
+    def set_kernel(self, kernel: np.ndarray) -> None:
         """Take each weight of the bank from the first of its positions."""
         self._kernel.assign(self._positions.first_of(kernel))
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: Any) -> None:
         """Store bank and bias under their names."""
         for variable in self._trainable_variables:
             store[variable.name] = variable
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         """Load what `save_own_variables` stored.
 
         Raises:
@@ -91,7 +108,7 @@ class Hashed:
         for variable in self._trainable_variables:
             variable.assign(store[variable.name])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config.update(sparsity=self.sparsity, seed=self.seed)
         return config
@@ -104,7 +121,9 @@ class _Positions:
     positions of a random permutation.
     """
 
-    def __init__(self, shape, sparsity, seed):
+    def __init__(
+        self, shape: tuple[int, ...], sparsity: float, seed: int
+    ) -> None:
         self._shape, self._size = shape, int(np.prod(shape))
         self.bank_size = distribution.num_active(self._size, sparsity)
         permutation = draws.generator(seed).permutation(self._size)
@@ -112,10 +131,10 @@ class _Positions:
         self._bank_index = np.empty(self._size, "int32")
         self._bank_index[permutation] = np.arange(self._size) % self.bank_size
 
-    def first_of(self, kernel):
+    def first_of(self, kernel: np.ndarray) -> np.ndarray:
         return np.asarray(kernel).reshape(-1)[self._dealt[: self.bank_size]]
 
-    def spread(self, bank):
+    def spread(self, bank: Any) -> Any:
         """The kernel, and a gradient that needs no scattered addition.
 
         In the order in which positions were dealt, the gradient is a table
@@ -125,8 +144,8 @@ class _Positions:
         missing = rounds * self.bank_size - self._size
 
         @ops.custom_gradient
-        def read(bank):
-            def gradient(*arguments, upstream=None):
+        def read(bank: Any) -> tuple[Any, Callable[..., Any]]:
+            def gradient(*arguments: Any, upstream: Any = None) -> Any:
                 if upstream is None:
                     (upstream,) = arguments
                 dealt = ops.take(ops.reshape(upstream, (-1,)), self._dealt)
@@ -171,7 +190,13 @@ class HashedDense(Hashed, keras.layers.Dense):
     ((100,), (100, 10))
     """
 
-    def __init__(self, units, sparsity=0.9, seed=None, **kwargs):
+    def __init__(
+        self,
+        units: int,
+        sparsity: float = 0.9,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(units, sparsity=sparsity, seed=seed, **kwargs)
 
 
@@ -195,7 +220,14 @@ class HashedConv2D(Hashed, keras.layers.Conv2D):
         ValueError: if an argument is out of range.
     """
 
-    def __init__(self, filters, kernel_size, sparsity=0.9, seed=None, **kwargs):
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | Sequence[int],
+        sparsity: float = 0.9,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
             filters, kernel_size, sparsity=sparsity, seed=seed, **kwargs
         )

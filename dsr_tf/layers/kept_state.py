@@ -12,9 +12,14 @@ import dataclasses
 import json
 import math
 import zlib
+from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from keras import ops
+
+if TYPE_CHECKING:
+    from dsr_tf.layers.masked import Masked
 
 VERSION = 2
 # Far more than the numbers of a layer take; files may claim anything.
@@ -39,7 +44,7 @@ class StateVariable:
     dtype: str
     size: int | None
 
-    def shape(self, layer):
+    def shape(self, layer: "Masked") -> tuple[int]:
         size = len(layer.masked_names) if self.size is None else self.size
         return (size,)
 
@@ -58,7 +63,7 @@ STATE_VARIABLES = (
 )
 
 
-def save(layer, store):
+def save(layer: "Masked", store: Any) -> None:
     """Store the numbers of a layer's state that are not 0, by name."""
     found = {"version": VERSION}
     for kept in STATE_VARIABLES:
@@ -68,7 +73,7 @@ def save(layer, store):
     store[KEY] = np.frombuffer(json.dumps(found).encode(), "uint8")
 
 
-def read(layer, store):
+def read(layer: "Masked", store: Any) -> dict[str, np.ndarray]:
     """Read what `save`, or a version before it, stored.
 
     Returns:
@@ -98,7 +103,7 @@ def read(layer, store):
         raise _damaged(layer, error) from error
 
 
-def _checked(layer, found):
+def _checked(layer: "Masked", found: dict[str, Any]) -> dict[str, np.ndarray]:
     values = {}
     for kept in STATE_VARIABLES:
         numbers = found.pop(kept.name, [0] * kept.shape(layer)[0])
@@ -117,11 +122,11 @@ def _checked(layer, found):
     return values
 
 
-def _damaged(layer, why):
+def _damaged(layer: "Masked", why: object) -> ValueError:
     return ValueError(f"The state of layer '{layer.name}' is damaged: {why}.")
 
 
-def owner_number(method_name):
+def owner_number(method_name: str) -> int:
     """What says that `method_state` is that of a method, by its name."""
     return zlib.crc32(method_name.encode()) >> 1
 
@@ -130,7 +135,7 @@ def owner_number(method_name):
 _SMALLEST_NORMAL = 2**23
 
 
-def from_old(layer, numbers):
+def from_old(layer: "Masked", numbers: np.ndarray) -> dict[str, np.ndarray]:
     """The state by name from the eight integers of before.
 
     These were: reallocations so far, step of the last, the exponent of DSR's

@@ -4,15 +4,23 @@ A file in this folder with such a class is all that a new kind takes: files
 are found, and what is registered is known to `sparsify`, `tie` and `strip`.
 """
 
+from collections.abc import Callable
+from typing import Any
+from typing import TypeVar
+
 import keras
 
 # Keras' layer -> its masked kind; -> its tied kind; and back from both.
-MASKED_KINDS = {}
-HASHED_KINDS = {}
-DENSE_KINDS = {}
+MASKED_KINDS: dict[type, type] = {}
+HASHED_KINDS: dict[type, type] = {}
+DENSE_KINDS: dict[type, type] = {}
+
+_Kind = TypeVar("_Kind")
 
 
-def masks(dense_kind, **channel_axes):
+def masks(
+    dense_kind: type, **channel_axes: tuple[int, ...]
+) -> Callable[[type[_Kind]], type[_Kind]]:
     """Decorator: register the masked kind of one of Keras' layers.
 
     Args:
@@ -22,7 +30,7 @@ def masks(dense_kind, **channel_axes):
             differ, such as `kernel=(-1,)`.
     """
 
-    def register(kind):
+    def register(kind: Any) -> Any:
         kind.masked_names = tuple(channel_axes)
         kind._channel_axes = channel_axes
         for name in channel_axes:
@@ -33,17 +41,17 @@ def masks(dense_kind, **channel_axes):
     return register
 
 
-def ties(dense_kind):
+def ties(dense_kind: type) -> Callable[[type[_Kind]], type[_Kind]]:
     """Decorator: register the tied kind of one of Keras' layers."""
 
-    def register(kind):
+    def register(kind: Any) -> Any:
         HASHED_KINDS[dense_kind], DENSE_KINDS[kind] = kind, dense_kind
         return keras.saving.register_keras_serializable("dsr_tf")(kind)
 
     return register
 
 
-def _masked_property(kind, name):
+def _masked_property(kind: type, name: str) -> property:
     """The attribute that the forward pass reads a masked weight from.
 
     Some of Keras' layers have a property of that name, which adds what LoRA
@@ -51,7 +59,7 @@ def _masked_property(kind, name):
     """
     inherited = getattr(kind, name, None)
 
-    def read(layer):
+    def read(layer: Any) -> Any:
         stored = vars(layer).get(f"_{name}")
         weight = layer.masked_variables.get(name)
         if weight is not None and weight.is_exported:
@@ -62,7 +70,7 @@ def _masked_property(kind, name):
             return stored  # Keras asks for it while it is being made.
         return weight.masked(stored)
 
-    def write(layer, variable):
+    def write(layer: Any, variable: Any) -> None:
         setattr(layer, f"_{name}", variable)
 
     return property(read, write, doc=f"`{name}` times its mask, a tensor.")

@@ -6,6 +6,10 @@ Keras reads them, so `call` is Keras' own. Beside the masks are small
 variables in which callbacks keep what must survive a restart (`kept_state`).
 """
 
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -13,11 +17,15 @@ from keras import ops
 from dsr_tf.core import distribution
 from dsr_tf.core import draws
 from dsr_tf.core import granularity as granularities
+from dsr_tf.core.granularity import Granularity
 from dsr_tf.layers import kept_state
 from dsr_tf.layers.masked_variable import MaskedVariable
 
+# Stands for the Keras layer among the bases, whose methods a mixin calls.
+_KerasLayer: Any = object
 
-class Masked:
+
+class Masked(_KerasLayer):
     """Mixin for a layer some of whose variables are `mask * weights`.
 
     It must come before the Keras layer among the bases, and the class be
@@ -36,23 +44,31 @@ class Masked:
 
     # Set by `masks`: the names of the masked weights, and for each the axes
     # along which output channels differ.
-    masked_names = ()
-    _channel_axes = {}
+    masked_names: tuple[str, ...] = ()
+    _channel_axes: dict[str, tuple[int, ...]] = {}
+    masked_variables: dict[str, MaskedVariable]
 
     def __init__(
-        self, *args, sparsity=0.9, granularity="element", seed=None, **kwargs
-    ):
+        self,
+        *args: Any,
+        sparsity: float | dict[str, float] = 0.9,
+        granularity: str | Granularity = "element",
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         self._sparsity_given = _check_sparsity(sparsity, self.masked_names)
         self.granularity = granularities.get(granularity)
         self.seed = seed
         self._mask_seed = draws.check_seed(seed)
         # Past Keras, which would track it in place of what is in it.
-        vars(self)["masked_variables"] = {}
+        self.__dict__["masked_variables"] = {}
         super().__init__(*args, **kwargs)
 
-    def add_weight(self, *args, name=None, **kwargs):
+    def add_weight(
+        self, *args: Any, name: str | None = None, **kwargs: Any
+    ) -> keras.Variable:
         """Keras' `add_weight`; masked weights get their masks as well."""
-        if name not in self.masked_names:
+        if name is None or name not in self.masked_names:
             return super().add_weight(*args, name=name, **kwargs)
         shape = tuple(args[0] if args else kwargs.pop("shape"))
         grouping = self.granularity.grouping(shape, self._channel_axes[name])
@@ -68,7 +84,7 @@ class Masked:
         if regularizer is not None:
             regularizer = self._of_active_weights(name, regularizer)
 
-        def masked_initializer(shape, dtype=None):
+        def masked_initializer(shape: Sequence[int], dtype: Any = None) -> Any:
             values = initializer(shape, dtype=dtype)
             spread = grouping.spread(ops.convert_to_tensor(mask))
             return values * ops.cast(spread, values.dtype)
@@ -96,7 +112,7 @@ class Masked:
         )
         return kernel
 
-    def _add_state(self):
+    def _add_state(self) -> None:
         for kept in kept_state.STATE_VARIABLES:
             variable = super().add_weight(
                 name=kept.name,
@@ -108,12 +124,12 @@ class Masked:
             setattr(self, kept.name, variable)
 
     @property
-    def state_variables(self):
+    def state_variables(self) -> list[keras.Variable]:
         """The variables that callbacks keep what they need in."""
         return [getattr(self, kept.name) for kept in kept_state.STATE_VARIABLES]
 
     @property
-    def sparsity(self):
+    def sparsity(self) -> float | dict[str, float]:
         """Share of inactive groups: as given, or as the masks now have it
         where they hold other numbers of them; a dict where they differ."""
         given = self._sparsity_given
@@ -124,7 +140,9 @@ class Masked:
         now = {**given, **now}
         return now if len(set(now.values())) > 1 else now[self.masked_names[0]]
 
-    def _of_active_weights(self, name, regularizer):
+    def _of_active_weights(
+        self, name: str, regularizer: Any
+    ) -> Callable[[Any], Any]:
         """The penalty on the kernel as the forward pass reads it.
 
         Most penalties leave zeros alone; not all do.
@@ -134,7 +152,7 @@ class Masked:
             self.masked_variables[name].masked(kernel)
         )
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: Any) -> None:
         """Store places and values of active weights only.
 
         See `MaskedVariable.save` and `kept_state.save`; all other variables
@@ -146,7 +164,7 @@ class Masked:
         for variable in self._stored_as_they_are():
             store[variable.name] = variable
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         """Load what `save_own_variables` stored.
 
         Files of before load as well: those with one variable of state, and
@@ -196,14 +214,14 @@ class Masked:
         for variable in self._stored_as_they_are():
             variable.assign(store[variable.name])
 
-    def _stored_as_they_are(self):
+    def _stored_as_they_are(self) -> list[keras.Variable]:
         packed = {id(variable) for variable in self.state_variables}
         for weight in self.masked_variables.values():
             packed |= {id(weight.kernel), id(weight.mask)}
         own = self._trainable_variables + self._non_trainable_variables
         return [variable for variable in own if id(variable) not in packed]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config.update(
             sparsity=self.sparsity,
@@ -213,7 +231,9 @@ class Masked:
         return config
 
 
-def _check_sparsity(sparsity, names):
+def _check_sparsity(
+    sparsity: float | dict[str, float], names: Sequence[str]
+) -> dict[str, float]:
     """The sparsity of each masked weight, by name."""
     if not isinstance(sparsity, dict):
         return dict.fromkeys(names, distribution.check_sparsity(sparsity))
@@ -225,14 +245,16 @@ def _check_sparsity(sparsity, names):
     return {name: distribution.check_sparsity(sparsity[name]) for name in names}
 
 
-def _sparsity_now(weight, given):
+def _sparsity_now(weight: MaskedVariable, given: float) -> float:
     size, num_active = weight.grouping.num_groups, weight.num_active_groups()
     if num_active == distribution.num_active(size, given):
         return given
     return 1 - num_active / size
 
 
-def _random_mask(shape, sparsity, generator):
+def _random_mask(
+    shape: tuple[int, ...], sparsity: float, generator: np.random.Generator
+) -> np.ndarray:
     size = int(np.prod(shape))
     num_active = distribution.num_active(size, sparsity)
     mask = np.zeros(size, "bool")

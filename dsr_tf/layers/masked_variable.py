@@ -2,17 +2,32 @@
 
 import contextlib
 import contextvars
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
 from dsr_tf.core import sparse_arrays
+from dsr_tf.core.granularity import Grouping
 
-_products = contextvars.ContextVar("dsr_tf_products", default=None)
+if TYPE_CHECKING:
+    from dsr_tf.layers.masked import Masked
+
+_Products = dict["MaskedVariable", Callable[[Any], Any]]
+_products: contextvars.ContextVar[_Products | None] = contextvars.ContextVar(
+    "dsr_tf_products", default=None
+)
 
 
 @contextlib.contextmanager
-def exporting(products=()):
+def exporting(
+    products: Mapping["MaskedVariable", Callable[[Any], Any]] | None = None,
+) -> Iterator[None]:
     """Within this scope, layers read the variable of a kernel as it is.
 
     An exported graph is traced this way: it has in the place of the variable
@@ -22,7 +37,7 @@ def exporting(products=()):
         products: For kernels that are not there as arrays, a dict from the
             `MaskedVariable` to a function that multiplies inputs by it.
     """
-    token = _products.set(dict(products))
+    token = _products.set(dict(products or {}))
     try:
         yield
     finally:
@@ -43,23 +58,31 @@ class MaskedVariable:
             `InStepHook`, while one is installed; else None.
     """
 
-    def __init__(self, layer, name, kernel, mask, grouping):
+    def __init__(
+        self,
+        layer: "Masked",
+        name: str,
+        kernel: keras.Variable,
+        mask: keras.Variable,
+        grouping: Grouping,
+    ) -> None:
         self.layer, self.name = layer, name
         self.kernel, self.mask, self.grouping = kernel, mask, grouping
         self.index = layer.masked_names.index(name)
-        self.hook = None
+        # An `InStepHook` of `dsr_tf.methods`, which is built upon layers.
+        self.hook: Any = None
 
     @property
-    def is_exported(self):
+    def is_exported(self) -> bool:
         """Whether the variable holds what the forward pass reads."""
         return _products.get() is not None
 
     @property
-    def product(self):
+    def product(self) -> Callable[[Any], Any] | None:
         """The function that `exporting` has for it, None if it has none."""
         return (_products.get() or {}).get(self)
 
-    def masked(self, weights):
+    def masked(self, weights: Any) -> Any:
         """What the forward pass reads.
 
         Args:
@@ -81,11 +104,11 @@ class MaskedVariable:
         reached = weights * ops.cast(reached, weights.dtype)
         return reached + ops.stop_gradient(masked - reached)
 
-    def num_active_groups(self):
+    def num_active_groups(self) -> int:
         """Number of active groups, counted from the mask."""
         return int(np.count_nonzero(ops.convert_to_numpy(self.mask)))
 
-    def set_mask(self, mask):
+    def set_mask(self, mask: np.ndarray) -> None:
         """Change the mask; weights outside of it are stored as 0.
 
         Args:
@@ -98,11 +121,11 @@ class MaskedVariable:
         self.kernel.assign(self.grouping.ungroup(groups))
 
     @property
-    def stored_names(self):
+    def stored_names(self) -> tuple[str, str]:
         """The names that `save` stores under."""
         return f"{self.mask.name}.gaps", f"{self.name}.active"
 
-    def save(self, store):
+    def save(self, store: Any) -> None:
         """Store the places and weights of active groups, and nothing else.
 
         `<mask>.gaps` is that of `dsr_tf.core.sparse_arrays`;
@@ -118,7 +141,7 @@ class MaskedVariable:
         store[gaps] = np.frombuffer(packed, "uint8")
         store[active] = self.grouping.groups(kernel)[mask].reshape(-1)
 
-    def read(self, store):
+    def read(self, store: Any) -> tuple[np.ndarray, np.ndarray]:
         """Read what `save` stored.
 
         Returns:
@@ -147,7 +170,7 @@ class MaskedVariable:
         groups[positions] = weights.reshape(-1, grouping.group_size)
         return grouping.ungroup(groups), mask.reshape(grouping.mask_shape)
 
-    def assign(self, kernel, mask):
+    def assign(self, kernel: np.ndarray, mask: np.ndarray) -> None:
         """Take what `read` returned."""
         self.mask.assign(mask)
         self.kernel.assign(kernel)

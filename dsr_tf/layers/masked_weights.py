@@ -2,7 +2,12 @@
 
 import dataclasses
 import math
+from collections.abc import Iterator
 
+import keras
+import numpy as np
+
+from dsr_tf.core.granularity import Grouping
 from dsr_tf.layers.masked import Masked
 from dsr_tf.layers.masked_variable import MaskedVariable
 
@@ -25,46 +30,46 @@ class MaskedWeight:
     trainable: bool = True
 
     @property
-    def kernel(self):
+    def kernel(self) -> keras.Variable:
         """Keras variable, the stored weights, 0 where inactive."""
         return self.variable.kernel
 
     @property
-    def mask(self):
+    def mask(self) -> keras.Variable:
         """Keras variable of booleans, True where a group is active."""
         return self.variable.mask
 
     @property
-    def layer(self):
+    def layer(self) -> Masked:
         """The layer that holds both."""
         return self.variable.layer
 
     @property
-    def grouping(self):
+    def grouping(self) -> Grouping:
         """The `dsr_tf.core.granularity.Grouping` of kernel and mask."""
         return self.variable.grouping
 
     @property
-    def granularity(self):
+    def granularity(self) -> str:
         """Name of the granularity, such as `"element"`."""
         return self.layer.granularity.name
 
     @property
-    def size(self):
+    def size(self) -> int:
         """Number of weights."""
         return math.prod(self.grouping.kernel_shape)
 
     @property
-    def group_size(self):
+    def group_size(self) -> int:
         """Number of weights that one mask entry governs."""
         return self.grouping.group_size
 
     @property
-    def num_active(self):
+    def num_active(self) -> int:
         """Number of active weights, counted from the mask."""
         return self.variable.num_active_groups() * self.group_size
 
-    def set_mask(self, mask):
+    def set_mask(self, mask: np.ndarray) -> None:
         """Change the mask; weights outside of it are stored as 0.
 
         Args:
@@ -73,12 +78,12 @@ class MaskedWeight:
         self.variable.set_mask(mask)
 
 
-def mask_density(weights):
+def mask_density(weights: list[MaskedWeight]) -> float:
     """Active share of all the weights of a list of `MaskedWeight`."""
     return sum(w.num_active for w in weights) / sum(w.size for w in weights)
 
 
-def masked_weights(model):
+def masked_weights(model: keras.Model) -> list[MaskedWeight]:
     """The masked weights of a model, each once, in the order of its layers.
 
     Args:
@@ -93,7 +98,8 @@ def masked_weights(model):
         ValueError: if a masked layer has no variables yet.
     """
     trained = {id(variable) for variable in model.trainable_variables}
-    found, paths = [], set()
+    found: list[MaskedWeight] = []
+    paths: set[str] = set()
     for layer, path in _layers_with_paths(model):
         if not isinstance(layer, Masked):
             continue
@@ -111,7 +117,7 @@ def masked_weights(model):
     return found
 
 
-def are_those_of(masked, model):
+def are_those_of(masked: list[MaskedWeight], model: keras.Model) -> bool:
     """Whether a list of `MaskedWeight` is that of a model as it is now."""
     now = masked_weights(model)
     return len(now) == len(masked) and all(
@@ -120,7 +126,9 @@ def are_those_of(masked, model):
     )
 
 
-def _layers_with_paths(model):
+def _layers_with_paths(
+    model: keras.Model,
+) -> Iterator[tuple[keras.layers.Layer, str]]:
     """Each layer of a model once, and the names that lead to it.
 
     (The path of a Keras variable depends on how its layer came to be built:
@@ -134,7 +142,7 @@ def _layers_with_paths(model):
             paths.setdefault(id(child), f"{path}/{child.name}".lstrip("/"))
 
 
-def _unlike(path, others):
+def _unlike(path: str, others: set[str]) -> str:
     """`path`, or a variation of it that is not among others yet."""
     number, name = 1, path
     while name in others:

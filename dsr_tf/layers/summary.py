@@ -1,7 +1,10 @@
 """What of a model is sparse, and how sparse: counted from the masks."""
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
+import keras
 import numpy as np
 from rich import box
 from rich.console import Console
@@ -17,14 +20,14 @@ class LayerSummary:
     whether it is trained; frozen ones keep their active weights."""
 
     path: str
-    shape: tuple
+    shape: tuple[int, ...]
     granularity: str
     size: int
     num_active: int
     trainable: bool = True
 
     @property
-    def density(self):
+    def density(self) -> float:
         return self.num_active / self.size
 
 
@@ -41,36 +44,36 @@ class SparsitySummary:
     """
 
     name: str
-    layers: list
+    layers: list[LayerSummary]
     num_parameters: int
-    skipped_layers: dict
+    skipped_layers: dict[str, str]
 
     @property
-    def num_masked(self):
+    def num_masked(self) -> int:
         """Number of weights in masked kernels."""
         return sum(layer.size for layer in self.layers)
 
     @property
-    def num_active(self):
+    def num_active(self) -> int:
         """Number of active weights in masked kernels: the budget."""
         return sum(layer.num_active for layer in self.layers)
 
     @property
-    def num_active_parameters(self):
+    def num_active_parameters(self) -> int:
         """All parameters but the inactive weights."""
         return self.num_parameters - self.num_masked + self.num_active
 
     @property
-    def mask_density(self):
+    def mask_density(self) -> float:
         """Active share of the masked kernels; 1 where there are none."""
         return self.num_active / self.num_masked if self.layers else 1.0
 
     @property
-    def model_density(self):
+    def model_density(self) -> float:
         """Active share of all parameters of the model."""
         return self.num_active_parameters / max(1, self.num_parameters)
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """The same as a dict of plain values, ready for JSON."""
         return {
             "name": self.name,
@@ -87,7 +90,7 @@ class SparsitySummary:
             "skipped_layers": dict(self.skipped_layers),
         }
 
-    def table(self):
+    def table(self) -> Table:
         """The same as a `rich` table."""
         # Names may hold brackets, which are no markup.
         title = Text(f"Sparsity of {self.name}", style="table.title")
@@ -96,7 +99,9 @@ class SparsitySummary:
         for column in ("shape", "weights", "active", "density"):
             table.add_column(column, justify="right")
 
-        def add(name, shape, size, active, **style):
+        def add(
+            name: str, shape: str, size: int, active: int, **style: Any
+        ) -> None:
             density = f"{active / size:.4f}"
             table.add_row(
                 Text(name), shape, f"{size:,}", f"{active:,}", density, **style
@@ -118,7 +123,7 @@ class SparsitySummary:
         frozen = [layer.path for layer in self.layers if not layer.trainable]
         if frozen:
             captions.append(f"Frozen, so nothing moves: {_enumerate(frozen)}")
-        by_reason = {}
+        by_reason: dict[str, list[str]] = {}
         for name, reason in self.skipped_layers.items():
             by_reason.setdefault(reason, []).append(name)
         if by_reason:
@@ -133,7 +138,7 @@ class SparsitySummary:
             table.caption = Text(". ".join(captions), style="table.caption")
         return table
 
-    def __str__(self):
+    def __str__(self) -> str:
         console = Console(width=88, no_color=True)
         with console.capture() as capture:
             console.print(self.table())
@@ -142,13 +147,13 @@ class SparsitySummary:
     __repr__ = __str__
 
 
-def _enumerate(names):
+def _enumerate(names: Sequence[str]) -> str:
     if len(names) <= 3:
         return ", ".join(names)
     return f"{names[0]}, {names[1]} and {len(names) - 2} more"
 
 
-def sparsity_summary(model):
+def sparsity_summary(model: keras.Model) -> SparsitySummary:
     """Count the active weights of a model, kernel by kernel.
 
     Args:

@@ -2,11 +2,17 @@
 
 import dataclasses
 import math
+from typing import Any
+from typing import Self
+from typing import cast
+
+import numpy as np
 
 from dsr_tf.core.checks import check_fraction
 from dsr_tf.core.checks import is_integer
 from dsr_tf.methods import grow
 from dsr_tf.methods import prune
+from dsr_tf.methods.method import KernelView
 from dsr_tf.methods.method import Method
 
 
@@ -34,7 +40,9 @@ class Annealed(Method):
     default_end = 1.0
 
     @classmethod
-    def from_settings(cls, settings, num_active, steps_per_epoch):
+    def from_settings(
+        cls, settings: Any, num_active: int, steps_per_epoch: int
+    ) -> Self:
         end_epoch = settings.fraction_end_epoch
         if end_epoch is None:
             end_epoch = cls.default_end * settings.epochs
@@ -43,7 +51,7 @@ class Annealed(Method):
             max(1, round(end_epoch * steps_per_epoch)),
         )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_fraction(self.fraction)
         if self.end_step is not None and (
             not is_integer(self.end_step) or self.end_step < 1
@@ -53,7 +61,7 @@ class Annealed(Method):
                 f"updates. Received: end_step={self.end_step!r}"
             )
 
-    def fraction_at(self, step):
+    def fraction_at(self, step: int) -> float:
         """The share of active weights to move after `step` updates."""
         if self.end_step is None:
             return self.fraction
@@ -63,10 +71,12 @@ class Annealed(Method):
             self.fraction / 2 * (1 + math.cos(math.pi * step / self.end_step))
         )
 
-    def is_over(self, step):
+    def is_over(self, step: int) -> bool:
         return self.end_step is not None and step >= self.end_step
 
-    def prune(self, kernels, state, step):
+    def prune(
+        self, kernels: list[KernelView], state: Any, step: int
+    ) -> list[np.ndarray]:
         fraction = self.fraction_at(step)
         return [
             prune.smallest(
@@ -76,5 +86,9 @@ class Annealed(Method):
             for kernel in kernels
         ]
 
-    def grow(self, kernel, num_grown, generator):
-        return grow.largest(kernel.free_gradients, num_grown)
+    def grow(
+        self, kernel: KernelView, num_grown: int, generator: np.random.Generator
+    ) -> np.ndarray:
+        # A `GradientGate` has let them through.
+        gradients = cast(np.ndarray, kernel.free_gradients)
+        return grow.largest(gradients, num_grown)

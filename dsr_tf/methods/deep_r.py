@@ -2,10 +2,19 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
+from typing import Any
+from typing import Self
+
+import keras
+import numpy as np
 
 from dsr_tf.core.checks import is_number
 from dsr_tf.core.schedule import Schedule
+from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.methods import prune
+from dsr_tf.methods.in_step import InStepHook
+from dsr_tf.methods.method import KernelView
 from dsr_tf.methods.method import Method
 from dsr_tf.methods.sign_walk import SignWalk
 
@@ -38,16 +47,18 @@ class DeepR(Method):
         ValueError: if an argument is out of range.
     """
 
-    temperature: object = 0.0
+    temperature: float | Mapping[int, float] | str | Schedule = 0.0
     l1: float = 0.0
 
     flag_name = "deep_r"
 
     @classmethod
-    def from_settings(cls, settings, num_active, steps_per_epoch):
+    def from_settings(
+        cls, settings: Any, num_active: int, steps_per_epoch: int
+    ) -> Self:
         return cls(settings.temperature.values)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not is_number(self.temperature) or self.temperature != 0:
             Schedule(self.temperature, "temperature")
         if not is_number(self.l1) or not 0 <= self.l1 < math.inf:
@@ -55,15 +66,19 @@ class DeepR(Method):
                 f"`l1` must be a number of at least 0. Received: l1={self.l1!r}"
             )
 
-    def temperature_at(self, epoch):
+    def temperature_at(self, epoch: int) -> float:
         """T at `epoch`."""
         if self.temperature == 0:
             return 0.0
         return Schedule(self.temperature, "temperature")(epoch)
 
-    def in_step(self, masked, trained):
+    def in_step(
+        self, masked: list[MaskedWeight], trained: keras.Model
+    ) -> InStepHook:
         return SignWalk(self, masked, trained)
 
-    def prune(self, kernels, state, step):
+    def prune(
+        self, kernels: list[KernelView], state: Any, step: int
+    ) -> list[np.ndarray]:
         # Between steps nothing is left to do.
         return [prune.none(kernel.scores) for kernel in kernels]

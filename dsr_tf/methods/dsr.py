@@ -2,11 +2,16 @@
 
 import dataclasses
 import math
+from typing import Any
+from typing import Self
+
+import numpy as np
 
 from dsr_tf.core.checks import is_integer
 from dsr_tf.core.checks import is_number
 from dsr_tf.methods import prune
 from dsr_tf.methods import redistribute
+from dsr_tf.methods.method import KernelView
 from dsr_tf.methods.method import Method
 
 # Thresholds stay within 2**100 times the initial one, far outside of any
@@ -42,14 +47,16 @@ class DSR(Method):
     flag_name = "dsr"
 
     @classmethod
-    def from_settings(cls, settings, num_active, steps_per_epoch):
+    def from_settings(
+        cls, settings: Any, num_active: int, steps_per_epoch: int
+    ) -> Self:
         return cls(
             num_reallocated=settings.num_reallocated,
             tolerance=settings.tolerance,
             initial_threshold=settings.initial_threshold,
         )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         k, delta, h = dataclasses.astuple(self)
         if not is_integer(k) or k < 1:
             raise ValueError(
@@ -68,7 +75,7 @@ class DSR(Method):
                 f"initial_threshold={h!r}"
             )
 
-    def validate(self, num_active):
+    def validate(self, num_active: int) -> None:
         if self.num_reallocated >= num_active:
             raise ValueError(
                 "`num_reallocated` must be smaller than the number of active "
@@ -76,15 +83,17 @@ class DSR(Method):
                 f"{self.num_reallocated}"
             )
 
-    def threshold(self, state):
+    def threshold(self, state: Any) -> float:
         exponent = state.method_state["threshold_exponent"]
         return math.ldexp(self.initial_threshold, exponent)
 
-    def prune(self, kernels, state, step):
+    def prune(
+        self, kernels: list[KernelView], state: Any, step: int
+    ) -> list[np.ndarray]:
         threshold = self.threshold(state)
         return [prune.below(kernel.scores, threshold) for kernel in kernels]
 
-    def redistribute(self, total, kernels):
+    def redistribute(self, total: int, kernels: list[KernelView]) -> list[int]:
         return redistribute.to_survivors(
             total,
             [(k.num_active - k.num_pruned) * k.group_size for k in kernels],
@@ -92,7 +101,7 @@ class DSR(Method):
             [k.group_size for k in kernels],
         )
 
-    def update(self, state, num_below):
+    def update(self, state: Any, num_below: int) -> None:
         exponent = state.method_state["threshold_exponent"]
         if num_below < (1 - self.tolerance) * self.num_reallocated:
             exponent += 1

@@ -10,11 +10,15 @@ forward pass and penalties see the masked kernel, `Reallocator.clean`
 restores the stored zeros, and `device.clear` empties the slots at the end.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from dsr_tf.core import optimizer_slots
+from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.methods.in_step import InStepHook
+from dsr_tf.methods.method import Method
 
 _FOREVER = 2**31 - 1
 
@@ -35,15 +39,21 @@ class GradientGate(InStepHook):
 
     gathers_gradients = True
 
-    def __init__(self, method, masked, trained, every_step):
+    def __init__(
+        self,
+        method: Method,
+        masked: list[MaskedWeight],
+        trained: keras.Model,
+        every_step: bool,
+    ) -> None:
         super().__init__([weight for weight in masked if weight.trainable])
         self._name, self._trained = type(method).__name__, trained
         self._window = masked[0].layer.gradient_window
-        self._optimizer = None
+        self._optimizer: keras.optimizers.Optimizer = None
         self.keeps_gradients = every_step
         self.looks_before = not every_step and not _knows_its_number()
 
-    def check(self, optimizer):
+    def check(self, optimizer: keras.optimizers.Optimizer) -> None:
         """Refuse what cannot provide such gradients.
 
         Raises:
@@ -71,11 +81,13 @@ class GradientGate(InStepHook):
                 f"optimizer={type(optimizer).__name__}, which keeps none"
             )
 
-    def install(self, optimizer, epoch):
+    def install(
+        self, optimizer: keras.optimizers.Optimizer, epoch: int
+    ) -> None:
         self._optimizer = optimizer
         super().install(optimizer, epoch)
 
-    def gradient_is_dense(self):
+    def gradient_is_dense(self) -> Any:
         first, end = ops.unstack(ops.convert_to_tensor(self._window))
         if not _knows_its_number():
             return end > first
@@ -83,7 +95,7 @@ class GradientGate(InStepHook):
         step = ops.cast(step, first.dtype)
         return ops.logical_and(step >= first, step < end)
 
-    def open(self, step, due):
+    def open(self, step: int, due: int) -> None:
         if self.keeps_gradients:
             self._set(0, _FOREVER)
         elif self.looks_before and step < due - 1:
@@ -91,30 +103,30 @@ class GradientGate(InStepHook):
         else:
             self._set(due - 1, due)
 
-    def close(self):
+    def close(self) -> None:
         self._set(0, 0)
 
     @property
-    def is_open(self):
+    def is_open(self) -> bool:
         return self._read()[1] > 0
 
-    def is_ready(self, last_step, step):
+    def is_ready(self, last_step: int, step: int) -> bool:
         # Where the period changes, a reallocation may have become due
         # without the gradient of the step before it.
         return self.keeps_gradients or self.is_pending(last_step, step)
 
-    def is_pending(self, last_step, step):
+    def is_pending(self, last_step: int, step: int) -> bool:
         return not self.keeps_gradients and last_step < self._read()[1] <= step
 
-    def _read(self):
+    def _read(self) -> list[int]:
         return ops.convert_to_numpy(self._window).tolist()
 
-    def _set(self, *window):
+    def _set(self, *window: int) -> None:
         if list(window) != self._read():
             self._window.assign(window)
 
 
-def close_window(masked):
+def close_window(masked: list[MaskedWeight]) -> None:
     """Close what a file saved within a training may have left open.
 
     Args:
@@ -125,7 +137,7 @@ def close_window(masked):
         window.assign([0, 0])
 
 
-def _knows_its_number():
+def _knows_its_number() -> bool:
     """Whether a compiled step knows its own number.
 
     On JAX, Keras computes gradients where the optimizer cannot be seen, so

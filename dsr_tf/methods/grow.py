@@ -8,7 +8,9 @@ are never among the free ones.
 import numpy as np
 
 
-def at_random(num_free, num_grown, generator):
+def at_random(
+    num_free: int, num_grown: int, generator: np.random.Generator
+) -> np.ndarray:
     """Every set of `num_grown` groups is equally likely (DSR, SET).
 
     Args:
@@ -22,7 +24,7 @@ def at_random(num_free, num_grown, generator):
     return generator.choice(num_free, num_grown, replace=False, shuffle=False)
 
 
-def largest(scores, num_grown):
+def largest(scores: np.ndarray, num_grown: int) -> np.ndarray:
     """The groups of the largest scores (RigL, SNFS); ties go to the first.
 
     Args:

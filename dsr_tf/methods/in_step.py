@@ -1,5 +1,11 @@
 """What a method does inside of the compiled training step."""
 
+from typing import Any
+
+import keras
+
+from dsr_tf.layers.masked_weights import MaskedWeight
+
 
 class InStepHook:
     """Something with an owner and an end: this one does nothing.
@@ -22,36 +28,38 @@ class InStepHook:
     # Whether it must be told in the very step before something is due.
     looks_before = False
 
-    def __init__(self, masked):
+    def __init__(self, masked: list[MaskedWeight]) -> None:
         self.masked = masked
 
-    def check(self, optimizer):
+    def check(self, optimizer: keras.optimizers.Optimizer) -> None:
         """Refuse what the method has no means for, before training.
 
         Raises:
             ValueError: with the reason.
         """
 
-    def install(self, optimizer, epoch):
+    def install(
+        self, optimizer: keras.optimizers.Optimizer, epoch: int
+    ) -> None:
         """Take up its work; the step must not have been traced yet."""
         for weight in self.masked:
             weight.variable.hook = self
 
-    def remove(self):
+    def remove(self) -> None:
         """Leave the model as if it had never been there."""
         for weight in self.masked:
             weight.variable.hook = None
 
-    def begin_epoch(self, epoch):
+    def begin_epoch(self, epoch: int) -> None:
         """Settle what depends on the epoch, and on weights that may have
         been loaded since the last."""
 
-    def gradient_is_dense(self):
+    def gradient_is_dense(self) -> Any:
         """Whether gradients reach inactive weights in the step that is
         traced: a boolean tensor, or None for never."""
         return None
 
-    def open(self, step, due):
+    def open(self, step: int, due: int) -> None:
         """Act, for a reallocation to come.
 
         Args:
@@ -59,15 +67,15 @@ class InStepHook:
             due: Step of the next reallocation.
         """
 
-    def close(self):
+    def close(self) -> None:
         """Act no longer, until it is opened again."""
 
     @property
-    def is_open(self):
+    def is_open(self) -> bool:
         """Whether it has been opened, and not closed since."""
         return False
 
-    def is_ready(self, last_step, step):
+    def is_ready(self, last_step: int, step: int) -> bool:
         """Whether a reallocation that is due has what it needs.
 
         Args:
@@ -76,11 +84,11 @@ class InStepHook:
         """
         return True
 
-    def is_pending(self, last_step, step):
+    def is_pending(self, last_step: int, step: int) -> bool:
         """Whether slots hold gradients for a reallocation to come."""
         return False
 
-    def collect(self):
+    def collect(self) -> dict[str, int] | None:
         """Weights moved inside of steps since the last call, by path.
 
         Returns:
@@ -94,8 +102,10 @@ class NoHook(InStepHook):
 
     acts = False
 
-    def install(self, optimizer, epoch):
+    def install(
+        self, optimizer: keras.optimizers.Optimizer, epoch: int
+    ) -> None:
         """Nothing to take up."""
 
-    def remove(self):
+    def remove(self) -> None:
         """Nothing to leave."""

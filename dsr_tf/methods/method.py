@@ -3,11 +3,16 @@
 import abc
 import dataclasses
 from typing import Any
+from typing import ClassVar
+from typing import Self
 
+import keras
 import numpy as np
 
+from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.methods import grow
 from dsr_tf.methods import redistribute
+from dsr_tf.methods.in_step import InStepHook
 from dsr_tf.methods.in_step import NoHook
 
 
@@ -36,7 +41,7 @@ class KernelView:
     free_gradients: np.ndarray | None = None
 
     @property
-    def num_active(self):
+    def num_active(self) -> int:
         return len(self.scores)
 
 
@@ -48,13 +53,15 @@ class Method(abc.ABC):
     """
 
     # The value of --method that stands for it; None if there is none.
-    flag_name = None
-    moves_weights = True
+    flag_name: ClassVar[str | None] = None
+    moves_weights: ClassVar[bool] = True
     # Names of up to three integers that the method keeps from one
     # reallocation to the next, 0 at the start: `state.method_state`.
-    state_names = ()
+    state_names: ClassVar[tuple[str, ...]] = ()
 
-    def in_step(self, masked, trained):
+    def in_step(
+        self, masked: list[MaskedWeight], trained: keras.Model
+    ) -> InStepHook:
         """What the method does inside of the compiled training step.
 
         Args:
@@ -69,7 +76,7 @@ class Method(abc.ABC):
     @classmethod
     def from_settings(
         cls, settings: Any, num_active: int, steps_per_epoch: int
-    ) -> "Method":
+    ) -> Self:
         """The method as the flags of a run describe it.
 
         Args:
@@ -85,20 +92,22 @@ class Method(abc.ABC):
         """
         return cls()
 
-    def validate(self, num_active):
+    def validate(self, num_active: int) -> None:
         """Refuse a model whose number of active weights does not fit."""
 
-    def threshold(self, state):
+    def threshold(self, state: Any) -> float | None:
         """The magnitude below which weights are pruned, None if there is
         no such number."""
         return None
 
-    def is_over(self, step):
+    def is_over(self, step: int) -> bool:
         """Whether nothing will move any more from this step on."""
         return False
 
     @abc.abstractmethod
-    def prune(self, kernels, state, step):
+    def prune(
+        self, kernels: list[KernelView], state: Any, step: int
+    ) -> list[np.ndarray]:
         """Choose what becomes inactive.
 
         Args:
@@ -110,7 +119,7 @@ class Method(abc.ABC):
             One boolean array `(num_active_groups,)` a kernel.
         """
 
-    def redistribute(self, total, kernels):
+    def redistribute(self, total: int, kernels: list[KernelView]) -> list[int]:
         """Choose how many groups each kernel grows.
 
         Args:
@@ -127,7 +136,9 @@ class Method(abc.ABC):
             [k.group_size for k in kernels],
         )
 
-    def grow(self, kernel, num_grown, generator):
+    def grow(
+        self, kernel: KernelView, num_grown: int, generator: np.random.Generator
+    ) -> np.ndarray:
         """Choose which free groups of one kernel become active.
 
         Args:
@@ -140,7 +151,7 @@ class Method(abc.ABC):
         """
         return grow.at_random(kernel.num_free, num_grown, generator)
 
-    def update(self, state, num_below):
+    def update(self, state: Any, num_below: int) -> None:
         """Change the method's part of `state` after a step.
 
         Args:

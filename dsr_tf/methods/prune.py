@@ -4,15 +4,17 @@ A rule sees the scores of a kernel's active groups, an array `(num_active,)`
 of mean magnitudes, and answers with a boolean array of that shape.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
-def below(scores, threshold):
+def below(scores: np.ndarray, threshold: float) -> np.ndarray:
     """Groups whose score is strictly below the threshold (DSR)."""
     return scores < threshold
 
 
-def smallest(scores, num_pruned):
+def smallest(scores: np.ndarray, num_pruned: int) -> np.ndarray:
     """The given number of groups with the smallest scores (SET)."""
     pruned = np.zeros(scores.shape, "bool")
     if num_pruned > 0:
@@ -21,12 +23,12 @@ def smallest(scores, num_pruned):
     return pruned
 
 
-def none(scores):
+def none(scores: np.ndarray) -> np.ndarray:
     """No group (static sparsity)."""
     return np.zeros(scores.shape, "bool")
 
 
-def keep_last_group(pruned, scores):
+def keep_last_group(pruned: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """The same choice, but for the largest group where all would go.
 
     A kernel without an active group would cut the network and could never
@@ -39,7 +41,12 @@ def keep_last_group(pruned, scores):
     return pruned
 
 
-def limit_weights(pruned, scores, group_sizes, limit):
+def limit_weights(
+    pruned: list[np.ndarray],
+    scores: Sequence[np.ndarray],
+    group_sizes: Sequence[int],
+    limit: int,
+) -> list[np.ndarray]:
     """The same choices with at most `limit` weights in all.
 
     Where a model is nearly dense, more may be chosen than there is free

@@ -3,12 +3,19 @@
 A rule sees whole numbers, one a kernel, and answers with such a list.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from dsr_tf.core.apportion import apportion
 
 
-def to_survivors(total, num_surviving, capacities, group_sizes):
+def to_survivors(
+    total: int,
+    num_surviving: Sequence[int],
+    capacities: Sequence[int],
+    group_sizes: Sequence[int],
+) -> list[int]:
     """In proportion to the weights that survived pruning (DSR).
 
     Layers where a larger part of the weights is large get more: this moves
@@ -27,7 +34,12 @@ def to_survivors(total, num_surviving, capacities, group_sizes):
     return apportion(total, num_surviving, capacities, group_sizes)
 
 
-def where_pruned(total, num_pruned, capacities, group_sizes):
+def where_pruned(
+    total: int,
+    num_pruned: Sequence[int],
+    capacities: Sequence[int],
+    group_sizes: Sequence[int],
+) -> list[int]:
     """As many as were pruned in each kernel, overflow to the others.
 
     Args:
@@ -43,7 +55,12 @@ def where_pruned(total, num_pruned, capacities, group_sizes):
 _PARTS = 2**40
 
 
-def by_momentum(total, momenta, capacities, group_sizes):
+def by_momentum(
+    total: int,
+    momenta: Sequence[np.ndarray],
+    capacities: Sequence[int],
+    group_sizes: Sequence[int],
+) -> list[int]:
     """In proportion to the mean momentum of the active weights (SNFS).
 
     Args:

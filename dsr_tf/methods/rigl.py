@@ -2,8 +2,12 @@
 
 import dataclasses
 
+import keras
+
+from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.methods.annealed import Annealed
 from dsr_tf.methods.gradient_gate import GradientGate
+from dsr_tf.methods.in_step import InStepHook
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,5 +35,7 @@ class RigL(Annealed):
     flag_name = "rigl"
     default_end = 3 / 4
 
-    def in_step(self, masked, trained):
+    def in_step(
+        self, masked: list[MaskedWeight], trained: keras.Model
+    ) -> InStepHook:
         return GradientGate(self, masked, trained, every_step=False)

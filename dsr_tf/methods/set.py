@@ -1,9 +1,14 @@
 """Sparse evolutionary training."""
 
 import dataclasses
+from typing import Any
+from typing import Self
+
+import numpy as np
 
 from dsr_tf.core.checks import check_fraction
 from dsr_tf.methods import prune
+from dsr_tf.methods.method import KernelView
 from dsr_tf.methods.method import Method
 
 
@@ -29,7 +34,9 @@ class SET(Method):
     flag_name = "set"
 
     @classmethod
-    def from_settings(cls, settings, num_active, steps_per_epoch):
+    def from_settings(
+        cls, settings: Any, num_active: int, steps_per_epoch: int
+    ) -> Self:
         if settings.fraction:
             return cls(settings.fraction)
         # The authors' fractions for WRN-28-2: the K of DSR over the budget.
@@ -41,10 +48,12 @@ class SET(Method):
             )
         return cls(settings.num_reallocated / num_active)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_fraction(self.fraction)
 
-    def prune(self, kernels, state, step):
+    def prune(
+        self, kernels: list[KernelView], state: Any, step: int
+    ) -> list[np.ndarray]:
         return [
             prune.smallest(
                 kernel.scores,

@@ -7,13 +7,21 @@ dozen small operations for each kernel would take up a third of it. Random
 numbers are hashes of (seed, step, position).
 """
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from typing import Any
+
 import keras
 from keras import ops
 
 from dsr_tf.core import optimizer_slots
 from dsr_tf.core.after_update import AfterUpdate
+from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.methods.in_step import InStepHook
 from dsr_tf.methods.signed_vector import SignedVector
+
+if TYPE_CHECKING:
+    from dsr_tf.methods.deep_r import DeepR
 
 
 class SignWalk(InStepHook):
@@ -25,14 +33,18 @@ class SignWalk(InStepHook):
         trained: The Keras model whose training function runs the steps.
     """
 
-    def __init__(self, method, masked, trained):
+    def __init__(
+        self, method: "DeepR", masked: list[MaskedWeight], trained: keras.Model
+    ) -> None:
         super().__init__([weight for weight in masked if weight.trainable])
         self._method, self._trained = method, trained
         self._seed = masked[0].layer.reallocation
-        self._optimizer, self._vectors, self._after = None, [], []
+        self._optimizer: keras.optimizers.Optimizer | None = None
+        self._vectors: list[SignedVector] = []
+        self._after: list[AfterUpdate] = []
         self._is_open = False
 
-    def check(self, optimizer):
+    def check(self, optimizer: keras.optimizers.Optimizer) -> None:
         """Refuse models that DeepR has no meaning or no means for.
 
         Raises:
@@ -53,7 +65,9 @@ class SignWalk(InStepHook):
                 f"{keras.backend.backend()}"
             )
 
-    def install(self, optimizer, epoch):
+    def install(
+        self, optimizer: keras.optimizers.Optimizer, epoch: int
+    ) -> None:
         if optimizer is not self._optimizer:
             self._make_vectors(optimizer)
         super().install(optimizer, epoch)
@@ -61,34 +75,34 @@ class SignWalk(InStepHook):
             after.install()
         self.begin_epoch(epoch)
 
-    def remove(self):
+    def remove(self) -> None:
         super().remove()
         for after in self._after:
             after.remove()
         self.close()
 
-    def begin_epoch(self, epoch):
+    def begin_epoch(self, epoch: int) -> None:
         if self._vectors:
             self._temperature.assign(self._method.temperature_at(epoch))
         for vector in self._vectors:
             # Other callbacks may have loaded weights meanwhile.
             vector.read_signs()
 
-    def open(self, step, due):
+    def open(self, step: int, due: int) -> None:
         if not self._is_open:
             self._is_open = True
             self._acts_now.assign(True)
 
-    def close(self):
+    def close(self) -> None:
         if self._is_open:
             self._is_open = False
             self._acts_now.assign(False)
 
     @property
-    def is_open(self):
+    def is_open(self) -> bool:
         return self._is_open
 
-    def collect(self):
+    def collect(self) -> dict[str, int]:
         moved = {}
         for weight in self.masked:
             variable, index = weight.layer.num_moved, weight.variable.index
@@ -98,7 +112,7 @@ class SignWalk(InStepHook):
             variable.assign(numbers)
         return moved
 
-    def _make_vectors(self, optimizer):
+    def _make_vectors(self, optimizer: keras.optimizers.Optimizer) -> None:
         import tensorflow as tf
 
         if not optimizer_slots.build(optimizer, self._trained):
@@ -109,7 +123,8 @@ class SignWalk(InStepHook):
                 f"optimizer={type(optimizer).__name__}, not built"
             )
         # An optimizer that wraps several applies them one after another.
-        leaves, groups = {}, {}
+        leaves: dict[int, keras.optimizers.Optimizer] = {}
+        groups: dict[int, list[MaskedWeight]] = {}
         for weight in self.masked:
             leaf = optimizer_slots.leaf_of(optimizer, weight.kernel)
             leaves[id(leaf)] = leaf
@@ -134,10 +149,10 @@ class SignWalk(InStepHook):
             )
         self._optimizer, self._is_open = optimizer, False
 
-    def _mover_of(self, vector):
+    def _mover_of(self, vector: SignedVector) -> Callable[[Any, Any], None]:
         import tensorflow as tf
 
-        def move(step, rate):
+        def move(step: Any, rate: Any) -> None:
             tf.cond(
                 self._acts_now,
                 lambda: vector.move(step, rate),

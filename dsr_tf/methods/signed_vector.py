@@ -1,7 +1,9 @@
 """DeepR's moves in one step, of all kernels together."""
 
 import math
+from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -10,6 +12,7 @@ from dsr_tf.core.hashing import hash_of
 from dsr_tf.core.hashing import mix
 from dsr_tf.core.hashing import noise
 from dsr_tf.core.hashing import uniform
+from dsr_tf.layers.masked_weights import MaskedWeight
 
 # A weight that is grown starts this far from 0, on the side of its sign, so
 # that the weight alone tells its sign. It is far below any trained weight.
@@ -33,7 +36,14 @@ class SignedVector:
         l1: The method's.
     """
 
-    def __init__(self, weights, optimizer, reallocation, temperature, l1):
+    def __init__(
+        self,
+        weights: list[MaskedWeight],
+        optimizer: keras.optimizers.Optimizer,
+        reallocation: Any,
+        temperature: Any,
+        l1: float,
+    ) -> None:
         import tensorflow as tf
 
         order = optimizer_slots.leaf_of(optimizer, weights[0].kernel)
@@ -60,13 +70,13 @@ class SignedVector:
         self._size_of = np.array(self._sizes, "int32")[self._kernel_of]
         self._last_candidates = np.cumsum(numbers) - 1
 
-    def read_signs(self):
+    def read_signs(self) -> None:
         """Give every active weight the sign that it has."""
         for weight, positive in zip(self.weights, self._positive):
             kernel = ops.convert_to_numpy(weight.kernel).reshape(-1)
             positive.assign(kernel > 0)
 
-    def move(self, step, rate):
+    def move(self, step: Any, rate: Any) -> None:
         """Walk, and move what broke its sign.
 
         Args:
@@ -115,7 +125,7 @@ class SignedVector:
             self._count(weight, num_grown[index])
             weight.kernel.assign(tf.cast(kernel, weight.kernel.dtype))
 
-    def _walk(self, sign, bits, rate):
+    def _walk(self, sign: Any, bits: Any, rate: Any) -> Any:
         """Noise and the pull towards 0 for every position."""
         import tensorflow as tf
 
@@ -123,7 +133,9 @@ class SignedVector:
         scale = tf.sqrt(2 * rate * self._temperature)
         return scale * noise(bits) - rate * self._l1 * sign
 
-    def _draw(self, masks, flipped, key):
+    def _draw(
+        self, masks: list[Any], flipped: list[Any], key: Any
+    ) -> tuple[list[Any], list[Any]]:
         """In each kernel as many free positions as weights flipped, or none.
 
         Candidates are drawn with replacement; the first ones that are free
@@ -159,7 +171,7 @@ class SignedVector:
         )
         return tf.split(grown > 0, self._sizes), tf.unstack(num_grown)
 
-    def _reset_slots(self, kernel, places):
+    def _reset_slots(self, kernel: keras.Variable, places: Any) -> None:
         import tensorflow as tf
 
         for slot, fresh in optimizer_slots.slots(self._optimizer, kernel):
@@ -168,7 +180,7 @@ class SignedVector:
                 tf.where(places, tf.constant(fresh, values.dtype), values)
             )
 
-    def _count(self, weight, num_moved):
+    def _count(self, weight: MaskedWeight, num_moved: Any) -> None:
         import tensorflow as tf
 
         variable = weight.layer.num_moved
@@ -177,7 +189,7 @@ class SignedVector:
         moved = tf.cast(num_moved, values.dtype)
         variable.assign(values + tf.where(here, moved, 0))
 
-    def _key(self, step):
+    def _key(self, step: Any) -> Any:
         """What all hashes in this step begin with."""
         import tensorflow as tf
 
@@ -186,7 +198,7 @@ class SignedVector:
         return mix((key + np.uint32(0x9E3779B9)) ^ tf.cast(step, "uint32"))
 
 
-def _is_first(drawn):
+def _is_first(drawn: Any) -> Any:
     """Which of the numbers have not come before, booleans."""
     import tensorflow as tf
 

@@ -1,10 +1,17 @@
 """SNFS: sparse networks from scratch, led by momentum."""
 
 import dataclasses
+from typing import cast
 
+import keras
+import numpy as np
+
+from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.methods import redistribute
 from dsr_tf.methods.annealed import Annealed
 from dsr_tf.methods.gradient_gate import GradientGate
+from dsr_tf.methods.in_step import InStepHook
+from dsr_tf.methods.method import KernelView
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,13 +39,15 @@ class SNFS(Annealed):
     fraction: float = 0.5
     flag_name = "snfs"
 
-    def in_step(self, masked, trained):
+    def in_step(
+        self, masked: list[MaskedWeight], trained: keras.Model
+    ) -> InStepHook:
         return GradientGate(self, masked, trained, every_step=True)
 
-    def redistribute(self, total, kernels):
+    def redistribute(self, total: int, kernels: list[KernelView]) -> list[int]:
         return redistribute.by_momentum(
             total,
-            [k.active_gradients for k in kernels],
+            [cast(np.ndarray, k.active_gradients) for k in kernels],
             [k.num_free for k in kernels],
             [k.group_size for k in kernels],
         )

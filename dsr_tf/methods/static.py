@@ -1,8 +1,12 @@
 """Weights that never move."""
 
 import dataclasses
+from typing import Any
+
+import numpy as np
 
 from dsr_tf.methods import prune
+from dsr_tf.methods.method import KernelView
 from dsr_tf.methods.method import Method
 
 
@@ -13,5 +17,7 @@ class Static(Method):
     flag_name = "static"
     moves_weights = False
 
-    def prune(self, kernels, state, step):
+    def prune(
+        self, kernels: list[KernelView], state: Any, step: int
+    ) -> list[np.ndarray]:
         return [prune.none(kernel.scores) for kernel in kernels]

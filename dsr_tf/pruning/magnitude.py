@@ -25,7 +25,7 @@ def above_smoothed_threshold(
     scores: np.ndarray,
     active: np.ndarray,
     sparsity: float,
-    threshold: float,
+    threshold: float | np.float32,
     decay: float,
 ) -> tuple[np.ndarray, np.float32]:
     """Those at or above a threshold that lags behind (tf.contrib).

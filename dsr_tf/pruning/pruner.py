@@ -1,12 +1,16 @@
 """One pruning of a model: masks shrink, everything else follows."""
 
+import keras
 import numpy as np
 from keras import ops
 
 from dsr_tf.core import granularity
 from dsr_tf.core import optimizer_slots
+from dsr_tf.core.granularity import Grouping
 from dsr_tf.layers import masked_weights
+from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.pruning import magnitude
+from dsr_tf.pruning.hyperparameters import PruningHyperparameters
 from dsr_tf.reallocation.agreement import Agreement
 from dsr_tf.reallocation.device import clear
 from dsr_tf.reallocation.in_step import start_clean
@@ -27,7 +31,9 @@ class Pruner:
             weights.
     """
 
-    def __init__(self, model, hyperparameters):
+    def __init__(
+        self, model: keras.Model, hyperparameters: PruningHyperparameters
+    ) -> None:
         self.masked = masked_weights(model)
         if not self.masked:
             raise ValueError(
@@ -48,11 +54,11 @@ class Pruner:
             hyperparameters.sparsity_of(weight.path, 0)
 
     @property
-    def num_active(self):
+    def num_active(self) -> int:
         """Active weights of the kernels that are pruned."""
         return sum(weight.num_active for weight in self.trained)
 
-    def check(self, optimizer):
+    def check(self, optimizer: keras.optimizers.Optimizer) -> None:
         """Refuse an optimizer that does not leave inactive weights at 0.
 
         Raises:
@@ -62,7 +68,9 @@ class Pruner:
             optimizer, [weight.kernel for weight in self.trained]
         )
 
-    def begin(self, optimizer, trained):
+    def begin(
+        self, optimizer: keras.optimizers.Optimizer, trained: keras.Model
+    ) -> None:
         """Take away what another method may have left in the model.
 
         Args:
@@ -71,14 +79,14 @@ class Pruner:
         """
         start_clean(self.masked, optimizer, trained)
 
-    def clear(self, optimizer):
+    def clear(self, optimizer: keras.optimizers.Optimizer) -> None:
         """Set inactive weights to 0 and empty their slots."""
         clear(self.trained, optimizer)
 
-    def read_state(self):
+    def read_state(self) -> ReallocationState:
         return ReallocationState.read(self.masked)
 
-    def step(self, optimizer, step):
+    def step(self, optimizer: keras.optimizers.Optimizer, step: int) -> Record:
         """Prune to the sparsity of the schedule; returns a `Record`.
 
         Args:
@@ -103,7 +111,7 @@ class Pruner:
             carry=0,
         )
 
-    def _grouping(self, weight):
+    def _grouping(self, weight: MaskedWeight) -> Grouping:
         """What is pruned as one: blocks where wanted, else the mask's."""
         height = self.hyperparameters.block_height
         width = self.hyperparameters.block_width
@@ -118,7 +126,13 @@ class Pruner:
             )
         return granularity.get(f"block:{height}x{width}").grouping(shape)
 
-    def _prune(self, weight, grouping, optimizer, step):
+    def _prune(
+        self,
+        weight: MaskedWeight,
+        grouping: Grouping,
+        optimizer: keras.optimizers.Optimizer,
+        step: int,
+    ) -> int:
         """Prune one kernel; returns the number of weights pruned."""
         settings = self.hyperparameters
         groups = grouping.groups(ops.convert_to_numpy(weight.kernel).copy())
@@ -156,13 +170,13 @@ class Pruner:
         return before - weight.num_active
 
 
-def _threshold_of(weight):
+def _threshold_of(weight: MaskedWeight) -> np.float32:
     """The smoothed threshold of a kernel, a float32, 0 at the start."""
     thresholds = ops.convert_to_numpy(weight.layer.pruning_threshold)
     return thresholds[weight.variable.index]
 
 
-def _store_threshold(weight, threshold):
+def _store_threshold(weight: MaskedWeight, threshold: np.float32) -> None:
     variable = weight.layer.pruning_threshold
     thresholds = ops.convert_to_numpy(variable).copy()
     thresholds[weight.variable.index] = threshold

@@ -1,10 +1,13 @@
 """Do all replicas of a model have the same masks?"""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from dsr_tf.core.hashing import hash_of
+from dsr_tf.layers.masked_weights import MaskedWeight
 
 _KEY = 0x5BD1E995
 
@@ -25,7 +28,7 @@ class Agreement:
         masked: List of its `MaskedWeight`.
     """
 
-    def __init__(self, model, masked):
+    def __init__(self, model: keras.Model, masked: list[MaskedWeight]) -> None:
         self._masked, self._sums = masked, None
         if keras.backend.backend() != "tensorflow":
             return
@@ -35,7 +38,7 @@ class Agreement:
 
             self._sums = tf.function(self._sums_of_all)
 
-    def check(self):
+    def check(self) -> None:
         """Compare; all workers must call it.
 
         Raises:
@@ -52,7 +55,7 @@ class Agreement:
                     "changed them on one device only"
                 )
 
-    def _sums_of_all(self):
+    def _sums_of_all(self) -> Any:
         """int64 tensor `(replicas, masks)`."""
         import tensorflow as tf
 
@@ -61,7 +64,7 @@ class Agreement:
         )
         return tf.concat(local, axis=0)
 
-    def _sums_of_replica(self):
+    def _sums_of_replica(self) -> Any:
         import tensorflow as tf
 
         sums = tf.stack([_checksum(w.mask) for w in self._masked])[None]
@@ -72,7 +75,7 @@ class Agreement:
         return sums
 
 
-def _checksum(mask):
+def _checksum(mask: keras.Variable) -> Any:
     import tensorflow as tf
 
     active = tf.reshape(tf.convert_to_tensor(mask), [-1])

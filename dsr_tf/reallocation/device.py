@@ -7,11 +7,15 @@ device, where there may be a queue of other work and every exchange costs a
 wait, a reallocation is two calls.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from dsr_tf.core import optimizer_slots
+from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.reallocation.kernel import Kernel
 
 
@@ -31,12 +35,12 @@ class Device:
 
     def __init__(
         self,
-        masked,
-        optimizer,
-        gathers_gradients=False,
-        keeps_gradients=False,
-        jit_compile=False,
-    ):
+        masked: list[MaskedWeight],
+        optimizer: keras.optimizers.Optimizer,
+        gathers_gradients: bool = False,
+        keeps_gradients: bool = False,
+        jit_compile: bool = False,
+    ) -> None:
         # Its slots are part of the compiled calls, once there are any.
         self._was_built = optimizer.built
         self.optimizer = optimizer
@@ -58,18 +62,16 @@ class Device:
                 input_signature=[tf.TensorSpec([None], "int32")],
             )
 
-    def serves(self, optimizer):
+    def serves(self, optimizer: keras.optimizers.Optimizer) -> bool:
         """Whether this knows the slots of an optimizer as it is now."""
         is_same = optimizer is self.optimizer
         return is_same and optimizer.built == self._was_built
 
-    def read(self):
+    def read(self) -> list[Kernel]:
         """The kernels as they are, a list of `Kernel`."""
-        active, *found = (
-            None if values is None else ops.convert_to_numpy(values)
-            for values in self._read()
+        active, scores, gradients, free_gradients = (
+            _as_array(values) for values in self._read()
         )
-        scores, gradients, free_gradients = found
         ends = np.searchsorted(active, self._ends)
         free_ends = self._ends - ends
         self._check_finite(scores, "weights", ends)
@@ -87,7 +89,7 @@ class Device:
             )
         ]
 
-    def move(self, kernels):
+    def move(self, kernels: list[Kernel]) -> None:
         """Store new masks; moved weights and their slots start afresh.
 
         Where gradients of inactive weights were let through, those weights
@@ -97,7 +99,7 @@ class Device:
         Args:
             kernels: What `read` returned, with `pruned` and `grown` set.
         """
-        places = [
+        parts = [
             part
             for kernel, start in zip(kernels, self._starts)
             for part in (
@@ -105,12 +107,14 @@ class Device:
                 places_of_free(kernel.grown, kernel.active, start),
             )
         ]
-        places = np.concatenate(places, dtype="int32")
+        places = np.concatenate(parts, dtype="int32")
         if self._one_size_fits_many:
             places = _padded(places)
         self._move(ops.convert_to_tensor(places))
 
-    def _check_finite(self, values, what, ends):
+    def _check_finite(
+        self, values: np.ndarray | None, what: str, ends: np.ndarray
+    ) -> None:
         if values is None or np.isfinite(values).all():
             return
         first = np.flatnonzero(~np.isfinite(values))[0]
@@ -120,7 +124,7 @@ class Device:
             f"({values[first]:g}): nothing can be moved by them"
         )
 
-    def _read_all(self):
+    def _read_all(self) -> tuple[Any, Any, Any, Any]:
         mask = ops.concatenate(
             [ops.reshape(weight.mask, (-1,)) for weight in self._masked]
         )
@@ -135,7 +139,7 @@ class Device:
         )
         return *found, ops.take(gradients, active), ops.take(gradients, free)
 
-    def _scores(self, variables):
+    def _scores(self, variables: Sequence[keras.Variable]) -> Any:
         return ops.concatenate(
             [
                 weight.grouping.scores_of(variable)
@@ -143,13 +147,13 @@ class Device:
             ]
         )
 
-    def _accumulated(self, kernel):
+    def _accumulated(self, kernel: keras.Variable) -> keras.Variable:
         # An optimizer without any memory leaves the gradient, times the
         # learning rate, in inactive weights themselves.
         slot = optimizer_slots.accumulated_gradient(self.optimizer, kernel)
         return kernel if slot is None else slot
 
-    def _move_all(self, places):
+    def _move_all(self, places: Any) -> None:
         moved = ops.scatter(
             ops.expand_dims(places, 1),
             ops.ones_like(places, "float32"),
@@ -162,7 +166,7 @@ class Device:
             part = ops.reshape(moved[start:end], weight.mask.shape)
             self._move_one(weight, part)
 
-    def _move_one(self, weight, moved):
+    def _move_one(self, weight: MaskedWeight, moved: Any) -> None:
         mask = ops.logical_xor(ops.convert_to_tensor(weight.mask), moved)
         stale = moved
         if self._gathers:
@@ -174,7 +178,9 @@ class Device:
         _start_all_afresh(weight, self.optimizer, stale, reset)
 
 
-def clear(masked, optimizer):
+def clear(
+    masked: list[MaskedWeight], optimizer: keras.optimizers.Optimizer
+) -> None:
     """Let inactive weights be 0 and their slots as if never used.
 
     Args:
@@ -186,7 +192,9 @@ def clear(masked, optimizer):
         _start_all_afresh(weight, optimizer, inactive, inactive)
 
 
-def places_of_free(ranks, active, start=0):
+def places_of_free(
+    ranks: np.ndarray, active: np.ndarray, start: int = 0
+) -> np.ndarray:
     """Where the free places of these ranks are.
 
     The free place of rank r comes after r other free ones, and after all
@@ -206,7 +214,7 @@ def places_of_free(ranks, active, start=0):
     return start + ranks + np.searchsorted(free_before, ranks, side="right")
 
 
-def _padded(places):
+def _padded(places: np.ndarray) -> np.ndarray:
     """The same places, the last of them repeated up to a power of two."""
     if not len(places):
         return places
@@ -214,20 +222,31 @@ def _padded(places):
     return np.pad(places, (0, size - len(places)), mode="edge")
 
 
-def _start_all_afresh(weight, optimizer, stale, reset):
+def _start_all_afresh(
+    weight: MaskedWeight,
+    optimizer: keras.optimizers.Optimizer,
+    stale: Any,
+    reset: Any,
+) -> None:
     """Set stale weights to 0, and slots to what they start from."""
     _start_afresh(weight, weight.kernel, stale, 0)
     for slot, fresh in optimizer_slots.slots(optimizer, weight.kernel):
         _start_afresh(weight, slot, reset, fresh)
 
 
-def _start_afresh(weight, variable, places, fresh):
+def _start_afresh(
+    weight: MaskedWeight, variable: keras.Variable, places: Any, fresh: float
+) -> None:
     values = ops.convert_to_tensor(variable)
     places = weight.grouping.spread(places)
     variable.assign(ops.where(places, ops.cast(fresh, values.dtype), values))
 
 
-def _parts(values, ends):
+def _as_array(values: Any) -> Any:
+    return None if values is None else ops.convert_to_numpy(values)
+
+
+def _parts(values: np.ndarray | None, ends: np.ndarray) -> list[Any]:
     """`values` cut at these ends, or Nones."""
     if values is None:
         return [None] * len(ends)

@@ -4,7 +4,11 @@ It comes when training begins, and goes when training ends; the compiled
 training function is exchanged with it.
 """
 
+import keras
+
+from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.methods.gradient_gate import close_window
+from dsr_tf.methods.method import Method
 from dsr_tf.reallocation.device import clear
 from dsr_tf.reallocation.train_function import TrainFunction
 
@@ -22,13 +26,17 @@ class InStep:
         is_installed: Whether it is at work.
     """
 
-    def __init__(self, method, masked, trained):
+    def __init__(
+        self, method: Method, masked: list[MaskedWeight], trained: keras.Model
+    ) -> None:
         self.hook = method.in_step(masked, trained)
         self.is_installed = False
         self._masked, self._trained = masked, trained
         self._function = TrainFunction(trained)
 
-    def install(self, optimizer, epoch):
+    def install(
+        self, optimizer: keras.optimizers.Optimizer, epoch: int
+    ) -> None:
         """Hook the method in, for what is trained from the next step on.
 
         Args:
@@ -48,7 +56,7 @@ class InStep:
             self.is_installed = True
             self._function.use_hooked()
 
-    def remove(self):
+    def remove(self) -> None:
         """Leave the model as if the method had never been there."""
         if self.is_installed:
             self.hook.remove()
@@ -57,7 +65,12 @@ class InStep:
         close_window(self._masked)
 
 
-def start_clean(masked, optimizer, trained, keep_slots=False):
+def start_clean(
+    masked: list[MaskedWeight],
+    optimizer: keras.optimizers.Optimizer,
+    trained: keras.Model,
+    keep_slots: bool = False,
+) -> None:
     """Take away what an earlier training has left in a model.
 
     Hooks, if it was broken off; and what a file that was saved within it
@@ -78,10 +91,10 @@ def start_clean(masked, optimizer, trained, keep_slots=False):
         close_window(masked)
 
 
-def _take_off(masked):
+def _take_off(masked: list[MaskedWeight]) -> bool:
     """Remove all hooks; whether there were any."""
-    hooks = [weight.variable.hook for weight in masked]
-    hooks = {id(hook): hook for hook in hooks if hook is not None}
+    found = [weight.variable.hook for weight in masked]
+    hooks = {id(hook): hook for hook in found if hook is not None}
     for hook in hooks.values():
         hook.remove()
     return bool(hooks)

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.methods.method import KernelView
 
 
@@ -26,43 +27,43 @@ class Kernel:
             of those that become active. What is pruned is not among them.
     """
 
-    weight: object
+    weight: MaskedWeight
     active: np.ndarray
     scores: np.ndarray
     num_free: int
     active_gradients: np.ndarray | None = None
     free_gradients: np.ndarray | None = None
-    pruned: np.ndarray = None
-    grown: np.ndarray = None
+    pruned: np.ndarray = dataclasses.field(init=False)
+    grown: np.ndarray = dataclasses.field(init=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.pruned = np.zeros(len(self.scores), "bool")
         self.grown = np.zeros(0, "int64")
 
     @property
-    def path(self):
+    def path(self) -> str:
         return self.weight.path
 
     @property
-    def group_size(self):
+    def group_size(self) -> int:
         return self.weight.group_size
 
     @property
-    def num_active(self):
+    def num_active(self) -> int:
         """Active weights before the step."""
         return len(self.scores) * self.group_size
 
     @property
-    def num_pruned(self):
+    def num_pruned(self) -> int:
         """Weights that become inactive."""
         return int(np.count_nonzero(self.pruned)) * self.group_size
 
     @property
-    def num_grown(self):
+    def num_grown(self) -> int:
         """Weights that become active."""
         return len(self.grown) * self.group_size
 
-    def view(self):
+    def view(self) -> KernelView:
         """What the method sees."""
         return KernelView(
             self.scores,

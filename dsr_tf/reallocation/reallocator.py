@@ -17,10 +17,12 @@ from dsr_tf.core import optimizer_slots
 from dsr_tf.layers import masked_weights
 from dsr_tf.layers.masked_weights import are_those_of
 from dsr_tf.methods import prune
+from dsr_tf.methods.method import Method
 from dsr_tf.reallocation.agreement import Agreement
 from dsr_tf.reallocation.device import Device
 from dsr_tf.reallocation.device import clear
 from dsr_tf.reallocation.in_step import InStep
+from dsr_tf.reallocation.kernel import Kernel
 from dsr_tf.reallocation.state import ReallocationState
 
 
@@ -39,21 +41,21 @@ class Record:
 
     step: int
     threshold: float | None
-    pruned: dict
-    grown: dict
-    active: dict
+    pruned: dict[str, int]
+    grown: dict[str, int]
+    active: dict[str, int]
     carry: int
 
     @property
-    def num_pruned(self):
+    def num_pruned(self) -> int:
         return sum(self.pruned.values())
 
     @property
-    def num_grown(self):
+    def num_grown(self) -> int:
         return sum(self.grown.values())
 
     @property
-    def num_active(self):
+    def num_active(self) -> int:
         return sum(self.active.values())
 
 
@@ -75,7 +77,12 @@ class Reallocator:
         ValueError: if the model has no masked layers, or all are frozen.
     """
 
-    def __init__(self, model, method, trained=None):
+    def __init__(
+        self,
+        model: keras.Model,
+        method: Method,
+        trained: keras.Model | None = None,
+    ) -> None:
         self.masked = masked_weights(model)
         self.moving = [weight for weight in self.masked if weight.trainable]
         if not self.masked:
@@ -94,15 +101,18 @@ class Reallocator:
         self.in_step = InStep(method, self.masked, trained or model)
         self.hook = self.in_step.hook
         self._agreement = Agreement(model, self.masked)
-        self._device = self._budget = None
+        self._device: Device | None = None
+        self._budget: int | None = None
 
-    def serves(self, model, trained=None):
+    def serves(
+        self, model: keras.Model, trained: keras.Model | None = None
+    ) -> bool:
         """Whether this is for a model as it is now."""
         if model is not self.model or trained is not self._trained:
             return False
         return are_those_of(self.masked, model)
 
-    def check(self, optimizer):
+    def check(self, optimizer: keras.optimizers.Optimizer) -> None:
         """Refuse what cannot be reallocated, before training.
 
         Raises:
@@ -115,12 +125,12 @@ class Reallocator:
         )
         self.hook.check(optimizer)
 
-    def begin(self, optimizer, epoch):
+    def begin(self, optimizer: keras.optimizers.Optimizer, epoch: int) -> None:
         """Begin to train: from here on the budget must stay what it is."""
         self._budget = None
         self.in_step.install(optimizer, epoch)
 
-    def end(self, optimizer):
+    def end(self, optimizer: keras.optimizers.Optimizer) -> int:
         """End: the model trains on as one that never met a method.
 
         Returns:
@@ -131,24 +141,29 @@ class Reallocator:
         self.clear(optimizer)
         return sum((self.hook.collect() or {}).values())
 
-    def clear(self, optimizer):
+    def clear(self, optimizer: keras.optimizers.Optimizer) -> None:
         """Set inactive weights to 0 and empty their slots."""
         clear(self.moving, optimizer)
 
-    def clean(self):
+    def clean(self) -> None:
         """Store inactive weights as 0 where the optimizer has moved them."""
         if not self.hook.gathers_gradients:
             return
         for weight in self.moving:
             weight.set_mask(ops.convert_to_numpy(weight.mask))
 
-    def read_state(self):
+    def read_state(self) -> ReallocationState:
         return ReallocationState.read(self.masked, self.method)
 
-    def write_state(self, state):
+    def write_state(self, state: ReallocationState) -> None:
         state.write(self.masked)
 
-    def step(self, optimizer, step, state=None):
+    def step(
+        self,
+        optimizer: keras.optimizers.Optimizer,
+        step: int,
+        state: ReallocationState | None = None,
+    ) -> Record:
         """Reallocate once.
 
         Args:
@@ -197,7 +212,7 @@ class Reallocator:
             carry=state.carry,
         )
 
-    def _device_of(self, optimizer):
+    def _device_of(self, optimizer: keras.optimizers.Optimizer) -> Device:
         if self._device is None or not self._device.serves(optimizer):
             self.hook.check(optimizer)
             self._device = Device(
@@ -209,7 +224,9 @@ class Reallocator:
             )
         return self._device
 
-    def _count_moves(self, moved, step, state):
+    def _count_moves(
+        self, moved: dict[str, int], step: int, state: ReallocationState
+    ) -> Record:
         """The record of what has moved inside of the steps since the last."""
         active = {weight.path: weight.num_active for weight in self.moving}
         self._check_budget(state.carry + sum(active.values()))
@@ -225,7 +242,7 @@ class Reallocator:
             carry=state.carry,
         )
 
-    def _check_budget(self, budget):
+    def _check_budget(self, budget: int) -> None:
         if self._budget not in (None, budget):
             raise BudgetBroken(
                 f"the masks hold a budget of {budget} active weights, which "
@@ -233,7 +250,7 @@ class Reallocator:
             )
         self._budget = budget
 
-    def _check_carry(self, carry):
+    def _check_carry(self, carry: int) -> None:
         largest = max(weight.group_size for weight in self.masked)
         if not 0 <= carry < largest:
             raise BudgetBroken(
@@ -242,7 +259,9 @@ class Reallocator:
                 f"to {largest - 1} can be carried over."
             )
 
-    def _prune(self, kernels, state, step):
+    def _prune(
+        self, kernels: list[Kernel], state: ReallocationState, step: int
+    ) -> None:
         views = [kernel.view() for kernel in kernels]
         chosen = self.method.prune(views, state, step)
         num_below = sum(
@@ -264,7 +283,7 @@ class Reallocator:
             kernel.pruned = pruned
         self.method.update(state, num_below)
 
-    def _grow(self, kernels, state):
+    def _grow(self, kernels: list[Kernel], state: ReallocationState) -> None:
         total = state.carry + sum(k.num_pruned for k in kernels)
         views = [kernel.view() for kernel in kernels]
         counts = self.method.redistribute(total, views)
@@ -278,7 +297,7 @@ class Reallocator:
                 kernel.grown = self.method.grow(view, count, generator)
 
 
-def _is_on_one_gpu(model):
+def _is_on_one_gpu(model: keras.Model) -> bool:
     """Whether single operations would cost more than what they compute.
 
     XLA makes one of them all there; it cannot where variables are copied to

@@ -6,11 +6,15 @@ its weights saves it too, and a resumed run goes on as if never stopped.
 
 import collections
 import dataclasses
+from typing import Self
 
+import keras
 import numpy as np
 from keras import ops
 
 from dsr_tf.layers.kept_state import owner_number
+from dsr_tf.layers.masked_weights import MaskedWeight
+from dsr_tf.methods.method import Method
 
 
 @dataclasses.dataclass
@@ -32,13 +36,15 @@ class ReallocationState:
     num_reallocations: int = 0
     last_step: int = 0
     carry: int = 0
-    method_state: dict = dataclasses.field(
+    method_state: dict[str, int] = dataclasses.field(
         default_factory=lambda: collections.defaultdict(int)
     )
-    _method: object = None
+    _method: Method | None = None
 
     @classmethod
-    def read(cls, masked, method=None):
+    def read(
+        cls, masked: list[MaskedWeight], method: Method | None = None
+    ) -> Self:
         """The state of a model.
 
         Args:
@@ -46,9 +52,9 @@ class ReallocationState:
             method: The method whose `method_state` is wanted too.
         """
         layer = masked[0].layer
-        seed, *numbers = _integers(layer.reallocation)
+        seed, count, last_step, carry = _integers(layer.reallocation)
         # A fresh variable is all zeros, so seeds are stored plus one.
-        state = cls(None if seed == 0 else seed - 1, *numbers)
+        state = cls(None if seed == 0 else seed - 1, count, last_step, carry)
         if method is not None and method.state_names:
             state._method = method
             owner, *values = _integers(layer.method_state)
@@ -56,7 +62,7 @@ class ReallocationState:
                 state.method_state.update(zip(method.state_names, values))
         return state
 
-    def write(self, masked):
+    def write(self, masked: list[MaskedWeight]) -> None:
         """Store the state in the model."""
         layer = masked[0].layer
         seed = 0 if self.seed is None else self.seed + 1
@@ -70,9 +76,9 @@ class ReallocationState:
             layer.method_state.assign(values)
 
 
-def _number_of(method):
+def _number_of(method: Method) -> int:
     return owner_number(type(method).__name__)
 
 
-def _integers(variable):
+def _integers(variable: keras.Variable) -> list[int]:
     return [int(value) for value in ops.convert_to_numpy(variable)]

@@ -1,5 +1,7 @@
 """The compiled training function of a model, with hooks in it and without."""
 
+import keras
+
 
 class TrainFunction:
     """Exchanges a model's training function while something is hooked in.
@@ -13,11 +15,11 @@ class TrainFunction:
         model: The Keras model that is trained, perhaps not by `fit`.
     """
 
-    def __init__(self, model):
+    def __init__(self, model: keras.Model) -> None:
         self._model = model
         self._plain = self._hooked = None
 
-    def use_hooked(self):
+    def use_hooked(self) -> None:
         """Train with what is hooked in now."""
         plain = getattr(self._model, "train_function", None)
         is_known = plain is not None and plain is self._plain
@@ -31,7 +33,7 @@ class TrainFunction:
         self._model.make_train_function(force=True)
         self._hooked = self._model.train_function
 
-    def use_plain(self):
+    def use_plain(self) -> None:
         """Train as before, once nothing is hooked in any more."""
         now = getattr(self._model, "train_function", None)
         # Another one has been made since, perhaps by `compile` and `fit`; it
