@@ -1,7 +1,5 @@
 """Do all replicas of a model have the same masks?"""
 
-from typing import Any
-
 import keras
 
 from dsr_tf.layers.masked_weights import MaskedWeight

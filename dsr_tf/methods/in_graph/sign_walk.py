@@ -24,9 +24,6 @@ from dsr_tf.methods.in_graph.signed_vector import SignedVector
 if TYPE_CHECKING:
     from dsr_tf.methods.deep_r import DeepR
 
-if TYPE_CHECKING:
-    from dsr_tf.methods.deep_r import DeepR
-
 
 class SignWalk(InStepHook):
     """Moves weights whose sign has changed, after every update.
