@@ -246,18 +246,20 @@ def _check_sparsity(
 
 
 def _sparsity_now(weight: MaskedVariable, given: float) -> float:
-    size, num_active = weight.grouping.num_groups, weight.num_active_groups()
-    if num_active == distribution.num_active(size, given):
+    size, active = weight.grouping.num_groups, weight.num_active_groups()
+    if active == distribution.num_active_groups(size, given):
         return given
-    return 1 - num_active / size
+    return 1 - active / size
 
 
 def _random_mask(
     shape: tuple[int, ...], sparsity: float, generator: np.random.Generator
 ) -> np.ndarray:
     size = int(np.prod(shape))
-    num_active = distribution.num_active(size, sparsity)
+    num_active_groups = distribution.num_active_groups(size, sparsity)
     mask = np.zeros(size, "bool")
-    active = generator.choice(size, num_active, replace=False, shuffle=False)
+    active = generator.choice(
+        size, num_active_groups, replace=False, shuffle=False
+    )
     mask[active] = True
     return mask.reshape(shape)

@@ -224,7 +224,7 @@ def test_a_broken_rule_is_found_out(data):
             return [k.scores < 0.1 for k in kernels]
 
         def redistribute(self, total, kernels):
-            return [k.num_pruned + 1 for k in kernels]
+            return [k.num_pruned_groups + 1 for k in kernels]
 
     model = trained(data, "sgd")
     before = [values(w.mask) for w in layers.masked_weights(model)]
