@@ -31,7 +31,6 @@ OPTIMIZERS = {
     "ftrl": keras.optimizers.Ftrl,
     "adafactor": keras.optimizers.Adafactor,
     "lamb": keras.optimizers.Lamb,
-    "schedule_free": keras.optimizers.ScheduleFreeAdamW,
     "ema": lambda: keras.optimizers.Adam(use_ema=True),
     "accumulation": lambda: keras.optimizers.Adam(
         gradient_accumulation_steps=2
@@ -40,6 +39,9 @@ OPTIMIZERS = {
         keras.optimizers.Adam()
     ),
 }
+if not keras.version().startswith("3.12."):
+    # It is newer than that.
+    OPTIMIZERS["schedule_free"] = keras.optimizers.ScheduleFreeAdamW
 
 
 def trained(data, optimizer, **arguments):
