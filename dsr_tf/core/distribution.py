@@ -23,7 +23,7 @@ def check_sparsity(sparsity: float, name: str = "sparsity") -> float:
     return float(sparsity)
 
 
-def num_active(num_groups: int, sparsity: float) -> int:
+def num_active_groups(num_groups: int, sparsity: float) -> int:
     """Number of active groups of `num_groups`: rounded, and at least one.
 
     `(1 - sparsity) * num_groups` is rounded to the nearest integer (a tie
@@ -113,7 +113,7 @@ class Distribution:
 
         Returns:
             Number of active groups of each kernel, at least one. In weights
-            they sum to `num_active(all weights, sparsity)`; where groups
+            they sum to `num_active_groups(all weights, sparsity)`; where groups
             differ in size the sum may be less by less than the largest.
 
         Raises:
@@ -122,7 +122,7 @@ class Distribution:
         """
         sizes = [math.prod(shape) for shape in shapes]
         capacities = [n // size for n, size in zip(sizes, group_sizes)]
-        budget = num_active(sum(sizes), sparsity)
+        budget = num_active_groups(sum(sizes), sparsity)
         if budget < sum(group_sizes):
             raise ValueError(
                 f"A budget of {budget} active weights cannot give each of "
@@ -160,7 +160,7 @@ class Distribution:
     def _given_count(self, path: str, capacity: int) -> int | None:
         for pattern, sparsity in self._given.items():
             if pattern.search(path):
-                return num_active(capacity, sparsity)
+                return num_active_groups(capacity, sparsity)
         return None
 
 

@@ -104,9 +104,13 @@ def _named(
             continue
         length = len(leaf._trainable_variables_indices)
         for name, values in vars(leaf).items():
-            if not isinstance(values, (list, tuple)) or len(values) != length:
+            if isinstance(values, dict):
+                # Muon of Keras 3.12 has dicts by path.
+                slot = values.get(variable.path)
+            elif isinstance(values, (list, tuple)) and len(values) == length:
+                slot = values[index]
+            else:
                 continue
-            slot = values[index]
             # Another list may happen to be as long, and one is that of the
             # trainable variables themselves.
             if not isinstance(slot, keras.Variable) or slot is variable:

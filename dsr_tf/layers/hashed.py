@@ -125,7 +125,7 @@ class _Positions:
         self, shape: tuple[int, ...], sparsity: float, seed: int
     ) -> None:
         self._shape, self._size = shape, int(np.prod(shape))
-        self.bank_size = distribution.num_active(self._size, sparsity)
+        self.bank_size = distribution.num_active_groups(self._size, sparsity)
         permutation = draws.generator(seed).permutation(self._size)
         self._dealt = permutation.astype("int32")
         self._bank_index = np.empty(self._size, "int32")

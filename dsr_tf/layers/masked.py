@@ -6,7 +6,6 @@ Keras reads them, so `call` is Keras' own. Beside the masks are small
 variables in which callbacks keep what must survive a restart (`kept_state`).
 """
 
-from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from dsr_tf.core import draws
 from dsr_tf.core import granularity as granularities
 from dsr_tf.core.granularity import Granularity
 from dsr_tf.layers import kept_state
+from dsr_tf.layers.active_penalty import ActivePenalty
 from dsr_tf.layers.masked_variable import MaskedVariable
 
 # Stands for the Keras layer among the bases, whose methods a mixin calls.
@@ -82,7 +82,7 @@ class Masked(_KerasLayer):
         initializer = keras.initializers.get(kwargs.pop("initializer"))
         regularizer = kwargs.pop("regularizer", None)
         if regularizer is not None:
-            regularizer = self._of_active_weights(name, regularizer)
+            regularizer = ActivePenalty(self, name, regularizer)
 
         def masked_initializer(shape: Sequence[int], dtype: Any = None) -> Any:
             values = initializer(shape, dtype=dtype)
@@ -139,18 +139,6 @@ class Masked(_KerasLayer):
         }
         now = {**given, **now}
         return now if len(set(now.values())) > 1 else now[self.masked_names[0]]
-
-    def _of_active_weights(
-        self, name: str, regularizer: Any
-    ) -> Callable[[Any], Any]:
-        """The penalty on the kernel as the forward pass reads it.
-
-        Most penalties leave zeros alone; not all do.
-        """
-        regularizer = keras.regularizers.get(regularizer)
-        return lambda kernel: regularizer(
-            self.masked_variables[name].masked(kernel)
-        )
 
     def save_own_variables(self, store: Any) -> None:
         """Store places and values of active weights only.
@@ -246,18 +234,20 @@ def _check_sparsity(
 
 
 def _sparsity_now(weight: MaskedVariable, given: float) -> float:
-    size, num_active = weight.grouping.num_groups, weight.num_active_groups()
-    if num_active == distribution.num_active(size, given):
+    size, active = weight.grouping.num_groups, weight.num_active_groups()
+    if active == distribution.num_active_groups(size, given):
         return given
-    return 1 - num_active / size
+    return 1 - active / size
 
 
 def _random_mask(
     shape: tuple[int, ...], sparsity: float, generator: np.random.Generator
 ) -> np.ndarray:
     size = int(np.prod(shape))
-    num_active = distribution.num_active(size, sparsity)
+    num_active_groups = distribution.num_active_groups(size, sparsity)
     mask = np.zeros(size, "bool")
-    active = generator.choice(size, num_active, replace=False, shuffle=False)
+    active = generator.choice(
+        size, num_active_groups, replace=False, shuffle=False
+    )
     mask[active] = True
     return mask.reshape(shape)

@@ -81,14 +81,20 @@ class Annealed(Method):
         return [
             prune.smallest(
                 kernel.scores,
-                min(round(fraction * kernel.num_active), kernel.num_free),
+                min(
+                    round(fraction * kernel.num_active_groups),
+                    kernel.num_free_groups,
+                ),
             )
             for kernel in kernels
         ]
 
     def grow(
-        self, kernel: KernelView, num_grown: int, generator: np.random.Generator
+        self,
+        kernel: KernelView,
+        num_grown_groups: int,
+        generator: np.random.Generator,
     ) -> np.ndarray:
         # A `GradientGate` has let them through.
         gradients = cast(np.ndarray, kernel.free_gradients)
-        return grow.largest(gradients, num_grown)
+        return grow.largest(gradients, num_grown_groups)

@@ -96,8 +96,11 @@ class DSR(Method):
     def redistribute(self, total: int, kernels: list[KernelView]) -> list[int]:
         return redistribute.to_survivors(
             total,
-            [(k.num_active - k.num_pruned) * k.group_size for k in kernels],
-            [k.num_free for k in kernels],
+            [
+                (k.num_active_groups - k.num_pruned_groups) * k.group_size
+                for k in kernels
+            ],
+            [k.num_free_groups for k in kernels],
             [k.group_size for k in kernels],
         )
 

@@ -9,35 +9,39 @@ import numpy as np
 
 
 def at_random(
-    num_free: int, num_grown: int, generator: np.random.Generator
+    num_free_groups: int, num_grown_groups: int, generator: np.random.Generator
 ) -> np.ndarray:
-    """Every set of `num_grown` groups is equally likely (DSR, SET).
+    """Every set of so many groups is equally likely (DSR, SET).
 
     Args:
-        num_free: Number of groups to choose from.
-        num_grown: Number of groups to choose.
+        num_free_groups: Number of groups to choose from.
+        num_grown_groups: Number of groups to choose.
         generator: A `numpy.random.Generator`.
 
     Returns:
-        Integer array `(num_grown,)` of distinct indices below `num_free`.
+        Integer array `(num_grown_groups,)` of distinct indices below
+        `num_free_groups`.
     """
-    return generator.choice(num_free, num_grown, replace=False, shuffle=False)
+    return generator.choice(
+        num_free_groups, num_grown_groups, replace=False, shuffle=False
+    )
 
 
-def largest(scores: np.ndarray, num_grown: int) -> np.ndarray:
+def largest(scores: np.ndarray, num_grown_groups: int) -> np.ndarray:
     """The groups of the largest scores (RigL, SNFS); ties go to the first.
 
     Args:
-        scores: Array `(num_free,)`.
-        num_grown: Number of groups to choose.
+        scores: Array `(num_free_groups,)`.
+        num_grown_groups: Number of groups to choose.
 
     Returns:
-        Integer array `(num_grown,)` of distinct indices below `num_free`.
+        Integer array `(num_grown_groups,)` of distinct indices below
+        `num_free_groups`.
     """
-    if num_grown == 0:
+    if num_grown_groups == 0:
         return np.zeros(0, "int64")
     # Partitioning is some forty times faster than sorting.
-    least = np.partition(scores, -num_grown)[-num_grown]
+    least = np.partition(scores, -num_grown_groups)[-num_grown_groups]
     larger = np.flatnonzero(scores > least)
     ties = np.flatnonzero(scores == least)
-    return np.concatenate([larger, ties[: num_grown - larger.size]])
+    return np.concatenate([larger, ties[: num_grown_groups - larger.size]])

@@ -23,25 +23,25 @@ class KernelView:
     Attributes:
         scores: Array `(num_active_groups,)`, float32: mean magnitude of the
             weights of each active group, in memory order.
-        num_free: Number of inactive groups.
+        num_free_groups: Number of inactive groups.
         group_size: Weights a group.
-        num_pruned: Groups chosen for pruning, once that is decided.
+        num_pruned_groups: Groups chosen for pruning, once that is decided.
         active_gradients: Array `(num_active_groups,)`, float32: mean
             magnitude of what the optimizer has accumulated of the gradient
             (its momentum) for each active group. None unless the method
             has a `GradientGate`.
-        free_gradients: The same for the inactive groups, `(num_free,)`.
+        free_gradients: The same for the inactive groups, `(num_free_groups,)`.
     """
 
     scores: np.ndarray
-    num_free: int
+    num_free_groups: int
     group_size: int
-    num_pruned: int = 0
+    num_pruned_groups: int = 0
     active_gradients: np.ndarray | None = None
     free_gradients: np.ndarray | None = None
 
     @property
-    def num_active(self) -> int:
+    def num_active_groups(self) -> int:
         return len(self.scores)
 
 
@@ -124,32 +124,38 @@ class Method(abc.ABC):
 
         Args:
             total: Number of weights to grow.
-            kernels: List of `KernelView`, with `num_pruned` filled in.
+            kernels: List of `KernelView`, with `num_pruned_groups` filled in.
 
         Returns:
-            Number of groups, one a kernel, at most `num_free` each.
+            Number of groups, one a kernel, at most `num_free_groups` each.
         """
         return redistribute.where_pruned(
             total,
-            [k.num_pruned * k.group_size for k in kernels],
-            [k.num_free for k in kernels],
+            [k.num_pruned_groups * k.group_size for k in kernels],
+            [k.num_free_groups for k in kernels],
             [k.group_size for k in kernels],
         )
 
     def grow(
-        self, kernel: KernelView, num_grown: int, generator: np.random.Generator
+        self,
+        kernel: KernelView,
+        num_grown_groups: int,
+        generator: np.random.Generator,
     ) -> np.ndarray:
         """Choose which free groups of one kernel become active.
 
         Args:
             kernel: A `KernelView`.
-            num_grown: Number of groups to choose.
+            num_grown_groups: Number of groups to choose.
             generator: A `numpy.random.Generator` for this choice alone.
 
         Returns:
-            Integer array `(num_grown,)`, indices below `kernel.num_free`.
+            Integer array `(num_grown_groups,)`, indices below
+            `kernel.num_free_groups`.
         """
-        return grow.at_random(kernel.num_free, num_grown, generator)
+        return grow.at_random(
+            kernel.num_free_groups, num_grown_groups, generator
+        )
 
     def update(self, state: Any, num_below: int) -> None:
         """Change the method's part of `state` after a step.

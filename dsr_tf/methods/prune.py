@@ -1,7 +1,8 @@
 """Rules that choose which active groups become inactive.
 
-A rule sees the scores of a kernel's active groups, an array `(num_active,)`
-of mean magnitudes, and answers with a boolean array of that shape.
+A rule sees the scores of a kernel's active groups, an array
+`(num_active_groups,)` of mean magnitudes, and answers with a boolean array of
+that shape.
 """
 
 from collections.abc import Sequence
@@ -14,12 +15,12 @@ def below(scores: np.ndarray, threshold: float) -> np.ndarray:
     return scores < threshold
 
 
-def smallest(scores: np.ndarray, num_pruned: int) -> np.ndarray:
+def smallest(scores: np.ndarray, num_pruned_groups: int) -> np.ndarray:
     """The given number of groups with the smallest scores (SET)."""
     pruned = np.zeros(scores.shape, "bool")
-    if num_pruned > 0:
-        order = np.argpartition(scores, num_pruned - 1)
-        pruned[order[:num_pruned]] = True
+    if num_pruned_groups > 0:
+        order = np.argpartition(scores, num_pruned_groups - 1)
+        pruned[order[:num_pruned_groups]] = True
     return pruned
 
 

@@ -12,7 +12,7 @@ from dsr_tf.core.apportion import apportion
 
 def to_survivors(
     total: int,
-    num_surviving: Sequence[int],
+    num_surviving_weights: Sequence[int],
     capacities: Sequence[int],
     group_sizes: Sequence[int],
 ) -> list[int]:
@@ -23,7 +23,7 @@ def to_survivors(
 
     Args:
         total: Number of weights to grow over all kernels.
-        num_surviving: Weights still active in each kernel.
+        num_surviving_weights: Weights still active in each kernel.
         capacities: Groups that each kernel has room for.
         group_sizes: Weights a group of each kernel.
 
@@ -31,12 +31,12 @@ def to_survivors(
         Groups to grow in each kernel, exact in weights, see
         `dsr_tf.core.apportion`.
     """
-    return apportion(total, num_surviving, capacities, group_sizes)
+    return apportion(total, num_surviving_weights, capacities, group_sizes)
 
 
 def where_pruned(
     total: int,
-    num_pruned: Sequence[int],
+    num_pruned_weights: Sequence[int],
     capacities: Sequence[int],
     group_sizes: Sequence[int],
 ) -> list[int]:
@@ -44,11 +44,11 @@ def where_pruned(
 
     Args:
         total: Number of weights to grow over all kernels.
-        num_pruned: Weights pruned from each kernel.
+        num_pruned_weights: Weights pruned from each kernel.
         capacities: Groups that each kernel has room for.
         group_sizes: Weights a group of each kernel.
     """
-    return apportion(total, num_pruned, capacities, group_sizes)
+    return apportion(total, num_pruned_weights, capacities, group_sizes)
 
 
 # Means are apportioned as whole numbers of this part of the largest.

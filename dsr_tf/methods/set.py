@@ -57,7 +57,10 @@ class SET(Method):
         return [
             prune.smallest(
                 kernel.scores,
-                min(round(self.fraction * kernel.num_active), kernel.num_free),
+                min(
+                    round(self.fraction * kernel.num_active_groups),
+                    kernel.num_free_groups,
+                ),
             )
             for kernel in kernels
         ]

@@ -15,7 +15,7 @@ def largest(
     scores: np.ndarray, active: np.ndarray, sparsity: float
 ) -> np.ndarray:
     """The `(1 - sparsity) * num_groups` largest; ties go to the first."""
-    kept = distribution.num_active(scores.size, sparsity)
+    kept = distribution.num_active_groups(scores.size, sparsity)
     mask = np.zeros(scores.shape, "bool")
     mask[grow.largest(np.where(active, scores, -1), kept)] = True
     return mask & active
@@ -36,7 +36,7 @@ def above_smoothed_threshold(
     Returns:
         The mask, and the new threshold.
     """
-    kept = distribution.num_active(scores.size, sparsity)
+    kept = distribution.num_active_groups(scores.size, sparsity)
     exact = np.partition(scores, scores.size - kept)[scores.size - kept]
     smoothed = np.float32((1 - decay) * exact + decay * threshold)
     mask = active & (scores >= smoothed)

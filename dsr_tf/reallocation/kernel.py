@@ -14,14 +14,14 @@ class Kernel:
 
     Attributes:
         weight: The `MaskedWeight`.
-        active: Integers `(num_active,)`, places of the active groups, in
+        active: Integers `(num_active_groups,)`, places of the active groups, in
             memory order, counted over all kernels.
-        scores: Array `(num_active,)`, float32: mean magnitude of each
+        scores: Array `(num_active_groups,)`, float32: mean magnitude of each
             active group.
-        num_free: Number of inactive groups.
+        num_free_groups: Number of inactive groups.
         active_gradients, free_gradients: Mean magnitudes of the gradients
             that the optimizer has accumulated, or None.
-        pruned: Booleans `(num_active,)`, which active groups become
+        pruned: Booleans `(num_active_groups,)`, which active groups become
             inactive.
         grown: Integers, ranks among the inactive groups (in memory order)
             of those that become active. What is pruned is not among them.
@@ -30,7 +30,7 @@ class Kernel:
     weight: MaskedWeight
     active: np.ndarray
     scores: np.ndarray
-    num_free: int
+    num_free_groups: int
     active_gradients: np.ndarray | None = None
     free_gradients: np.ndarray | None = None
     pruned: np.ndarray = dataclasses.field(init=False)
@@ -49,17 +49,17 @@ class Kernel:
         return self.weight.group_size
 
     @property
-    def num_active(self) -> int:
+    def num_active_weights(self) -> int:
         """Active weights before the step."""
         return len(self.scores) * self.group_size
 
     @property
-    def num_pruned(self) -> int:
+    def num_pruned_weights(self) -> int:
         """Weights that become inactive."""
         return int(np.count_nonzero(self.pruned)) * self.group_size
 
     @property
-    def num_grown(self) -> int:
+    def num_grown_weights(self) -> int:
         """Weights that become active."""
         return len(self.grown) * self.group_size
 
@@ -67,7 +67,7 @@ class Kernel:
         """What the method sees."""
         return KernelView(
             self.scores,
-            self.num_free,
+            self.num_free_groups,
             self.group_size,
             int(np.count_nonzero(self.pruned)),
             self.active_gradients,

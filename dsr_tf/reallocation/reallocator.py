@@ -188,14 +188,17 @@ class Reallocator:
         threshold = self.method.threshold(state)
         device = self._device_of(optimizer)
         kernels = device.read()
-        budget = state.carry + sum(k.num_active for k in kernels)
+        budget = state.carry + sum(k.num_active_weights for k in kernels)
         self._check_budget(budget)
 
         self._prune(kernels, state, step)
         self._grow(kernels, state)
 
         active = {
-            k.path: k.num_active - k.num_pruned + k.num_grown for k in kernels
+            k.path: k.num_active_weights
+            - k.num_pruned_weights
+            + k.num_grown_weights
+            for k in kernels
         }
         state.carry = budget - sum(active.values())
         self._check_carry(state.carry)
@@ -206,8 +209,8 @@ class Reallocator:
         return Record(
             step=step,
             threshold=threshold,
-            pruned={k.path: k.num_pruned for k in kernels},
-            grown={k.path: k.num_grown for k in kernels},
+            pruned={k.path: k.num_pruned_weights for k in kernels},
+            grown={k.path: k.num_grown_weights for k in kernels},
             active=active,
             carry=state.carry,
         )
@@ -272,19 +275,21 @@ class Reallocator:
             prune.keep_last_group(c, view.scores)
             for c, view in zip(chosen, views)
         ]
-        num_free = sum(k.num_free * k.group_size for k in kernels)
+        num_free_weights = sum(
+            k.num_free_groups * k.group_size for k in kernels
+        )
         chosen = prune.limit_weights(
             chosen,
             [view.scores for view in views],
             [kernel.group_size for kernel in kernels],
-            max(0, num_free - state.carry),
+            max(0, num_free_weights - state.carry),
         )
         for kernel, pruned in zip(kernels, chosen):
             kernel.pruned = pruned
         self.method.update(state, num_below)
 
     def _grow(self, kernels: list[Kernel], state: ReallocationState) -> None:
-        total = state.carry + sum(k.num_pruned for k in kernels)
+        total = state.carry + sum(k.num_pruned_weights for k in kernels)
         views = [kernel.view() for kernel in kernels]
         counts = self.method.redistribute(total, views)
         for stream, (kernel, view, count) in enumerate(

@@ -21,7 +21,7 @@ from dsr_tf.core import distribution
     ],
 )
 def test_num_active_is_rounded(size, sparsity, count):
-    assert distribution.num_active(size, sparsity) == count
+    assert distribution.num_active_groups(size, sparsity) == count
 
 
 @pytest.mark.parametrize("sparsity", [-0.1, 1, 1.5, "0.9", None, True])
@@ -124,7 +124,7 @@ def test_a_budget_below_one_group_a_kernel_is_refused():
 def test_the_budget_is_met(identifier, kernels, sparsity):
     shapes = [(*window, i, o) for window, i, o in kernels]
     sizes = [math.prod(shape) for shape in shapes]
-    budget = distribution.num_active(sum(sizes), sparsity)
+    budget = distribution.num_active_groups(sum(sizes), sparsity)
     if budget < len(shapes):
         return
     counts = share_out(identifier, shapes, sparsity)
@@ -177,7 +177,7 @@ def test_groups_miss_the_budget_by_less_than_the_largest(
 ):
     shapes = [(size, number) for size, number in kernels]
     group_sizes = [size for size, _ in kernels]
-    budget = distribution.num_active(
+    budget = distribution.num_active_groups(
         sum(size * number for size, number in kernels), sparsity
     )
     if budget < sum(group_sizes):
@@ -208,5 +208,5 @@ def test_wrn_by_channels_meets_its_budget():
         seed=0,
     )
     summary = dsr_tf.sparsity_summary(sparse)
-    asked = distribution.num_active(summary.num_masked, 0.978)
+    asked = distribution.num_active_groups(summary.num_masked, 0.978)
     assert 0 <= asked - summary.num_active < 288

@@ -258,12 +258,54 @@ def test_an_unbuilt_model_is_refused():
         ({"sparsity": -0.1}, "Received: sparsity=-0.1"),
         ({"granularity": "row"}, "one of element.*granularity='row'"),
         ({"seed": -3}, "Received: seed=-3"),
-        ({"units": 0}, "Received: units=0"),
     ],
 )
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         layers.SparseDense(**{"units": 3, **arguments})
+
+
+def test_units_are_refused_as_keras_refuses_them():
+    try:
+        keras.layers.Dense(0)
+    except ValueError:
+        with pytest.raises(ValueError, match="Received: units=0"):
+            layers.SparseDense(0)
+    else:
+        # Keras 3.12 takes any number.
+        assert keras.version().startswith("3.12.")
+        assert layers.SparseDense(0).units == 0
+
+
+def test_penalties_are_of_active_weights_only():
+    # One that does not leave zeros alone.
+    def distance_from_one(kernel):
+        return keras.ops.sum(keras.ops.abs(kernel - 1.0))
+
+    layer = layers.SparseDense(
+        5, 0.5, seed=0, kernel_regularizer=distance_from_one
+    )
+    layer.build((None, 8))
+    penalty = layer.masked_variables["kernel"].kernel.regularizer
+    assert isinstance(penalty, keras.regularizers.Regularizer)
+    [weight] = layers.masked_weights(keras.Sequential([layer]))
+    # What is stored where weights are inactive is of no account.
+    weight.kernel.assign(np.full((8, 5), 3.0))
+    assert float(layer.losses[0]) == 20 * 2 + 20 * 1
+    assert layer.kernel_regularizer is distance_from_one
+
+
+@pytest.mark.parametrize("given", ["l2", keras.regularizers.L1(0.25)])
+def test_a_layer_keeps_the_penalty_that_it_was_given(given):
+    layer = layers.SparseDense(5, 0.5, seed=0, kernel_regularizer=given)
+    layer.build((None, 8))
+    kept = layer.get_config()["kernel_regularizer"]
+    same = keras.layers.Dense(5, kernel_regularizer=given).get_config()
+    assert kept == same["kernel_regularizer"]
+    copy = layers.SparseDense.from_config(layer.get_config())
+    copy.build((None, 8))
+    copy.set_weights(layer.get_weights())
+    assert float(copy.losses[0]) == float(layer.losses[0]) > 0
 
 
 def test_embedding_refuses_weights():

@@ -56,7 +56,7 @@ def test_set_keeps_every_kernel_as_large_as_it_is():
     pruned = method.prune(views, ReallocationState(), 0)
     assert [p.tolist() for p in pruned] == [[0, 1, 0, 1], [1, 0, 0, 0, 0, 0]]
     views = [
-        dataclasses.replace(view, num_pruned=int(p.sum()))
+        dataclasses.replace(view, num_pruned_groups=int(p.sum()))
         for view, p in zip(views, pruned)
     ]
     assert method.redistribute(3, views) == [2, 1]

@@ -44,7 +44,7 @@ def test_reading(data, gathers):
             kernel.active - first, np.flatnonzero(mask)
         )
         np.testing.assert_array_equal(kernel.scores, stored[mask])
-        assert kernel.num_free == np.count_nonzero(~mask)
+        assert kernel.num_free_groups == np.count_nonzero(~mask)
         if gathers:
             index = [v is weight.kernel for v in model.trainable_variables]
             slot = model.optimizer._momentums[index.index(True)]

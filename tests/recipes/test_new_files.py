@@ -36,8 +36,8 @@ class Drift(Method):
 
     def prune(self, kernels, state, step):
         return [
-            np.arange(k.num_active) < min(
-                round(self.fraction * k.num_active), k.num_free
+            np.arange(k.num_active_groups) < min(
+                round(self.fraction * k.num_active_groups), k.num_free_groups
             )
             for k in kernels
         ]
