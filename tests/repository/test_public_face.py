@@ -20,8 +20,11 @@ import json, sys
 for name in ("tensorflow_datasets", "matplotlib", "sklearn"):
     sys.modules[name] = None
 import keras
+before = set(sys.modules)
 import dsr_tf
 
+new = {name.partition(".")[0] for name in set(sys.modules) - before}
+packages = sorted(new - set(sys.stdlib_module_names))
 loaded = sorted({n.split(".")[1] for n in sys.modules if "dsr_tf." in n})
 registered = bool(keras.saving.get_registered_object("dsr_tf>SparseDense"))
 
@@ -34,20 +37,20 @@ model.compile("sgd", "mse")
 x = keras.ops.ones((8, 4))
 callback = dsr_tf.callbacks.Reallocation(methods.SET(0.5), period=1, seed=0)
 history = model.fit(x, x, batch_size=2, callbacks=[callback], verbose=0)
-print(json.dumps([loaded, registered, history.history]))
+print(json.dumps([loaded, registered, history.history, packages]))
 """
 
 
 @pytest.fixture(scope="module")
 def new_process():
-    """What a process that imports and trains has printed and imported."""
+    """What a process that imports and trains has printed."""
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-c", CODE],
+        [sys.executable, "-c", CODE],
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(done.stdout), done.stderr.splitlines()
+    return json.loads(done.stdout)
 
 
 def test_it_shows_its_names_and_subpackages_only():
@@ -68,12 +71,12 @@ def test_every_name_is_there():
 
 
 def test_training_needs_no_data_set_and_no_plot(new_process):
-    (_, _, history), _ = new_process
+    _, _, history, _ = new_process
     assert history["num_reallocated"][-1] > 0
 
 
 def test_what_is_not_asked_for_is_not_loaded(new_process):
-    (loaded, registered, _), _ = new_process
+    loaded, registered, _, _ = new_process
     late = {"callbacks", "commands", "comparison", "data", "export"}
     late |= {"methods", "models", "training"}
     assert "layers" in loaded
@@ -82,12 +85,7 @@ def test_what_is_not_asked_for_is_not_loaded(new_process):
     assert registered
 
 
-def test_it_adds_little_to_the_import_of_keras(new_process):
-    _, lines = new_process
-    # "import time: self | cumulative | name", in microseconds.
-    [cumulative] = [
-        int(line.split("|")[1])
-        for line in lines
-        if line.split("|")[-1].strip() == "dsr_tf"
-    ]
-    assert cumulative < 200_000
+def test_it_imports_little_beside_keras(new_process):
+    """How long that takes: `python -X importtime -c "import dsr_tf"`."""
+    _, _, _, packages = new_process
+    assert packages == ["dsr_tf"]
