@@ -24,6 +24,7 @@ from dsr_tf.reallocation.device import clear
 from dsr_tf.reallocation.in_step import InStep
 from dsr_tf.reallocation.kernel import Kernel
 from dsr_tf.reallocation.state import ReallocationState
+from dsr_tf.reallocation.state import check_names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +98,7 @@ class Reallocator:
                 f"'{model.name}' are frozen (trainable=False): there is none "
                 "to move weights in."
             )
+        check_names(method)
         self.model, self.method, self._trained = model, method, trained
         self.in_step = InStep(method, self.masked, trained or model)
         self.hook = self.in_step.hook

@@ -16,6 +16,9 @@ from dsr_tf.layers.kept_state import owner_number
 from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.methods.method import Method
 
+# Of a method, beside the number that says whose they are.
+MAX_NAMES = 3
+
 
 @dataclasses.dataclass
 class ReallocationState:
@@ -50,12 +53,16 @@ class ReallocationState:
         Args:
             masked: List of the `MaskedWeight` of the model.
             method: The method whose `method_state` is wanted too.
+
+        Raises:
+            ValueError: if the method wants to keep too many numbers.
         """
         layer = masked[0].layer
         seed, count, last_step, carry = _integers(layer.reallocation)
         # A fresh variable is all zeros, so seeds are stored plus one.
         state = cls(None if seed == 0 else seed - 1, count, last_step, carry)
         if method is not None and method.state_names:
+            check_names(method)
             state._method = method
             owner, *values = _integers(layer.method_state)
             if owner == _number_of(method):
@@ -71,9 +78,30 @@ class ReallocationState:
         )
         if self._method is not None:
             values = np.zeros(layer.method_state.shape, "int64")
-            own = [self.method_state[n] for n in self._method.state_names]
+            names = self._method.state_names
+            own = [self.method_state[name] for name in names]
+            # As wide as integers are on every backend.
+            if not all(-(2**31) <= number < 2**31 for number in own):
+                raise ValueError(
+                    f"{type(self._method).__name__} may keep integers of 32 "
+                    "bits in `method_state`. Received: "
+                    f"method_state={dict(zip(names, own))}"
+                )
             values[: 1 + len(own)] = [_number_of(self._method), *own]
             layer.method_state.assign(values)
+
+
+def check_names(method: Method) -> None:
+    """Refuse a method that keeps more numbers than there is room for.
+
+    Raises:
+        ValueError: with their names.
+    """
+    if len(method.state_names) > MAX_NAMES:
+        raise ValueError(
+            f"A method may keep up to {MAX_NAMES} integers. Received: "
+            f"state_names={method.state_names} of {type(method).__name__}"
+        )
 
 
 def _number_of(method: Method) -> int:
