@@ -37,7 +37,8 @@ class AfterUpdate:
         function: Callable[[Any, Any], None],
     ) -> None:
         self._leaf, self._counter, self.function = leaf, counter, function
-        self.before: Callable[..., None] | None = None
+        # What stood there before: another of these, or a caller's own.
+        self.before: Any = None
 
     def install(self) -> None:
         if self in _installed(self._leaf):

@@ -92,7 +92,7 @@ def _gathered(
     found = {name: slot for name, slot, _ in _named(optimizer, variable)}
     if found:
         leaf = leaf_of(optimizer, variable)
-        found.pop(_HOLDS_WEIGHTS.get(type(leaf).__name__), None)
+        found.pop(_HOLDS_WEIGHTS.get(type(leaf).__name__, ""), None)
     return found
 
 
