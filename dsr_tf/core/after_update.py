@@ -18,6 +18,9 @@ from dsr_tf.core import optimizer_slots
 class AfterUpdate:
     """Stands in the place of an optimizer's `apply` while it is installed.
 
+    Several may stand there at a time, for parts of what it updates; each is
+    called after the one that came before it.
+
     Args:
         leaf: A Keras optimizer that updates variables itself.
         counter: The optimizer that counts the updates, `leaf` or one that
@@ -34,14 +37,26 @@ class AfterUpdate:
         function: Callable[[Any, Any], None],
     ) -> None:
         self._leaf, self._counter, self.function = leaf, counter, function
+        # What stood there before: another of these, or a caller's own.
+        self.before: Any = None
 
     def install(self) -> None:
+        if self in _installed(self._leaf):
+            return
         # Past Keras, which looks into what is set on an optimizer.
+        self.before = vars(self._leaf).get("apply")
         vars(self._leaf)["apply"] = self
 
     def remove(self) -> None:
+        for after in _installed(self._leaf):
+            if after.before is self:
+                after.before = self.before
         if vars(self._leaf).get("apply") is self:
-            del vars(self._leaf)["apply"]
+            if self.before is None:
+                del vars(self._leaf)["apply"]
+            else:
+                vars(self._leaf)["apply"] = self.before
+        self.before = None
 
     def __call__(
         self,
@@ -49,8 +64,29 @@ class AfterUpdate:
         trainable_variables: Sequence[keras.Variable] | None = None,
     ) -> None:
         step, rate = before_update(self._counter, self._leaf)
-        type(self._leaf).apply(self._leaf, grads, trainable_variables)
-        self.function(step, rate)
+        number = ops.add(self._leaf.iterations, 0)
+        if self.before is None:
+            type(self._leaf).apply(self._leaf, grads, trainable_variables)
+        else:
+            self.before(grads, trainable_variables)
+        if not self._leaf.gradient_accumulation_steps:
+            self.function(step, rate)
+            return
+        # Most calls add to the gradients only, and update nothing.
+        ops.cond(
+            ops.greater(self._leaf.iterations, number),
+            lambda: self.function(step, rate),
+            lambda: None,
+        )
+
+
+def _installed(leaf: keras.optimizers.Optimizer) -> list[AfterUpdate]:
+    """Those that stand in the place of `apply`, the first to act first."""
+    found, apply = [], vars(leaf).get("apply")
+    while isinstance(apply, AfterUpdate):
+        found.append(apply)
+        apply = apply.before
+    return found[::-1]
 
 
 def before_update(
@@ -73,8 +109,7 @@ def functions_of(
     """
     found: list[Callable[[], None]] = []
     for leaf in optimizer_slots.leaves(optimizer):
-        after = vars(leaf).get("apply")
-        if isinstance(after, AfterUpdate):
+        for after in _installed(leaf):
             arguments = before_update(optimizer, leaf)
             found.append(functools.partial(after.function, *arguments))
     return found

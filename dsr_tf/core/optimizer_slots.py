@@ -20,6 +20,8 @@ _ACCUMULATORS = (
     "_accumulators",
     "_accumulated_grads",
 )
+# What has the name of a first moment in this one holds weights.
+_HOLDS_WEIGHTS = {"ScheduleFreeAdamW": "_momentums"}
 
 
 def build(optimizer: keras.optimizers.Optimizer, model: keras.Model) -> bool:
@@ -68,7 +70,7 @@ def accumulated_gradient(
         The first moment; where there is none, another accumulator that
         started from 0; None where there is none either.
     """
-    found = {name: slot for name, slot, _ in _named(optimizer, variable)}
+    found = _gathered(optimizer, variable)
     for name in _ACCUMULATORS:
         if name in found:
             return found[name]
@@ -79,8 +81,19 @@ def has_momentum(
     optimizer: keras.optimizers.Optimizer, variable: keras.Variable
 ) -> bool:
     """Whether the optimizer keeps a first moment of the gradient."""
-    names = {name for name, _, _ in _named(optimizer, variable)}
-    return bool(names & set(_FIRST_MOMENTS))
+    names = _gathered(optimizer, variable)
+    return any(name in names for name in _FIRST_MOMENTS)
+
+
+def _gathered(
+    optimizer: keras.optimizers.Optimizer, variable: keras.Variable
+) -> dict[str, keras.Variable]:
+    """The slots of `variable` that gather gradients, by their list."""
+    found = {name: slot for name, slot, _ in _named(optimizer, variable)}
+    if found:
+        leaf = leaf_of(optimizer, variable)
+        found.pop(_HOLDS_WEIGHTS.get(type(leaf).__name__, ""), None)
+    return found
 
 
 def leaf_of(

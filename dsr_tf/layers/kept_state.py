@@ -38,11 +38,13 @@ class StateVariable:
         dtype: `"int"`, as the optimizer's count of updates (on the same
             device), or a float.
         size: How many numbers; None for one a masked weight of the layer.
+        is_signed: Whether they may be negative.
     """
 
     name: str
     dtype: str
     size: int | None
+    is_signed: bool = False
 
     def shape(self, layer: "Masked") -> tuple[int]:
         size = len(layer.masked_names) if self.size is None else self.size
@@ -54,7 +56,7 @@ STATE_VARIABLES = (
     # far, step of the last, weights carried over;
     StateVariable("reallocation", "int", 4),
     # the method that owns them, and up to three numbers of its own;
-    StateVariable("method_state", "int", 4),
+    StateVariable("method_state", "int", 4, is_signed=True),
     # and the steps in which gradients reach inactive weights.
     StateVariable("gradient_window", "int", 2),
     # Of each masked weight: moves inside of steps; a smoothed threshold.
@@ -90,17 +92,20 @@ def read(layer: "Masked", store: Any) -> dict[str, np.ndarray]:
     try:
         found = json.loads(np.asarray(stored, "uint8").tobytes())
         version = found.pop("version")
-        if version > VERSION:
-            raise ValueError(
-                f"Layer '{layer.name}' was saved by a later version of dsr_tf:"
-                f" its state has version {version}, and this one reads up to "
-                f"{VERSION}."
-            )
-        return _checked(layer, found)
-    except (AttributeError, KeyError, TypeError, UnicodeDecodeError) as error:
+        if type(version) is not int or version < VERSION:
+            # Before this one there were no numbers by name.
+            raise TypeError(f"it has version={str(version)[:100]}")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise _damaged(layer, error) from error
-    except json.JSONDecodeError as error:
-        raise _damaged(layer, error) from error
+    except RecursionError as error:
+        raise _damaged(layer, "it is nested too deeply") from error
+    if version > VERSION:
+        raise ValueError(
+            f"Layer '{layer.name}' was saved by a later version of dsr_tf: "
+            f"its state has version {version}, and this one reads up to "
+            f"{VERSION}."
+        )
+    return _checked(layer, found)
 
 
 def _checked(layer: "Masked", found: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -112,7 +117,7 @@ def _checked(layer: "Masked", found: dict[str, Any]) -> dict[str, np.ndarray]:
             isinstance(numbers, list)
             and len(numbers) == kept.shape(layer)[0]
             and all(type(n) in (int, kind) for n in numbers)
-            and all(-(2**31) <= n < 2**31 for n in numbers)
+            and all(_is_in_range(n, kept.is_signed) for n in numbers)
         )
         if not is_right:
             raise _damaged(layer, f"it has {kept.name}={str(numbers)[:100]}")
@@ -120,6 +125,11 @@ def _checked(layer: "Masked", found: dict[str, Any]) -> dict[str, np.ndarray]:
     if found:
         raise _damaged(layer, f"it has {', '.join(found)[:100]}")
     return values
+
+
+def _is_in_range(number: float, is_signed: bool) -> bool:
+    # Not a number is in no range.
+    return (-(2**31) if is_signed else 0) <= number < 2**31
 
 
 def _damaged(layer: "Masked", why: object) -> ValueError:
@@ -133,6 +143,8 @@ def owner_number(method_name: str) -> int:
 
 # The bits of the smallest float32 that is a normal number, 1.2e-38.
 _SMALLEST_NORMAL = 2**23
+# And those of infinity, above which nothing is a number.
+_INFINITY = 0x7F800000
 
 
 def from_old(layer: "Masked", numbers: np.ndarray) -> dict[str, np.ndarray]:
@@ -143,12 +155,23 @@ def from_old(layer: "Masked", numbers: np.ndarray) -> dict[str, np.ndarray]:
     plus one, and a number of each layer's own: moves counted by DeepR, from
     0 up, or a threshold of gradual pruning, as the bits of a float32 or -1
     less those.
+
+    Raises:
+        ValueError: if they are damaged.
     """
-    if numbers.shape != (OLD_SIZE,):
-        raise _damaged(layer, f"it has the shape {numbers.shape}")
+    if numbers.shape != (OLD_SIZE,) or numbers.dtype.kind != "i":
+        raise _damaged(layer, f"it is {numbers.dtype} of shape {numbers.shape}")
     count, last_step, exponent, carry, *window, seed, own = map(int, numbers)
     bits = -1 - own if own < 0 else own
     is_threshold = own < 0 or own >= _SMALLEST_NORMAL
+    counts = [count, last_step, carry, *window, seed]
+    is_right = (
+        all(_is_in_range(n, is_signed=False) for n in counts)
+        and all(_is_in_range(n, is_signed=True) for n in (exponent, own))
+        and not (is_threshold and bits >= _INFINITY)
+    )
+    if not is_right:
+        raise _damaged(layer, f"it has {numbers.tolist()}")
     owner = owner_number("DSR") if exponent else 0
     num_masked = len(layer.masked_names)
     moved, threshold = np.zeros(num_masked, "int64"), np.zeros(num_masked, "f4")

@@ -6,6 +6,7 @@ Keras reads them, so `call` is Keras' own. Beside the masks are small
 variables in which callbacks keep what must survive a restart (`kept_state`).
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -212,7 +213,7 @@ class Masked(_KerasLayer):
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config.update(
-            sparsity=self.sparsity,
+            sparsity=_below_one(self.sparsity),
             granularity=self.granularity.name,
             seed=self.seed,
         )
@@ -231,6 +232,13 @@ def _check_sparsity(
             f"each of {', '.join(names)}. Received: sparsity={sparsity!r}"
         )
     return {name: distribution.check_sparsity(sparsity[name]) for name in names}
+
+
+def _below_one(sparsity: Any) -> Any:
+    """What the constructor takes, where a mask has no active group left."""
+    if isinstance(sparsity, dict):
+        return {name: _below_one(share) for name, share in sparsity.items()}
+    return min(sparsity, math.nextafter(1, 0))
 
 
 def _sparsity_now(weight: MaskedVariable, given: float) -> float:

@@ -43,14 +43,15 @@ class InStep:
             optimizer: The optimizer that trains the weights.
             epoch: The epoch that begins.
         """
-        if self.is_installed:
-            return
+        # If it is at work still, a training was broken off, and the model may
+        # have another optimizer now.
         start_clean(
             self._masked,
             optimizer,
             self._trained,
             keep_slots=self.hook.gathers_gradients,
         )
+        self.is_installed = False
         if self.hook.acts:
             self.hook.install(optimizer, epoch)
             self.is_installed = True

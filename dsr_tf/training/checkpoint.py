@@ -294,6 +294,10 @@ def restore(checkpoint: Checkpoint, model: keras.Model) -> None:
                 f"{entry.name} is {value.dtype} of shape {value.shape} in "
                 f"it, not {entry.dtype} of {entry.shape}"
             )
+        try:
+            entry.check(value)
+        except ValueError as error:
+            raise _damaged(checkpoint.path, error) from error
     for entry, value in zip(wanted, checkpoint.values):
         entry.assign(value)
 

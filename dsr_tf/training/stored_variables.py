@@ -1,6 +1,7 @@
 """The variables of a run by name, as checkpoints of each format have them."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -23,12 +24,15 @@ class Entry:
         shape: Shape of its array.
         dtype: Name of its dtype.
         assign: Function that gives the variable, or variables, their values.
+        check: Function that refuses, with a ValueError, an array of the right
+            shape and dtype that `assign` cannot take.
     """
 
     name: str
     shape: tuple
     dtype: str
     assign: Callable
+    check: Callable[[Any], Any] = lambda array: None
 
 
 def variables_of(model: keras.Model) -> list[keras.Variable]:
@@ -94,4 +98,5 @@ def _old_state(name: str, layer: Masked) -> Entry:
         (kept_state.OLD_SIZE,),
         keras.backend.standardize_dtype(first.dtype),
         assign,
+        functools.partial(kept_state.from_old, layer),
     )

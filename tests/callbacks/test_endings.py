@@ -62,13 +62,14 @@ def test_a_method_after_another_moves_weights_when_it_says(first, second, data):
     assert_zero_outside_masks(model)
 
 
+class Interrupt(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == 12:
+            raise KeyboardInterrupt
+
+
 @needs_tensorflow
 def test_what_was_broken_off_ends_with_the_next_training(data):
-    class Interrupt(keras.callbacks.Callback):
-        def on_train_batch_end(self, batch, logs=None):
-            if batch == 12:
-                raise KeyboardInterrupt
-
     model, watch = make_model(momentum()), MasksByStep()
     deep_r = Reallocation(METHODS["deep_r"], 10, seed=0)
     with pytest.raises(KeyboardInterrupt):
@@ -81,6 +82,35 @@ def test_what_was_broken_off_ends_with_the_next_training(data):
     deep_r.end()
     fit(model, data, watch)
     assert watch.steps == []
+    assert_zero_outside_masks(model)
+
+
+@needs_tensorflow
+@pytest.mark.parametrize("method", ["deep_r", "rigl", "snfs"])
+def test_what_was_broken_off_goes_on_with_another_optimizer(method, data):
+    """The hook must leave the optimizer of before."""
+    model, records, free = make_model(momentum()), [], []
+    callback = Reallocation(
+        METHODS[method], 10, seed=0, listener=records.append
+    )
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, data, callback, Interrupt())
+    records.clear()
+    model.compile(
+        momentum(), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
+
+    class Look(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            if batch == 10:
+                weight = layers.masked_weights(model)[0]
+                slot = values(model.optimizer.momentums[0])
+                free.append(np.abs(slot[~values(weight.mask)]).sum())
+
+    fit(model, data, Look(), callback)
+    assert all(r.num_grown > 0 for r in records[1:]) and len(records) == 3
+    # Gradients of inactive weights, for methods that grow by them.
+    assert (free[0] > 0) == (method != "deep_r")
     assert_zero_outside_masks(model)
 
 

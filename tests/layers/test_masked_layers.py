@@ -212,6 +212,63 @@ def test_a_damaged_store_is_refused():
     np.testing.assert_array_equal(values(kernel_of(layer)), before)
 
 
+@pytest.mark.parametrize(
+    "state",
+    [
+        '{"version": 1}',
+        '{"version": true}',
+        '{"version": NaN}',
+        '{"version": -2}',
+        '{"version": ' + "9" * 5000 + "}",
+        '{"version": 2, "reallocation": [-5, 0, 0, 0]}',
+        '{"version": 2, "reallocation": [1, 0, 0, -7]}',
+        '{"version": 2, "gradient_window": [-3, -1]}',
+        '{"version": 2, "num_moved": [-1]}',
+        '{"version": 2, "pruning_threshold": [-0.5]}',
+        '{"version": 2, "pruning_threshold": [NaN]}',
+        '{"version": 2, "num_moved": ' + "[" * 300 + "]" * 300 + "}",
+        "[" * 60000,
+        "2",
+        "",
+    ],
+    ids=lambda state: state[:40],
+)
+def test_a_damaged_state_is_refused(state):
+    layer = layers.SparseDense(4, 0.5, seed=0)
+    layer.build((None, 6))
+    before = [values(variable) for variable in layer.weights]
+    store = {}
+    layer.save_own_variables(store)
+    store["state"] = np.frombuffer(state.encode(), "uint8")
+    message = f"The state of layer '{layer.name}' is damaged"
+    with pytest.raises(ValueError, match=message):
+        layer.load_own_variables(store)
+    for variable, old in zip(layer.weights, before):
+        np.testing.assert_array_equal(values(variable), old)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        [np.nan] * 8,
+        [2**60] * 8,
+        [-1] + [0] * 7,
+        [0] * 6 + [-5, 0],
+        [0] * 7 + [0x7FC00000],
+    ],
+    ids=str,
+)
+def test_a_damaged_state_of_before_is_refused(state):
+    layer = layers.SparseDense(4, 0.5, seed=0)
+    layer.build((None, 6))
+    store = {}
+    layer.save_own_variables(store)
+    del store["state"]
+    store["reallocation_state"] = np.array(state)
+    with pytest.raises(ValueError, match=f"'{layer.name}' is damaged"):
+        layer.load_own_variables(store)
+
+
 def test_dense_weights_are_refused(tmp_path):
     dense = keras.Sequential(
         [keras.Input((6,)), keras.layers.Dense(4, name="x")]

@@ -1,6 +1,7 @@
 """What layers and `masked_weights` tell of themselves."""
 
 import keras
+import numpy as np
 import pytest
 
 import dsr_tf
@@ -94,6 +95,24 @@ def test_sparsity_that_describes_the_mask_stays_as_it_was_given():
     assert layer.sparsity == 0.9
     layer.build((None, 7))
     assert layer.sparsity == 0.9
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.SparseDense(20, 0.9),
+        layers.SparseSeparableConv1D(4, 3, 0.9),
+    ],
+    ids=["one mask", "two masks"],
+)
+def test_a_mask_without_any_active_weight_can_be_saved(layer, tmp_path):
+    model = keras.Sequential([keras.Input((9, 7)), layer])
+    weight = dsr_tf.masked_weights(model)[0]
+    weight.set_mask(np.zeros(weight.mask.shape, "bool"))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.layers[0].sparsity == layer.sparsity
+    assert dsr_tf.masked_weights(loaded)[0].num_active == 0
 
 
 def test_inputs_of_unknown_size_are_refused():

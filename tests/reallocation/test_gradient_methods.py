@@ -26,6 +26,16 @@ def sgd(momentum=0.9):
     return keras.optimizers.SGD(0.1, momentum=momentum)
 
 
+def schedule_free():
+    return keras.optimizers.ScheduleFreeAdamW(0.01)
+
+
+needs_schedule_free = pytest.mark.skipif(
+    not hasattr(keras.optimizers, "ScheduleFreeAdamW"),
+    reason="this Keras has no ScheduleFreeAdamW",
+)
+
+
 def test_the_fraction_falls_along_a_cosine():
     method = methods.RigL(0.4, end_step=100)
     assert method.fraction_at(0) == pytest.approx(0.4)
@@ -108,6 +118,7 @@ def gradient_of_inactive(model, x, y):
         lambda: keras.optimizers.Adam(0.01),
         lambda: keras.optimizers.RMSprop(0.01),
         lambda: keras.optimizers.Adagrad(0.01),
+        pytest.param(schedule_free, marks=needs_schedule_free),
     ],
 )
 @pytest.mark.parametrize(
@@ -205,6 +216,14 @@ def test_snfs_needs_a_momentum(data):
     model = make_model("sgd")
     callback = Reallocation(methods.SNFS(), period=10)
     with pytest.raises(ValueError, match="SNFS needs.*momentum.*SGD"):
+        model.fit(*data, verbose=0, callbacks=[callback])
+
+
+@needs_schedule_free
+def test_weights_are_no_momentum(data):
+    model = make_model(schedule_free())
+    callback = Reallocation(methods.SNFS(), period=10)
+    with pytest.raises(ValueError, match="SNFS needs.*momentum.*ScheduleFree"):
         model.fit(*data, verbose=0, callbacks=[callback])
 
 

@@ -126,6 +126,20 @@ def with_old_state(values, layer):
     return found
 
 
+def test_a_damaged_state_without_a_digest_changes_nothing(file, tmp_path):
+    read = checkpoint.read(file)
+    old_checkpoint(tmp_path / "step-7.npz", read)
+    old = checkpoint.read(tmp_path / "step-7.npz")
+    (state,) = [n for n in old.names if n.endswith("reallocation_state")]
+    old.values[old.names.index(state)][:] = -1
+    model = make_model(sparsity=0.5)
+    before = [np.array(variable) for variable in model.variables]
+    with pytest.raises(checkpoint.Damaged, match="The state of layer 'a' is"):
+        checkpoint.restore(old, model)
+    for variable, value in zip(model.variables, before):
+        np.testing.assert_array_equal(variable, value)
+
+
 def test_checkpoints_without_a_digest_load(file, tmp_path):
     read = checkpoint.read(file)
     old_checkpoint(tmp_path / "step-7.npz", read)
