@@ -5,7 +5,7 @@ an open window it is let through: the optimizer then accumulates it in the
 slots of inactive weights, where a reallocation reads it. It costs no second
 pass, whatever the training step of the model is.
 
-What the optimizer makes of inactive weights meanwhile is of no account: the
+What the optimizer makes of inactive weights meanwhile does not matter: the
 forward pass and penalties see the masked kernel, `Reallocator.clean`
 restores the stored zeros, and `device.clear` empties the slots at the end.
 """

@@ -35,7 +35,11 @@ def _kill_when(path, number):
 
 
 @pytest.mark.parametrize(
-    "number, name", [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")]
+    "number, name",
+    [
+        (signal.SIGINT, "Ctrl-C"),
+        pytest.param(signal.SIGTERM, "SIGTERM", marks=pytest.mark.slow),
+    ],
 )
 def test_a_signal_ends_all_runs_and_starts_none(number, name, tmp_path, capsys):
     flagfile = tmp_path / "static.flags"

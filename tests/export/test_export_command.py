@@ -89,6 +89,7 @@ def test_bytes_of_images_by_the_data_set_of_the_run(exported):
     )
 
 
+@pytest.mark.slow
 def test_comparing(exported, capsys, monkeypatch):
     monkeypatch.setattr(timing, "_LOADS", 1)
     paths = [str(exported / name) for name in ("dense", "m.onnx")]

@@ -110,6 +110,7 @@ with one as first, other as second:
 """
 
 
+@pytest.mark.slow
 def test_what_a_killed_export_left_is_removed_by_the_next(tmp_path):
     path, other = tmp_path / "m", tmp_path / "other"
     process = subprocess.Popen(

@@ -41,7 +41,11 @@ def test_active_parameters_of_wrn_28_2(sparsity, active):
 
 
 @pytest.mark.parametrize(
-    "sparsity, active", [(0.9, 5_104_885), (0.8, 7_377_346)]
+    "sparsity, active",
+    [
+        (0.9, 5_104_885),
+        pytest.param(0.8, 7_377_346, marks=pytest.mark.slow),
+    ],
 )
 def test_active_parameters_of_resnet50(sparsity, active):
     """As many as in the authors' runs: 20.0 % and 28.9 % of 25,557,032."""

@@ -82,6 +82,7 @@ def test_every_method(method, tmp_path):
         assert {row["num_active"] for row in moved} == {"5020"}
 
 
+@pytest.mark.slow
 def test_200_reallocations(tmp_path):
     """With XLA, and the running statistics of normalization among all."""
     run = prepared(

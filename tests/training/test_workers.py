@@ -102,6 +102,7 @@ def test_workers_agree(whole):
     assert len(rows(folder, "metrics")) == 3
 
 
+@pytest.mark.slow
 def test_one_is_killed_and_both_go_on(whole, tmp_path):
     folder = tmp_path / "run"
     arguments = [*FLAGS, f"--output_dir={folder}"]
