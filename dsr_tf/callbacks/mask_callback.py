@@ -22,8 +22,8 @@ class MaskCallback(keras.callbacks.Callback):
 
     Args:
         model: The Keras model whose masks change; None for the one that
-            `fit` trains. To give for a part of that, or for a loop of your
-            own.
+            `fit` trains. Give it where they are in a part of that model, or
+            in a loop of your own.
         optimizer: The optimizer that trains the masked weights and counts
             the updates; None for the model's own.
         listener: Callable that receives the `Record` of each change.

@@ -1,7 +1,7 @@
 """Calling a function after each update of an optimizer, in the same step.
 
-Keras has constraints for that, a function a variable. What concerns several
-variables at once must come after the last of them.
+Keras has constraints for that, one function for each variable. What concerns
+several variables at once must come after the last of them.
 """
 
 import functools

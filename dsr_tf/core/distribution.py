@@ -27,7 +27,7 @@ def num_active_groups(num_groups: int, sparsity: float) -> int:
     """Number of active groups of `num_groups`: rounded, and at least one.
 
     `(1 - sparsity) * num_groups` is rounded to the nearest integer (a tie
-    goes to the even one), so a product that floating point leaves a hair
+    goes to the even one), so a product that floating point leaves just
     below an integer still counts as that integer. The authors' code rounds
     down after adding 0.1 and agrees wherever the product is whole.
     """

@@ -1,1 +1,1 @@
-"""How weights move: rules, methods, and one exact step on a model."""
+"""One exact step on a model, what it remembers, and its hook."""

@@ -172,7 +172,7 @@ class Device:
         if self._gathers:
             # Gradients were let through to all inactive weights.
             stale = ops.logical_or(moved, ops.logical_not(mask))
-        # Or is such a gradient still to be accumulated?
+        # Slots that go on gathering gradients keep what they have.
         reset = moved if self._keeps else stale
         weight.mask.assign(mask)
         _start_all_afresh(weight, self.optimizer, stale, reset)
