@@ -1,9 +1,9 @@
 """A kernel seen as groups of weights: one mask entry governs one group.
 
 Every granularity cuts a kernel into equal blocks, some axes into single
-entries, others not at all. Layers keep one mask entry for each block and spread it
-over the kernel in the forward pass. Rules of reallocation never meet a
-granularity: they see a score for each mask entry, and the size of a group.
+entries, others not at all. Layers keep one mask entry for each block and
+spread it over the kernel in the forward pass. Rules of reallocation never meet
+a granularity: they see a score for each mask entry, and the size of a group.
 """
 
 import dataclasses
