@@ -172,13 +172,15 @@ class Reallocation(MaskCallback):
     ) -> int | None:
         if not self.method.moves_weights:
             return None
-        reallocator, state = self._reallocator, self._reallocator.read_state()
-        hook = reallocator.hook
+        reallocator, hook = self._reallocator, self._reallocator.hook
+        # Every reading waits for the device: what the method keeps is read
+        # where it moves weights only.
+        state = ReallocationState.read(reallocator.masked)
         self._settle_start(state, step)
         period, is_over = int(self.period(self._epoch)), self._is_over(step)
         is_due = not is_over and step // period > state.last_step // period
         if is_due and hook.is_ready(state.last_step, step):
-            record = reallocator.step(optimizer, step, state)
+            record = reallocator.step(optimizer, step)
             self._last_record = record
             self._report(record)
         else:
@@ -191,7 +193,7 @@ class Reallocation(MaskCallback):
             if is_due:
                 # Without the gradients that it needs, until the next.
                 state.last_step = step
-                reallocator.write_state(state)
+                state.write(reallocator.masked)
         if is_over:
             return None
         to_go = period - step % period
@@ -251,7 +253,7 @@ class Reallocation(MaskCallback):
             last_step = step
         if (seed, last_step) != (state.seed, state.last_step):
             state.seed, state.last_step = seed, last_step
-            self._reallocator.write_state(state)
+            state.write(self._reallocator.masked)
 
     def _warn_if_late(self, period: int) -> None:
         steps_per_call = self._updates_per_call() or 1

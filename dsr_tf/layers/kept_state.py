@@ -27,6 +27,7 @@ _MAX_BYTES = 2**16
 KEY = "state"
 # Before there were names, one variable of eight integers held all.
 OLD_NAME, OLD_SIZE = "reallocation_state", 8
+KEYS = (KEY, OLD_NAME)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,14 +66,20 @@ STATE_VARIABLES = (
 )
 
 
-def save(layer: "Masked", store: Any) -> None:
-    """Store the numbers of a layer's state that are not 0, by name."""
-    found = {"version": VERSION}
+def numbers(layer: "Masked") -> dict[str, list]:
+    """The numbers of a layer's state that are not 0, by name."""
+    found = {}
     for kept in STATE_VARIABLES:
         values = ops.convert_to_numpy(getattr(layer, kept.name))
         if values.any():
             found[kept.name] = values.tolist()
-    store[KEY] = np.frombuffer(json.dumps(found).encode(), "uint8")
+    return found
+
+
+def save(layer: "Masked", store: Any) -> None:
+    """Store `numbers` of a layer, with the version, as JSON."""
+    text = json.dumps({"version": VERSION, **numbers(layer)})
+    store[KEY] = np.frombuffer(text.encode(), "uint8")
 
 
 def read(layer: "Masked", store: Any) -> dict[str, np.ndarray]:
@@ -105,26 +112,40 @@ def read(layer: "Masked", store: Any) -> dict[str, np.ndarray]:
             f"its state has version {version}, and this one reads up to "
             f"{VERSION}."
         )
-    return _checked(layer, found)
+    return checked(layer, found)
 
 
-def _checked(layer: "Masked", found: dict[str, Any]) -> dict[str, np.ndarray]:
-    values = {}
+def checked(layer: "Masked", found: dict[str, Any]) -> dict[str, np.ndarray]:
+    """What `numbers` gave, perhaps damaged since.
+
+    Returns:
+        Dict from the name of each variable to its array.
+
+    Raises:
+        ValueError: if it is damaged.
+    """
+    found, values = dict(found), {}
     for kept in STATE_VARIABLES:
-        numbers = found.pop(kept.name, [0] * kept.shape(layer)[0])
+        given = found.pop(kept.name, [0] * kept.shape(layer)[0])
         kind, dtype = (int, "int64") if kept.dtype == "int" else (float, "f4")
         is_right = (
-            isinstance(numbers, list)
-            and len(numbers) == kept.shape(layer)[0]
-            and all(type(n) in (int, kind) for n in numbers)
-            and all(_is_in_range(n, kept.is_signed) for n in numbers)
+            isinstance(given, list)
+            and len(given) == kept.shape(layer)[0]
+            and all(type(n) in (int, kind) for n in given)
+            and all(_is_in_range(n, kept.is_signed) for n in given)
         )
         if not is_right:
-            raise _damaged(layer, f"it has {kept.name}={str(numbers)[:100]}")
-        values[kept.name] = np.array(numbers, dtype)
+            raise _damaged(layer, f"it has {kept.name}={str(given)[:100]}")
+        values[kept.name] = np.array(given, dtype)
     if found:
         raise _damaged(layer, f"it has {', '.join(found)[:100]}")
     return values
+
+
+def assign(layer: "Masked", values: dict[str, np.ndarray]) -> None:
+    """Give the variables of a layer's state their values, by name."""
+    for name, array in values.items():
+        getattr(layer, name).assign(array)
 
 
 def _is_in_range(number: float, is_signed: bool) -> bool:

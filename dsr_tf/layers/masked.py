@@ -168,14 +168,9 @@ class Masked(_KerasLayer):
         others = {variable.name for variable in self._stored_as_they_are()}
         packed = others.union(*(weight.stored_names for weight in weights))
         whole = others | {v.name for w in weights for v in (w.kernel, w.mask)}
-        states = [
-            {kept_state.KEY},
-            {kept_state.OLD_NAME},
-            {variable.name for variable in self.state_variables},
-        ]
-        if found in [packed | state for state in states[:2]]:
+        if found in (packed | {key} for key in kept_state.KEYS):
             values = [weight.read(store) for weight in weights]
-        elif found in [whole | state for state in states[1:]]:
+        elif found == whole | {kept_state.OLD_NAME}:
             values = [
                 (
                     np.asarray(store[w.kernel.name]),
@@ -186,20 +181,15 @@ class Masked(_KerasLayer):
         else:
             raise ValueError(
                 f"Layer '{self.name}' ({type(self).__name__}) stores the "
-                f"variables {sorted(packed | states[0])}, but the file holds "
-                f"{sorted(found)} for it: it was saved from another "
+                f"variables {sorted(packed | {kept_state.KEY})}, but the file "
+                f"holds {sorted(found)} for it: it was saved from another "
                 "layer, perhaps a dense one without a mask. Use "
                 "`dsr_tf.sparsify` on the dense model instead."
             )
-        state = (
-            {name: store[name] for name in states[2]}
-            if states[2] <= found
-            else kept_state.read(self, store)
-        )
+        state = kept_state.read(self, store)
         for weight, (kernel, mask) in zip(weights, values):
             weight.assign(kernel, mask)
-        for name, numbers in state.items():
-            getattr(self, name).assign(numbers)
+        kept_state.assign(self, state)
         for variable in self._stored_as_they_are():
             variable.assign(store[variable.name])
 

@@ -16,6 +16,7 @@ __all__ = [
     "DeepR",
     "InStepHook",
     "KernelView",
+    "METHODS",
     "Method",
     "RigL",
     "SET",
@@ -23,9 +24,16 @@ __all__ = [
     "Static",
 ]
 
-# Methods in files that are not named above.
-for _module in discovery.import_modules(__name__, __path__):
-    for _found in list(vars(_module).values()):
-        if isinstance(_found, type) and issubclass(_found, Method):
-            if vars(_found).get("flag_name"):
-                globals()[_found.__name__] = _found
+# All that have a name for `--method`, by that name, also those in files that
+# are not named above.
+METHODS: dict[str, type[Method]] = {
+    vars(found)["flag_name"]: found
+    for module in discovery.import_modules(__name__, __path__)
+    for found in vars(module).values()
+    if isinstance(found, type)
+    and issubclass(found, Method)
+    # Not those that a file imports or inherits a name from.
+    and found.__module__ == module.__name__
+    and vars(found).get("flag_name")
+}
+globals().update({found.__name__: found for found in METHODS.values()})

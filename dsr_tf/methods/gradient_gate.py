@@ -122,8 +122,8 @@ class GradientGate(InStepHook):
         return ops.convert_to_numpy(self._window).tolist()
 
     def _set(self, *window: int) -> None:
-        if list(window) != self._read():
-            self._window.assign(window)
+        # Not read before, which would wait for the device.
+        self._window.assign(window)
 
 
 def close_window(masked: list[MaskedWeight]) -> None:

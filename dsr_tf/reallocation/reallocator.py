@@ -157,21 +157,16 @@ class Reallocator:
     def read_state(self) -> ReallocationState:
         return ReallocationState.read(self.masked, self.method)
 
-    def write_state(self, state: ReallocationState) -> None:
-        state.write(self.masked)
-
     def step(
         self,
         optimizer: keras.optimizers.Optimizer,
         step: int,
-        state: ReallocationState | None = None,
     ) -> Record:
         """Reallocate once.
 
         Args:
             optimizer: The optimizer whose slots belong to the weights.
             step: Number of updates so far, for the state and the record.
-            state: The `ReallocationState`, if it has just been read.
 
         Returns:
             A `Record`.
@@ -183,7 +178,7 @@ class Reallocator:
         """
         # Before masks are written, which makes them equal again.
         self._agreement.check()
-        state = state or self.read_state()
+        state = self.read_state()
         moved = self.hook.collect()
         if moved is not None:
             return self._count_moves(moved, step, state)
@@ -207,7 +202,7 @@ class Reallocator:
         device.move(kernels)
         state.num_reallocations += 1
         state.last_step = step
-        self.write_state(state)
+        state.write(self.masked)
         return Record(
             step=step,
             threshold=threshold,
@@ -237,7 +232,7 @@ class Reallocator:
         self._check_budget(state.carry + sum(active.values()))
         state.num_reallocations += 1
         state.last_step = step
-        self.write_state(state)
+        state.write(self.masked)
         return Record(
             step=step,
             threshold=None,

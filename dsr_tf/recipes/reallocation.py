@@ -10,9 +10,8 @@ from typing import Any
 import keras
 
 from dsr_tf import callbacks
-from dsr_tf import methods
-from dsr_tf.core import discovery
 from dsr_tf.layers import masked_weights
+from dsr_tf.methods import METHODS
 from dsr_tf.methods import Method
 from dsr_tf.recipes.network import sparsify
 from dsr_tf.recipes.recipe import Recipe
@@ -64,21 +63,5 @@ class Reallocating(Recipe):
         )
 
 
-def find_methods() -> list[type[Method]]:
-    """All classes in the files of `dsr_tf/methods` that have a name."""
-    return [
-        found
-        for module in discovery.import_modules(
-            methods.__name__, methods.__path__
-        )
-        for found in vars(module).values()
-        if isinstance(found, type)
-        and issubclass(found, Method)
-        # Not those that a file imports or inherits a name from.
-        and found.__module__ == module.__name__
-        and vars(found).get("flag_name")
-    ]
-
-
-for method in find_methods():
+for method in METHODS.values():
     register(Reallocating(method))

@@ -25,11 +25,10 @@ from keras import ops
 from dsr_tf.command_line import RunError
 from dsr_tf.command_line import UsageError
 from dsr_tf.core import sparse_arrays
+from dsr_tf.layers import kept_state
 from dsr_tf.training import archive
 from dsr_tf.training import files
-from dsr_tf.training.stored_variables import entries
-from dsr_tf.training.stored_variables import names_of
-from dsr_tf.training.stored_variables import variables_of
+from dsr_tf.training import stored_variables
 
 _PATTERN = re.compile(r"step-(0|[1-9][0-9]*)\.npz")
 # Files of format 2 have no names for what callbacks keep; older files have
@@ -52,6 +51,8 @@ class Checkpoint:
         settings: Dict of plain values, those of the run.
         names: Names of the variables.
         shapes: Their shapes.
+        state: What callbacks keep, see `stored_variables.state`; None in
+            files that have it among the variables.
         tables: Dict from the name of a table to its text, as far as it had
             been written; None in the oldest files.
         stored: Dict of their values as the file holds them.
@@ -63,6 +64,7 @@ class Checkpoint:
     settings: dict
     names: list[str]
     shapes: list[tuple[int, ...]]
+    state: list[dict] | None
     tables: dict[str, str] | None
     stored: dict[str, np.ndarray]
 
@@ -105,10 +107,9 @@ def save(
             written or deleted then.
         OSError: if it cannot be written; nothing is deleted then.
     """
-    names = names_of(model)
-    arrays = [
-        ops.convert_to_numpy(variable) for variable in variables_of(model)
-    ]
+    entries = stored_variables.entries(model, _FORMAT)
+    names = [entry.name for entry in entries]
+    arrays = [ops.convert_to_numpy(entry.variable) for entry in entries]
     for name, array in zip(names, arrays):
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise RunError(
@@ -121,6 +122,7 @@ def save(
         "settings": settings,
         "names": names,
         "shapes": [array.shape for array in arrays],
+        "state": stored_variables.state(model),
         "tables": tables or {},
     }
     stored: dict[str, Any] = {
@@ -226,6 +228,8 @@ def _checked(
 ) -> Checkpoint:
     """A `Checkpoint` whose parts are what they should be."""
     names, shapes = header["names"], header["shapes"]
+    format, state = header.get("format", 1), header.get("state")
+    has_state = format >= stored_variables.FIRST_WITH_STATE_APART
     numbers = {f"{number:05d}" for number in range(len(names))}
     found = [name.partition(".") for name in stored]
     is_right = (
@@ -233,22 +237,25 @@ def _checked(
         and {part for _, _, part in found} <= {"", "gaps", "values"}
         and len(shapes) == len(names)
         and all(type(n) is int and n >= 0 for shape in shapes for n in shape)
-        and type(header.get("format", 1)) is int
+        and type(format) is int
         and type(header["step"]) is int
         and header["step"] >= 0
         and isinstance(header["settings"], dict)
         and isinstance(tables, dict | None)
         and all(isinstance(text, str) for text in (tables or {}).values())
+        and isinstance(state, list) == has_state
+        and all(isinstance(numbers, dict) for numbers in state or [])
     )
     if not is_right:
         raise ValueError("its parts do not fit together")
     return Checkpoint(
         path,
-        header.get("format", 1),
+        format,
         header["step"],
         header["settings"],
         names,
         [tuple(shape) for shape in shapes],
+        state,
         tables,
         stored,
     )
@@ -270,7 +277,7 @@ def restore(checkpoint: Checkpoint, model: keras.Model) -> None:
         UsageError: if the checkpoint is of another model or method, or of
             one without masks, or is damaged; nothing has changed then.
     """
-    wanted = entries(model, checkpoint.format)
+    wanted = stored_variables.entries(model, checkpoint.format)
     names = [entry.name for entry in wanted]
     if names != checkpoint.names:
         pairs = itertools.zip_longest(names, checkpoint.names)
@@ -294,12 +301,16 @@ def restore(checkpoint: Checkpoint, model: keras.Model) -> None:
                 f"{entry.name} is {value.dtype} of shape {value.shape} in "
                 f"it, not {entry.dtype} of {entry.shape}"
             )
-        try:
+    try:
+        for entry, value in zip(wanted, checkpoint.values):
             entry.check(value)
-        except ValueError as error:
-            raise _damaged(checkpoint.path, error) from error
+        states = stored_variables.checked_state(model, checkpoint.state)
+    except ValueError as error:
+        raise _damaged(checkpoint.path, error) from error
     for entry, value in zip(wanted, checkpoint.values):
         entry.assign(value)
+    for layer, numbers in states:
+        kept_state.assign(layer, numbers)
 
 
 def _newest_is(folder: str | os.PathLike, step: int) -> str:

@@ -1,8 +1,5 @@
 """The variables of a run by name, as checkpoints of each format have them."""
 
-import dataclasses
-import functools
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -10,53 +7,51 @@ import keras
 from dsr_tf.layers import Masked
 from dsr_tf.layers import kept_state
 
-# Files of format 2 and before have one variable of state for each masked
-# layer, in the place of several.
-_FORMAT_WITH_NAMED_STATE = 3
+# Files of format 2 and before have what callbacks keep among the variables,
+# as one of eight integers a layer; later ones have it apart, by name.
+FIRST_WITH_STATE_APART = 3
 
 
-def _accept(array: Any) -> None:
-    """Refuse nothing."""
-
-
-@dataclasses.dataclass(frozen=True)
 class Entry:
-    """What a checkpoint holds under one name.
+    """What a checkpoint holds under one name: a variable.
 
     Attributes:
         name: The same in every process.
+        variable: The Keras variable.
         shape: Shape of its array.
         dtype: Name of its dtype.
-        assign: Function that gives the variable, or variables, their values.
-        check: Function that refuses, with a ValueError, an array of the right
-            shape and dtype that `assign` cannot take.
     """
 
-    name: str
-    shape: tuple
-    dtype: str
-    assign: Callable
-    check: Callable[[Any], Any] = _accept
+    def __init__(self, name: str, variable: keras.Variable) -> None:
+        self.name, self.variable = name, variable
+        self.shape = tuple(variable.shape)
+        self.dtype = keras.backend.standardize_dtype(variable.dtype)
+
+    def check(self, array: Any) -> None:
+        """Refuse an array of the right shape and dtype that is damaged.
+
+        Raises:
+            ValueError: if it is.
+        """
+
+    def assign(self, array: Any) -> None:
+        """Give the variable its value."""
+        self.variable.assign(array)
 
 
-def variables_of(model: keras.Model) -> list[keras.Variable]:
-    """All variables of a compiled model and of its optimizer."""
-    model.optimizer.build(model.trainable_variables)
-    return [*model.variables, *model.optimizer.variables]
+class _OldState(Entry):
+    """The state of a layer as files of format 2 have it."""
 
+    def __init__(self, name: str, layer: Masked) -> None:
+        super().__init__(name, layer.state_variables[0])
+        self._layer, self.shape = layer, (kept_state.OLD_SIZE,)
 
-def names_of(model: keras.Model) -> list[str]:
-    """Names of `variables_of`; the same in every process.
+    def check(self, array: Any) -> None:
+        kept_state.from_old(self._layer, array)
 
-    Keras numbers the optimizers that a process makes, so the first part of
-    the path of an optimizer's variable says nothing.
-    """
-    own = [variable.path for variable in model.variables]
-    slots = [
-        variable.path.partition("/")[2]
-        for variable in variables_of(model)[len(own) :]
-    ]
-    return own + slots
+    def assign(self, array: Any) -> None:
+        state = kept_state.from_old(self._layer, array)
+        kept_state.assign(self._layer, state)
 
 
 def entries(model: keras.Model, format: int) -> list[Entry]:
@@ -67,40 +62,68 @@ def entries(model: keras.Model, format: int) -> list[Entry]:
         format: Number of the format.
 
     Returns:
-        List of `Entry`.
+        List of `Entry`, of all variables of the model and its optimizer but
+        those of `state`.
     """
-    owners: dict[int, Masked] = {}
-    if format < _FORMAT_WITH_NAMED_STATE:
-        for layer in model._flatten_layers():
-            if isinstance(layer, Masked):
-                owners.update((id(v), layer) for v in layer.state_variables)
-    found = []
-    for name, variable in zip(names_of(model), variables_of(model)):
+    model.optimizer.build(model.trainable_variables)
+    owners = {
+        id(variable): layer
+        for layer in _masked_layers(model)
+        for variable in layer.state_variables
+    }
+    found: list[Entry] = []
+    for variable in model.variables:
         layer = owners.get(id(variable))
         if layer is None:
-            found.append(
-                Entry(
-                    name,
-                    tuple(variable.shape),
-                    keras.backend.standardize_dtype(variable.dtype),
-                    variable.assign,
-                )
-            )
-        elif variable is layer.state_variables[0]:
-            found.append(_old_state(name, layer))
-    return found
+            found.append(Entry(variable.path, variable))
+        elif format < FIRST_WITH_STATE_APART:
+            if variable is layer.state_variables[0]:
+                parent = variable.path.rpartition("/")[0]
+                name = f"{parent}/{kept_state.OLD_NAME}".lstrip("/")
+                found.append(_OldState(name, layer))
+    # Keras numbers the optimizers that a process makes, so the first part
+    # of the path of an optimizer's variable says nothing.
+    return found + [
+        Entry(variable.path.partition("/")[2], variable)
+        for variable in model.optimizer.variables
+    ]
 
 
-def _old_state(name: str, layer: Masked) -> Entry:
-    def assign(numbers: Any) -> None:
-        for kept, values in kept_state.from_old(layer, numbers).items():
-            getattr(layer, kept).assign(values)
+def state(model: keras.Model) -> list[dict[str, list]]:
+    """What callbacks keep in a model: a dict for each masked layer, in
+    order, of the numbers that are not 0, by name."""
+    return [kept_state.numbers(layer) for layer in _masked_layers(model)]
 
-    first = layer.state_variables[0]
-    return Entry(
-        f"{name.rpartition('/')[0]}/{kept_state.OLD_NAME}".lstrip("/"),
-        (kept_state.OLD_SIZE,),
-        keras.backend.standardize_dtype(first.dtype),
-        assign,
-        functools.partial(kept_state.from_old, layer),
-    )
+
+def checked_state(
+    model: keras.Model, found: list[dict[str, list]] | None
+) -> list[tuple[Masked, dict]]:
+    """What `state` gave, for a model of the same layers.
+
+    Args:
+        model: The model.
+        found: A list as `state` returns; None where a file has it among the
+            variables.
+
+    Returns:
+        Pairs of a layer and what `kept_state.assign` takes.
+
+    Raises:
+        ValueError: if it is damaged, or of other layers.
+    """
+    if found is None:
+        return []
+    layers = _masked_layers(model)
+    if len(found) != len(layers):
+        raise ValueError(
+            f"it holds the state of {len(found)} layers, not {len(layers)}"
+        )
+    return [
+        (layer, kept_state.checked(layer, numbers))
+        for layer, numbers in zip(layers, found)
+    ]
+
+
+def _masked_layers(model: keras.Model) -> list[Masked]:
+    layers = dict.fromkeys(model._flatten_layers())
+    return [layer for layer in layers if isinstance(layer, Masked)]

@@ -1,6 +1,7 @@
 """What tests of callbacks share: small trainings, by each method."""
 
 import keras
+import numpy as np
 import pytest
 
 from dsr_tf import layers
@@ -55,6 +56,21 @@ def fit(model, data, *callbacks, epochs=2, **arguments):
         callbacks=[*callbacks],
         **arguments,
     )
+
+
+class GatheredGradients(keras.callbacks.Callback):
+    """Appends, before step 10 of each epoch, how much the momentum of the
+    first kernel's inactive weights holds."""
+
+    def __init__(self, found):
+        super().__init__()
+        self._found = found
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch == 10:
+            weight = layers.masked_weights(self.model)[0]
+            slot = values(self.model.optimizer.momentums[0])
+            self._found.append(np.abs(slot[~values(weight.mask)]).sum())
 
 
 def masks(model):

@@ -11,6 +11,7 @@ from dsr_tf import methods
 from dsr_tf.callbacks import GradualPruning
 from dsr_tf.callbacks import Reallocation
 from tests.callbacks.shared import METHODS
+from tests.callbacks.shared import GatheredGradients
 from tests.callbacks.shared import fit
 from tests.callbacks.shared import masks
 from tests.callbacks.shared import momentum
@@ -100,14 +101,7 @@ def test_what_was_broken_off_goes_on_with_another_optimizer(method, data):
         momentum(), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     )
 
-    class Look(keras.callbacks.Callback):
-        def on_train_batch_begin(self, batch, logs=None):
-            if batch == 10:
-                weight = layers.masked_weights(model)[0]
-                slot = values(model.optimizer.momentums[0])
-                free.append(np.abs(slot[~values(weight.mask)]).sum())
-
-    fit(model, data, Look(), callback)
+    fit(model, data, GatheredGradients(free), callback)
     assert all(r.num_grown > 0 for r in records[1:]) and len(records) == 3
     # Gradients of inactive weights, for methods that grow by them.
     assert (free[0] > 0) == (method != "deep_r")

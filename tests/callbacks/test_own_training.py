@@ -10,6 +10,7 @@ from dsr_tf import methods
 from dsr_tf.callbacks import GradualPruning
 from dsr_tf.callbacks import Reallocation
 from tests.callbacks.shared import METHODS
+from tests.callbacks.shared import GatheredGradients
 from tests.callbacks.shared import fit
 from tests.callbacks.shared import masks
 from tests.callbacks.shared import momentum
@@ -279,14 +280,7 @@ def test_rigl_sees_gradients_of_a_new_optimizer(data):
         momentum(), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     )
 
-    class Look(keras.callbacks.Callback):
-        def on_train_batch_begin(self, batch, logs=None):
-            if batch == 10:
-                weight = layers.masked_weights(model)[0]
-                slot = values(model.optimizer.momentums[0])
-                free.append(np.abs(slot[~values(weight.mask)]).sum())
-
-    fit(model, data, Look(), callback, epochs=1)
+    fit(model, data, GatheredGradients(free), callback, epochs=1)
     callback.end()
     assert free[0] > 0
 

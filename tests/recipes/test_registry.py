@@ -13,7 +13,6 @@ from dsr_tf import recipes
 from dsr_tf.core import discovery
 from dsr_tf.models import registry as models_registry
 from dsr_tf.recipes import registry
-from dsr_tf.recipes.reallocation import find_methods
 
 PACKAGE = pathlib.Path(dsr_tf.__file__).parent
 
@@ -34,7 +33,7 @@ def test_every_method_of_reallocation_has_a_recipe():
         for method in vars(methods).values()
         if isinstance(method, type) and issubclass(method, methods.Method)
     } - {methods.Method}
-    assert set(find_methods()) == public
+    assert set(methods.METHODS.values()) == public
     for method in public:
         recipe = recipes.get(method.flag_name)
         assert recipe.method is method and recipe.has_masks

@@ -16,14 +16,13 @@ import dsr_tf
 from dsr_tf import optimizers
 from dsr_tf.command_line import UsageError
 from dsr_tf.core import sparse_arrays
-from dsr_tf.layers import kept_state
 from dsr_tf.training import checkpoint
 from tests.training.test_bad_days import whole  # noqa: F401
 
 TABLES = {"metrics.csv": "epoch,x\n0,0.5\n", "reallocations.csv": ""}
 
 
-def make_model(units=32, sparsity=0.9):
+def make_model(units=8, sparsity=0.9):
     layers = [keras.Input((8,)), keras.layers.Dense(units, name="a")]
     model = keras.Sequential(layers, name="net")
     model = dsr_tf.sparsify(model, sparsity, seed=1)
@@ -33,7 +32,7 @@ def make_model(units=32, sparsity=0.9):
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
-    """A small checkpoint of 11 variables, packed ones among them."""
+    """A small checkpoint of 6 variables, packed ones among them."""
     folder = tmp_path_factory.mktemp("checkpoints")
     checkpoint.save(folder, make_model(), 7, {"a": 1}, tables=TABLES)
     return folder / "step-7.npz"
@@ -91,9 +90,12 @@ def test_any_flipped_bit_is_told_or_changes_nothing(file, tmp_path):
 def old_checkpoint(path, read):
     """Write a checkpoint as it was before digests, and before names of what
     callbacks keep."""
-    values = dict(zip(read.names, read.values))
-    for name in [n for n in values if n.endswith("/reallocation")]:
-        values = with_old_state(values, name.removesuffix("reallocation"))
+    values, state = {}, iter(read.state)
+    for name, value in zip(read.names, read.values):
+        values[name] = value
+        if name.endswith("/mask"):
+            parent = name.removesuffix("mask")
+            values[f"{parent}reallocation_state"] = old_state(next(state))
     header = {
         "step": read.step,
         "settings": read.settings,
@@ -107,23 +109,16 @@ def old_checkpoint(path, read):
         np.savez(file, header=np.array(json.dumps(header)), **stored)
 
 
-def with_old_state(values, layer):
-    """Values by name, with one variable for the state of a layer."""
-    names = [f"{layer}{kept.name}" for kept in kept_state.STATE_VARIABLES]
-    (seed, count, last, carry), (_, exponent, *_), window, moved, threshold = (
-        values[name].tolist() for name in names
-    )
-    own = moved[0]
-    if threshold[0]:
-        own = -1 - int(np.float32(threshold[0]).view("int32"))
-    old = np.array([count, last, exponent, carry, *window, seed, own])
-    found = {}
-    for name, value in values.items():
-        if name == names[0]:
-            found[f"{layer}reallocation_state"] = old
-        elif name not in names:
-            found[name] = value
-    return found
+def old_state(numbers):
+    """The eight integers of a layer from its numbers by name."""
+    seed, count, last, carry = numbers.get("reallocation", [0] * 4)
+    _, exponent, *_ = numbers.get("method_state", [0] * 4)
+    window = numbers.get("gradient_window", [0] * 2)
+    (own,) = numbers.get("num_moved", [0])
+    if "pruning_threshold" in numbers:
+        (threshold,) = numbers["pruning_threshold"]
+        own = -1 - int(np.float32(threshold).view("int32"))
+    return np.array([count, last, exponent, carry, *window, seed, own])
 
 
 def test_a_damaged_state_without_a_digest_changes_nothing(file, tmp_path):
@@ -254,13 +249,15 @@ def save_with(path, read, **changed):
         {"names": []},
         {"names": None},
         {"shapes": [[1]]},
-        {"shapes": [[-1]] * 11},
-        {"shapes": [["a"]] * 11},
+        {"shapes": [[-1]] * 6},
+        {"shapes": [["a"]] * 6},
         {"settings": []},
         {"tables": {"metrics.csv": 3}},
         {"tables": []},
         {"format": "2"},
         {"format": None},
+        {"state": None},
+        {"state": [3]},
     ],
     ids=str,
 )
@@ -269,6 +266,27 @@ def test_a_malformed_header_is_damage(header, file, tmp_path):
     save_with(path, checkpoint.read(file), header=header)
     with pytest.raises(checkpoint.Damaged):
         checkpoint.read(path)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        [],
+        [{}, {}],
+        [{"reallocation": [1, 2]}],
+        [{"reallocation": [-1, 0, 0, 0]}],
+        [{"something": [1]}],
+    ],
+    ids=str,
+)
+def test_a_damaged_state_changes_nothing(state, file, tmp_path):
+    path, model = tmp_path / "step-7.npz", make_model(sparsity=0.5)
+    save_with(path, checkpoint.read(file), header={"state": state})
+    before = [np.array(variable) for variable in model.variables]
+    with pytest.raises(checkpoint.Damaged, match="state"):
+        checkpoint.restore(checkpoint.read(path), model)
+    for variable, old in zip(model.variables, before):
+        np.testing.assert_array_equal(np.array(variable), old)
 
 
 def test_a_packed_bomb_takes_no_memory(file, tmp_path):
