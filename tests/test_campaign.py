@@ -65,11 +65,12 @@ def masked_arguments(draw, is_element):
 
 @st.composite
 def models(draw, is_element):
-    """A model for images, vectors or words, and inputs for it."""
+    """A model for images, vectors, words or sequences, and which of them."""
     more = draw(st.integers(1, 3))
     each = [draw(masked_arguments(is_element)) for _ in range(more + 1)]
     units = [draw(st.sampled_from([4, 6, 10])) for _ in range(more)]
-    kind = draw(st.sampled_from(["vectors", "images", "words"]))
+    kinds = ["vectors", "images", "words", "sequences"]
+    kind = draw(st.sampled_from(kinds))
     if kind == "images":
         inputs = x = keras.Input((6, 6, 2))
         for n, arguments in zip(units, each):
@@ -78,6 +79,11 @@ def models(draw, is_element):
                 x = keras.layers.BatchNormalization()(x)
             x = keras.layers.Activation("relu")(x)
         x = keras.layers.GlobalAveragePooling2D()(x)
+    elif kind == "sequences":
+        inputs = x = keras.Input((5, 4))
+        for n, arguments in zip(units, each):
+            x = draw(st.sampled_from(OVER_TIME))(n, arguments, x)
+        x = keras.layers.GlobalAveragePooling1D()(x)
     else:
         inputs = x = keras.Input((8,))
         if kind == "words":
@@ -96,9 +102,20 @@ CONVOLUTIONS = [
     lambda n, a: layers.SparseConv2D(n, 3, padding="same", **a),
     lambda n, a: layers.SparseConv2D(n, 1, use_bias=False, **a),
     lambda n, a: layers.SparseConv2DTranspose(n, 2, padding="same", **a),
+    lambda n, a: layers.SparseSeparableConv2D(n, 3, padding="same", **a),
     lambda n, a: layers.SparseDepthwiseConv2D(
         3, padding="same", depth_multiplier=2, **a
     ),
+]
+OVER_TIME = [
+    lambda n, a, x: layers.SparseLSTM(n, return_sequences=True, **a)(x),
+    lambda n, a, x: layers.SparseSimpleRNN(n, return_sequences=True, **a)(x),
+    lambda n, a, x: keras.layers.Bidirectional(
+        layers.SparseGRU(n, return_sequences=True, **a)
+    )(x),
+    lambda n, a, x: layers.SparseMultiHeadAttention(2, n, **a)(x, x),
+    lambda n, a, x: layers.SparseGroupedQueryAttention(n, 4, 2, **a)(x, x),
+    lambda n, a, x: layers.SparseSeparableConv1D(n, 3, padding="same", **a)(x),
 ]
 PRODUCTS = [
     lambda n, a: layers.SparseDense(n, **a),

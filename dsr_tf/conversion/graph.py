@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import warnings
 from collections.abc import Callable
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,9 @@ from absl import logging
 from dsr_tf.conversion.state import Transfer
 from dsr_tf.conversion.state import first_line
 from dsr_tf.conversion.state import load_tables
+from dsr_tf.layers.parts import SparseParts
+from dsr_tf.layers.parts import add_parts
+from dsr_tf.layers.parts import as_plain
 
 # Objects of these classes are shared with the copy, not made again from a
 # configuration: not all of them have one, and none keeps state.
@@ -26,34 +30,46 @@ _HARMLESS = {"get_config", "from_config"}
 
 
 def is_graph(model: object) -> bool:
-    """Whether a model is its layers and their connections, and no more.
+    """Whether a model can be made of copies of its layers, connected alike.
 
-    `keras.Model` made of inputs and outputs is of the class Functional.
-    A subclass with methods of its own may do more than that.
+    `keras.Model` made of inputs and outputs is of the class Functional. Of a
+    subclass with methods of its own, such as another training step, that can
+    be said where Keras makes it of inputs and outputs as well.
     """
     if not isinstance(model, keras.Model):
         return False
+    own: set[str] = set()
     for kind in type(model).__mro__:
-        if kind is keras.Sequential or kind.__name__ == "Functional":
-            return True
-        methods = {n for n in vars(kind) if not n.startswith("_")}
-        if methods - _HARMLESS or "__call__" in vars(kind):
-            return False
+        if kind is keras.Sequential:
+            return not own
+        if kind.__name__ == "Functional":
+            return not own or ("call" not in own and _lists_layers(model))
+        own |= {n for n in vars(kind) if not n.startswith("_")} - _HARMLESS
+        own |= {"call"} & {n.strip("_") for n in vars(kind)}
     return False
+
+
+def _lists_layers(model: keras.Model) -> bool:
+    """Whether a configuration is that of layers and their connections."""
+    try:
+        return "layers" in model.get_config()
+    except Exception:  # Models of users raise what they like.
+        return False
 
 
 def rebuild(
     model: keras.Model,
-    convert: Callable[[keras.layers.Layer], keras.layers.Layer],
+    convert: Callable[[keras.layers.Layer], keras.layers.Layer] | None = None,
 ) -> keras.Model:
-    """Copy a model, states and all, with its layers converted.
+    """Copy a model, states and all.
 
     Args:
-        model: A built Sequential or functional model.
+        model: A built model: Sequential, functional, or of a class that is
+            made again from its configuration.
         convert: Function that receives a layer and returns the layer that
             takes its place, new and not built. It is called for the layers
             in models and in `TimeDistributed`, not for layers inside of
-            other layers.
+            other layers. By default, layers are copied.
 
     Returns:
         The copy, in which layers are shared as they were, and each layer
@@ -63,6 +79,7 @@ def rebuild(
         ValueError: if something cannot be copied.
     """
     copies, converted = {}, []
+    convert = convert or copy_layer
 
     def copied(operation: Any) -> Any:
         if id(operation) not in copies:
@@ -88,6 +105,8 @@ def rebuild(
     }
     with keras.saving.custom_object_scope(own):
         copy = copied(model)
+        if not is_graph(model):
+            _build_like(model, copy)
     transfer = Transfer()
     for old, new in converted:
         transfer.copy(old, new)
@@ -96,25 +115,91 @@ def rebuild(
     return copy
 
 
+def _build_like(model: keras.Model, copy: keras.Model) -> None:
+    """Build a copy that was made from a configuration."""
+    if len(copy.variables) == len(model.variables):
+        return
+    with warnings.catch_warnings():
+        # What Keras warns of, that it is not built, is told below.
+        warnings.simplefilter("ignore")
+        copy.build_from_config(model.get_build_config())
+    if len(copy.variables) != len(model.variables):
+        raise ValueError(
+            f"Model '{model.name}' ({type(model).__name__}) cannot be copied: "
+            f"made again from its configuration, it has "
+            f"{len(copy.variables)} variables for {len(model.variables)}"
+        )
+
+
 def copy_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
     """A new layer of the same kind and configuration, not built.
 
     Raises:
         ValueError: if its configuration does not make one.
     """
+    if isinstance(layer, SparseParts):
+        with as_plain(layer):
+            copy = copy_layer(layer)
+        add_parts(copy, layer.masked_parts())
+        return copy
     try:
         if type(layer) is keras.layers.Lambda:
             copy = _copy_lambda(layer)
         else:
-            copy = type(layer).from_config(config_of(layer))
+            copy = _made_again(layer)
     except Exception as error:  # Layers of users raise what they like.
         raise ValueError(
             f"Layer '{layer.name}' ({type(layer).__name__}) cannot be copied: "
             "`from_config` does not make one from its `get_config` "
             f"({first_line(error)})"
         ) from error
+    if isinstance(layer, keras.layers.RNN):
+        _copy_settings_of_cells(layer, copy)
     load_tables(layer, copy)
     return copy
+
+
+# What recurrent layers and their cells are given, and leave out of their
+# configuration.
+_LEFT_OUT = ("use_cudnn", "implementation", "dropout_mask_count", "seed")
+
+
+def _copy_settings_of_cells(layer: Any, copy: Any) -> None:
+    for old, new in zip(layer._flatten_layers(), copy._flatten_layers()):
+        for name in _LEFT_OUT:
+            if name in vars(old):
+                setattr(new, name, vars(old)[name])
+
+
+def _made_again(layer: keras.layers.Layer) -> keras.layers.Layer:
+    """A layer from the configuration of another, or from its arguments.
+
+    Classes of users may have no `get_config`, or take no `name`. Most of
+    them keep what they were given under the names of the arguments. (Whether
+    the copy has the same arguments and variables is compared in the end.)
+    """
+    try:
+        return type(layer).from_config(config_of(layer))
+    except Exception as error:  # Layers of users raise what they like.
+        arguments = inspect.signature(type(layer)).parameters
+        takes_any = any(p.kind is p.VAR_KEYWORD for p in arguments.values())
+        values = {**vars(layer), **_basics(layer)}
+        given = {name: values[name] for name in arguments if name in values}
+        if takes_any:
+            given.update(_basics(layer))
+        missing = [
+            name
+            for name, parameter in arguments.items()
+            if name not in given
+            and parameter.default is parameter.empty
+            and parameter.kind
+            not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+        ]
+        if missing:
+            raise error
+        copy = type(layer)(**given)
+        copy.name, copy.trainable = layer.name, layer.trainable
+        return copy
 
 
 def _copy_lambda(layer: keras.layers.Lambda) -> keras.layers.Lambda:

@@ -10,9 +10,6 @@ from typing import NoReturn
 import keras
 from absl import logging
 
-from dsr_tf.conversion.graph import copy_layer
-from dsr_tf.conversion.graph import is_graph
-from dsr_tf.core.granularity import Granularity
 from dsr_tf.layers import MASKED_KINDS
 from dsr_tf.layers import Hashed
 from dsr_tf.layers import Masked
@@ -30,14 +27,8 @@ def check_model(model: object, verb: str) -> None:
             f"`{verb}` takes a Keras model. Received: model={model!r} of "
             f"type {type(model).__name__}"
         )
-    if not is_graph(model):
-        raise ValueError(
-            f"`{verb}` takes a Sequential or functional model: what a "
-            "subclassed model does cannot be copied. Use the layers of "
-            "`dsr_tf.layers` in its code instead. Received: "
-            f"model={model.name!r} of type {type(model).__name__}"
-        )
-    if not model.built:
+    # A model of a user's may never be told that its layers are built.
+    if not model.built and not model.variables:
         raise ValueError(
             f"`{verb}` takes a built model: call it on data, or "
             "`model.build(input_shape)`, first. Received: "
@@ -45,11 +36,14 @@ def check_model(model: object, verb: str) -> None:
         )
 
 
-def as_predicate(filters: Filters) -> Callable[[keras.layers.Layer], bool]:
+def as_predicate(
+    filters: Filters,
+) -> Callable[[keras.layers.Layer, str], bool]:
+    """A function of a layer and its path that says whether it is wanted."""
     if filters is None:
-        return lambda layer: True
+        return lambda layer, path: True
     if callable(filters):
-        return filters
+        return lambda layer, path: filters(layer)
     given = [filters] if isinstance(filters, str) else filters
     try:
         patterns = [re.compile(pattern) for pattern in given]
@@ -58,15 +52,11 @@ def as_predicate(filters: Filters) -> Callable[[keras.layers.Layer], bool]:
             "`filters` must be a regular expression, a list of them, or a "
             f"callable. Received: filters={filters!r} ({error})"
         ) from None
-    return lambda layer: any(p.search(layer.name) for p in patterns)
+    return lambda layer, path: any(p.search(path) for p in patterns)
 
 
-def reason_to_skip(
-    layer: keras.layers.Layer,
-    wanted: Callable[[keras.layers.Layer], bool],
-    kinds: Mapping[type, Any],
-    granularity: Granularity | None = None,
-) -> str | None:
+def reason_to_skip(layer: keras.layers.Layer, kinds: Mapping[type, Any]) -> str:
+    """Why a layer has no kind among some; `""` if it has one."""
     if isinstance(layer, Masked):
         return "it is masked already"
     if isinstance(layer, Hashed):
@@ -76,23 +66,7 @@ def reason_to_skip(
         return f"there is no {verb} kind of {type(layer).__name__}"
     if getattr(layer, "quantization_mode", None):
         return f"it is quantized to {layer.quantization_mode}"
-    if not wanted(layer):
-        return "the filters leave it out"
-    if granularity is not None:
-        try:
-            for name in MASKED_KINDS[type(layer)].masked_names:
-                granularity.grouping(getattr(layer, name).shape)
-        except ValueError:
-            return f"blocks of {granularity.name} do not divide its kernel"
-    return None
-
-
-def skip(
-    layer: keras.layers.Layer, reason: str, skipped: dict[str, str]
-) -> keras.layers.Layer:
-    if layer.weights:
-        skipped[layer.name] = reason
-    return copy_layer(layer)
+    return ""
 
 
 def refuse_nothing_to_do(

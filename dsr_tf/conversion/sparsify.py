@@ -6,21 +6,26 @@ import keras
 import numpy as np
 from keras import ops
 
-from dsr_tf.conversion.graph import config_of
-from dsr_tf.conversion.graph import rebuild
+from dsr_tf.conversion.inplace import prepared
+from dsr_tf.conversion.inplace import scope_of
 from dsr_tf.conversion.selection import Filters
 from dsr_tf.conversion.selection import as_predicate
 from dsr_tf.conversion.selection import check_model
 from dsr_tf.conversion.selection import reason_to_skip
 from dsr_tf.conversion.selection import refuse_nothing_to_do
 from dsr_tf.conversion.selection import report
-from dsr_tf.conversion.selection import skip
 from dsr_tf.core import distribution as distributions
 from dsr_tf.core import draws
 from dsr_tf.core import granularity as granularities
+from dsr_tf.layers import HELD_KINDS
+from dsr_tf.layers import HOLDING_KINDS
 from dsr_tf.layers import MASKED_KINDS
 from dsr_tf.layers import MaskedWeight
 from dsr_tf.layers import masked_weights
+from dsr_tf.layers.in_place import mask_layer
+from dsr_tf.layers.in_place import unmask_layer
+from dsr_tf.layers.parts import forget_parts
+from dsr_tf.layers.parts import mask_parts
 
 _MASKS = ("random", "magnitude")
 
@@ -33,6 +38,7 @@ def sparsify(
     granularity: str | granularities.Granularity = "element",
     mask: str = "random",
     seed: int | None = None,
+    inplace: bool = False,
 ) -> keras.Model:
     """A copy of a model whose kernels are masked, ready for sparse training.
 
@@ -85,31 +91,62 @@ def sparsify(
     skipped: dict[str, str] = {}
     converted: set[keras.layers.Layer] = set()
 
-    def convert(layer: keras.layers.Layer) -> keras.layers.Layer:
-        reason = reason_to_skip(layer, wanted, MASKED_KINDS, granularity)
-        if reason:
-            return skip(layer, reason, skipped)
-        config = config_of(layer)
-        config.update(sparsity=sparsity, granularity=granularity.name)
-        masked = MASKED_KINDS[type(layer)].from_config(config)
-        converted.add(masked)
-        return masked
+    def visit(
+        layer: keras.layers.Layer, path: str, head_axes: dict[str, int] | None
+    ) -> bool:
+        reason = reason_to_skip(layer, MASKED_KINDS)
+        if not reason and not wanted(layer, path):
+            reason = "the filters leave it out"
+        if not reason:
+            try:
+                mask_layer(
+                    layer,
+                    sparsity,
+                    granularity,
+                    head_axes=head_axes,
+                    draw=False,
+                )
+            except ValueError as error:
+                reason = str(error).partition(". Received")[0]
+        if not reason:
+            converted.add(layer)
+        elif _own_weights(layer):
+            skipped[path or layer.name] = reason
+        return not reason
 
-    sparse = rebuild(model, convert)
-    # Layers that were masked before keep the masks that they had.
-    weights = [w for w in masked_weights(sparse) if w.layer in converted]
-    if not weights:
-        refuse_nothing_to_do(model, "mask", skipped, filters)
-    counts = share_out(
-        [weight.path for weight in weights],
-        [tuple(weight.kernel.shape) for weight in weights],
-        [weight.group_size for weight in weights],
-        sparsity,
-    )
+    sparse = prepared(model, "sparsify", inplace)
+    try:
+        with scope_of(sparse):
+            mask_parts(sparse, visit)
+        # Layers that were masked before keep the masks that they had.
+        weights = [w for w in masked_weights(sparse) if w.layer in converted]
+        if not weights:
+            refuse_nothing_to_do(model, "mask", skipped, filters)
+        counts = share_out(
+            [weight.path for weight in weights],
+            [tuple(weight.kernel.shape) for weight in weights],
+            [weight.group_size for weight in weights],
+            sparsity,
+        )
+    except ValueError:
+        # All weights are active still, so nothing is lost.
+        for layer in converted:
+            unmask_layer(layer)
+        forget_parts(sparse)
+        raise
     for stream, (weight, count) in enumerate(zip(weights, counts)):
         _set_mask(weight, count, mask, draws.generator(seed, stream=stream))
     report(sparse, "sparsify", skipped)
     return sparse
+
+
+def _own_weights(layer: keras.layers.Layer) -> list[keras.Variable]:
+    """The variables of a layer that are not those of layers inside of it."""
+    if type(layer) in HELD_KINDS or type(layer) in HOLDING_KINDS:
+        return []  # What they have serves the layers inside.
+    inside = {id(v) for part in layer._layers for v in part.variables}
+    own = layer._trainable_variables + layer._non_trainable_variables
+    return [v for v in own if id(v) not in inside]
 
 
 def _set_mask(

@@ -4,15 +4,15 @@ import keras
 
 from dsr_tf.conversion.graph import config_of
 from dsr_tf.conversion.graph import copy_layer
-from dsr_tf.conversion.graph import rebuild
-from dsr_tf.conversion.graph import without_lora
+from dsr_tf.conversion.inplace import prepared
 from dsr_tf.conversion.selection import check_model
 from dsr_tf.layers import DENSE_KINDS
 from dsr_tf.layers import Hashed
 from dsr_tf.layers import Masked
+from dsr_tf.layers.parts import unmask_parts
 
 
-def strip(model: keras.Model) -> keras.Model:
+def strip(model: keras.Model, inplace: bool = False) -> keras.Model:
     """A copy of a sparse model made of Keras' own layers.
 
     Kernels are dense arrays with zeros where weights were inactive, so the
@@ -22,16 +22,15 @@ def strip(model: keras.Model) -> keras.Model:
     kernel becomes part of that kernel.
 
     Args:
-        model: A built Sequential or functional model with masked or tied
-            layers.
+        model: A built model with masked or tied layers.
+        inplace: Whether to change `model` itself, and return it.
 
     Returns:
         The dense model.
 
     Raises:
         TypeError: if `model` is no Keras model.
-        ValueError: if the model cannot be copied, has no such layers, or
-            has them where they cannot be replaced: in a layer of your own.
+        ValueError: if the model cannot be copied, or has no such layers.
     """
     check_model(model, "strip")
     if not has_sparse_layers(model):
@@ -39,36 +38,24 @@ def strip(model: keras.Model) -> keras.Model:
             f"Model '{model.name}' has no masked or tied layers: there is "
             "nothing to strip."
         )
-
-    def convert(layer: keras.layers.Layer) -> keras.layers.Layer:
-        kind = DENSE_KINDS.get(type(layer))
-        if kind is None:
-            _refuse_sparse_parts(layer)
-            return copy_layer(layer)
-        config = config_of(layer)
-        without_lora(config)
-        for name in ("sparsity", "granularity", "seed"):
-            config.pop(name, None)
-        return kind.from_config(config)
-
-    return rebuild(model, convert)
+    dense = prepared(model, "strip", inplace, _untied)
+    unmask_parts(dense)
+    if has_sparse_layers(dense):
+        raise ValueError(
+            f"Model '{model.name}' has tied layers where `strip` cannot "
+            "replace them: in a layer of your own."
+        )
+    return dense
 
 
-def _refuse_sparse_parts(layer: keras.layers.Layer) -> None:
-    for part in layer._flatten_layers():
-        kind, name = type(part).__name__, part.name
-        if isinstance(part, (Masked, Hashed)):
-            where = (
-                f"of the kind {kind}, which has no dense kind"
-                if part is layer
-                else f"with '{name}' ({kind}) inside, which `strip` "
-                "replaces in models and in TimeDistributed only"
-            )
-            raise ValueError(
-                f"`strip` cannot make a layer of Keras' own from "
-                f"'{layer.name}' ({type(layer).__name__}), {where}. "
-                "`dsr_tf.export.saved_model` takes the model as it is."
-            )
+def _untied(layer: keras.layers.Layer) -> keras.layers.Layer:
+    """A copy of a layer, or the dense kind of one that is tied."""
+    if not isinstance(layer, Hashed) or type(layer) not in DENSE_KINDS:
+        return copy_layer(layer)
+    config = config_of(layer)
+    for name in ("sparsity", "seed"):
+        config.pop(name, None)
+    return DENSE_KINDS[type(layer)].from_config(config)
 
 
 def stripped(model: keras.Model) -> keras.Model:

@@ -3,6 +3,7 @@
 import keras
 
 from dsr_tf.conversion.graph import config_of
+from dsr_tf.conversion.graph import copy_layer
 from dsr_tf.conversion.graph import rebuild
 from dsr_tf.conversion.graph import without_lora
 from dsr_tf.conversion.selection import Filters
@@ -11,7 +12,6 @@ from dsr_tf.conversion.selection import check_model
 from dsr_tf.conversion.selection import reason_to_skip
 from dsr_tf.conversion.selection import refuse_nothing_to_do
 from dsr_tf.conversion.selection import report
-from dsr_tf.conversion.selection import skip
 from dsr_tf.core import distribution as distributions
 from dsr_tf.core import draws
 from dsr_tf.layers import HASHED_KINDS
@@ -53,9 +53,13 @@ def tie(
     converted: set[keras.layers.Layer] = set()
 
     def convert(layer: keras.layers.Layer) -> keras.layers.Layer:
-        reason = reason_to_skip(layer, wanted, HASHED_KINDS)
+        reason = reason_to_skip(layer, HASHED_KINDS)
+        if not reason and not wanted(layer, layer.name):
+            reason = "the filters leave it out"
         if reason:
-            return skip(layer, reason, skipped)
+            if layer.weights:
+                skipped[layer.name] = reason
+            return copy_layer(layer)
         config = config_of(layer)
         drawn = int(seeds.integers(draws.MAX_SEED))
         config.update(sparsity=sparsity, seed=drawn)

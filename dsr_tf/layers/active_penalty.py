@@ -23,9 +23,9 @@ class ActivePenalty(keras.regularizers.Regularizer):
 
     def __init__(self, layer: "Masked", name: str, penalty: Any) -> None:
         self._layer, self._name = layer, name
-        self._penalty = keras.regularizers.get(penalty)
+        self.penalty = keras.regularizers.get(penalty)
 
     def __call__(self, kernel: Any) -> Any:
         """The penalty, a scalar, of a kernel, a variable or tensor."""
         variable = self._layer.masked_variables[self._name]
-        return self._penalty(variable.masked(kernel))
+        return self.penalty(variable.masked(kernel))

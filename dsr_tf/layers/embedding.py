@@ -1,21 +1,43 @@
-"""Sparse version of Keras' embedding."""
+"""Sparse versions of Keras' embeddings.
+
+Rows are masked when they have been looked up: a large table is neither
+multiplied by its mask in every step, nor has it a dense gradient.
+"""
 
 from typing import Any
 
 import keras
+from keras import ops
 
 from dsr_tf.core.granularity import Granularity
 from dsr_tf.layers.kinds import masks
 from dsr_tf.layers.masked import Masked
+from dsr_tf.layers.masked_variable import MaskedVariable
+
+
+class MasksRows(keras.layers.Embedding):
+    """What a masked embedding calls as Keras' own.
+
+    It stands behind the layer that is masked, among the bases, and before
+    Keras' embedding.
+    """
+
+    masked_variables: dict[str, MaskedVariable]
+
+    def call(self, inputs: Any) -> Any:
+        weight = self.masked_variables["embeddings"]
+        # LoRA adds to the whole table, an export has another in its place.
+        if self.lora_enabled or weight.is_exported:
+            return super().call(inputs)
+        if inputs.dtype not in ("int32", "int64"):
+            inputs = ops.cast(inputs, "int32")
+        rows = weight.masked_rows(self._embeddings, inputs)
+        return ops.cast(rows, self.compute_dtype)
 
 
 @masks(keras.layers.Embedding, embeddings=(-1,))
-class SparseEmbedding(Masked, keras.layers.Embedding):
+class SparseEmbedding(Masked, MasksRows):
     """`keras.layers.Embedding` whose table is `mask * weights`.
-
-    The whole table is masked in every step, and its gradient is dense: for
-    a very large vocabulary that is slower than Keras' own layer, which
-    touches the rows in the batch only.
 
     Args:
         input_dim: Positive integer, size of the vocabulary.
@@ -57,3 +79,51 @@ class SparseEmbedding(Masked, keras.layers.Embedding):
             seed=seed,
             **kwargs,
         )
+
+
+@masks(
+    keras.layers.ReversibleEmbedding,
+    embeddings=(-1,),
+    reverse_embeddings=(-1,),
+)
+class SparseReversibleEmbedding(
+    Masked, keras.layers.ReversibleEmbedding, MasksRows
+):
+    """`keras.layers.ReversibleEmbedding` whose table is `mask * weights`.
+
+    A model of language looks words up in it, and scores them by it at the
+    end. With `tie_weights=False` there is a second table for that, with a
+    mask of its own.
+
+    Args:
+        input_dim: Positive integer, size of the vocabulary.
+        output_dim: Positive integer, length of a vector.
+        sparsity: Share of inactive weights, in [0, 1).
+        granularity: What one mask entry governs: `"element"`, `"kernel"`,
+            `"channel"` or `"block:HxW"`, see `dsr_tf.core.granularity`.
+        seed: Integer that the mask is drawn from; None draws a fresh one.
+        **kwargs: Any other argument of `keras.layers.ReversibleEmbedding`.
+
+    Call arguments, input and output shape: Keras' own.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        tie_weights: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        # It says what is masked, so it comes before the rest.
+        self.__dict__["tie_weights"] = tie_weights
+        super().__init__(
+            input_dim, output_dim, tie_weights=tie_weights, **kwargs
+        )
+
+    @property
+    def masked_names(self) -> tuple[str, ...]:
+        names = super().masked_names
+        return names[:1] if self.tie_weights else names

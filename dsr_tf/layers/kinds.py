@@ -4,6 +4,7 @@ A file in this folder with such a class is all that a new kind takes: files
 are found, and what is registered is known to `sparsify`, `tie` and `strip`.
 """
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 from typing import TypeVar
@@ -14,6 +15,10 @@ import keras
 MASKED_KINDS: dict[type, Any] = {}
 HASHED_KINDS: dict[type, Any] = {}
 DENSE_KINDS: dict[type, Any] = {}
+# Keras' layer -> what it becomes when layers inside of it are masked; and
+# back. Most need nothing, these do.
+HOLDING_KINDS: dict[type, Any] = {}
+HELD_KINDS: dict[type, Any] = {}
 
 _Kind = TypeVar("_Kind")
 
@@ -31,8 +36,9 @@ def masks(
     """
 
     def register(kind: Any) -> Any:
-        kind.masked_names = tuple(channel_axes)
         kind._channel_axes = channel_axes
+        signature = inspect.signature(dense_kind)
+        kind._dense_kind_takes_seed = "seed" in signature.parameters
         for name in channel_axes:
             setattr(kind, name, _masked_property(kind, name))
         MASKED_KINDS[dense_kind], DENSE_KINDS[kind] = kind, dense_kind
@@ -51,6 +57,19 @@ def ties(dense_kind: type) -> Callable[[type[_Kind]], type[_Kind]]:
     return register
 
 
+def holds_masked(
+    dense_kind: type,
+) -> Callable[[type[_Kind]], type[_Kind]]:
+    """Decorator: register what one of Keras' layers becomes when it holds
+    masked layers, which it has made itself."""
+
+    def register(kind: Any) -> Any:
+        HOLDING_KINDS[dense_kind], HELD_KINDS[kind] = kind, dense_kind
+        return keras.saving.register_keras_serializable("dsr_tf")(kind)
+
+    return register
+
+
 def _masked_property(kind: type, name: str) -> property:
     """The attribute that the forward pass reads a masked weight from.
 
@@ -64,6 +83,8 @@ def _masked_property(kind: type, name: str) -> property:
         weight = layer.masked_variables.get(name)
         if weight is not None and weight.is_exported:
             return stored
+        if weight is not None and weight.held is not None:
+            return weight.held
         if inherited is not None:
             stored = inherited.fget(layer)
         if weight is None or stored is None:

@@ -18,6 +18,7 @@ from dsr_tf.core import distribution
 from dsr_tf.core import draws
 from dsr_tf.core import granularity as granularities
 from dsr_tf.core.granularity import Granularity
+from dsr_tf.core.granularity import Grouping
 from dsr_tf.layers import kept_state
 from dsr_tf.layers.active_penalty import ActivePenalty
 from dsr_tf.layers.masked_variable import MaskedVariable
@@ -43,11 +44,13 @@ class Masked(_KerasLayer):
         seed: Integer that masks are drawn from; None draws a fresh one.
     """
 
-    # Set by `masks`: the names of the masked weights, and for each the axes
-    # along which output channels differ.
-    masked_names: tuple[str, ...] = ()
+    # Set by `masks`: for each masked weight the axes along which output
+    # channels differ.
     _channel_axes: dict[str, tuple[int, ...]] = {}
     masked_variables: dict[str, MaskedVariable]
+    # Also set by `masks`: whether the Keras layer has a seed of its own, to
+    # drop units; the masks are then drawn from the same.
+    _dense_kind_takes_seed = False
 
     def __init__(
         self,
@@ -57,13 +60,31 @@ class Masked(_KerasLayer):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        self._sparsity_given = _check_sparsity(sparsity, self.masked_names)
-        self.granularity = granularities.get(granularity)
-        self.seed = seed
-        self._mask_seed = draws.check_seed(seed)
-        # Past Keras, which would track it in place of what is in it.
-        self.__dict__["masked_variables"] = {}
+        self._describe(sparsity, granularity, seed)
+        if self._dense_kind_takes_seed:
+            kwargs["seed"] = seed
         super().__init__(*args, **kwargs)
+
+    def _describe(
+        self,
+        sparsity: float | dict[str, float],
+        granularity: str | Granularity,
+        seed: int | None,
+        head_axes: dict[str, int] | None = None,
+    ) -> None:
+        """Say how weights will be masked.
+
+        Past Keras, which would track what is in dicts.
+        """
+        self.__dict__.update(
+            _sparsity_given=_check_sparsity(sparsity, self.masked_names),
+            granularity=granularities.get(granularity),
+            masked_variables={},
+            _mask_seed=draws.check_seed(seed),
+            _head_axes=head_axes or {},
+        )
+        if not self._dense_kind_takes_seed:
+            self.__dict__["seed"] = seed
 
     def add_weight(
         self, *args: Any, name: str | None = None, **kwargs: Any
@@ -72,14 +93,8 @@ class Masked(_KerasLayer):
         if name is None or name not in self.masked_names:
             return super().add_weight(*args, name=name, **kwargs)
         shape = tuple(args[0] if args else kwargs.pop("shape"))
-        grouping = self.granularity.grouping(shape, self._channel_axes[name])
-        mask = _random_mask(
-            grouping.mask_shape,
-            self._sparsity_given[name],
-            draws.generator(
-                self._mask_seed, stream=self.masked_names.index(name)
-            ),
-        )
+        grouping = self._grouping(name, shape)
+        mask = self._random_mask(name, grouping)
         initializer = keras.initializers.get(kwargs.pop("initializer"))
         regularizer = kwargs.pop("regularizer", None)
         if regularizer is not None:
@@ -97,6 +112,68 @@ class Masked(_KerasLayer):
             regularizer=regularizer,
             **kwargs,
         )
+        self._add_mask(name, kernel, grouping, mask)
+        return kernel
+
+    def become_masked(
+        self,
+        sparsity: float | dict[str, float],
+        granularity: str | Granularity,
+        seed: int | None,
+        head_axes: dict[str, int] | None,
+        draw: bool,
+    ) -> None:
+        """Take masks, where the layer was made as the dense kind.
+
+        See `dsr_tf.layers.in_place`, which calls this when the class has
+        been changed.
+        """
+        self._describe(sparsity, granularity, seed, head_axes)
+        if not self.built:
+            return  # Masks will come with the weights.
+        kernels = {name: self.stored(name) for name in self.masked_names}
+        groupings = {
+            name: self._grouping(name, tuple(kernel.shape))
+            for name, kernel in kernels.items()
+        }
+        for name, kernel in kernels.items():
+            # From a plain attribute to that of the property of the kind.
+            self.__dict__.pop(name, None)
+            self.__dict__[f"_{name}"] = kernel
+            if kernel.regularizer is not None:
+                kernel.regularizer = ActivePenalty(
+                    self, name, kernel.regularizer
+                )
+            grouping = groupings[name]
+            mask = np.ones(grouping.mask_shape, "bool")
+            self._add_mask(name, kernel, grouping, mask)
+            if draw:
+                weight = self.masked_variables[name]
+                weight.set_mask(self._random_mask(name, grouping))
+
+    def stored(self, name: str) -> Any:
+        """The variable of a weight, not what the forward pass reads."""
+        return vars(self).get(f"_{name}", vars(self).get(name))
+
+    def _grouping(self, name: str, shape: tuple[int, ...]) -> Grouping:
+        return self.granularity.grouping(shape, self._channel_axes[name])
+
+    def _random_mask(self, name: str, grouping: Grouping) -> np.ndarray:
+        return _random_mask(
+            grouping.mask_shape,
+            self._sparsity_given[name],
+            draws.generator(
+                self._mask_seed, stream=self.masked_names.index(name)
+            ),
+        )
+
+    def _add_mask(
+        self,
+        name: str,
+        kernel: keras.Variable,
+        grouping: Grouping,
+        mask: np.ndarray,
+    ) -> None:
         mask_name = "mask" if len(self.masked_names) == 1 else f"{name}_mask"
         variable = super().add_weight(
             name=mask_name,
@@ -111,7 +188,6 @@ class Masked(_KerasLayer):
         self.masked_variables[name] = MaskedVariable(
             self, name, kernel, variable, grouping
         )
-        return kernel
 
     def _add_state(self) -> None:
         for kept in kept_state.STATE_VARIABLES:
@@ -123,6 +199,11 @@ class Masked(_KerasLayer):
                 trainable=False,
             )
             setattr(self, kept.name, variable)
+
+    @property
+    def masked_names(self) -> tuple[str, ...]:
+        """The names of the weights that are masked."""
+        return tuple(self._channel_axes)
 
     @property
     def state_variables(self) -> list[keras.Variable]:

@@ -14,6 +14,7 @@ from keras import ops
 
 from dsr_tf.core import sparse_arrays
 from dsr_tf.core.granularity import Grouping
+from dsr_tf.layers.active_penalty import ActivePenalty
 
 if TYPE_CHECKING:
     from dsr_tf.layers.masked import Masked
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 _Products = dict["MaskedVariable", Callable[[Any], Any]]
 _products: contextvars.ContextVar[_Products | None] = contextvars.ContextVar(
     "dsr_tf_products", default=None
+)
+_Held = dict["MaskedVariable", Any]
+_held: contextvars.ContextVar[_Held | None] = contextvars.ContextVar(
+    "dsr_tf_held", default=None
 )
 
 
@@ -42,6 +47,27 @@ def exporting(
         yield
     finally:
         _products.reset(token)
+
+
+@contextlib.contextmanager
+def holding(layer: keras.layers.Layer) -> Iterator[None]:
+    """Within this scope, weights of a layer are masked once and for all.
+
+    A recurrent layer reads them in every time step, which would mask them,
+    and add up their gradients, as often.
+
+    Args:
+        layer: A built layer; those inside of it are held as well.
+    """
+    held = dict(_held.get() or {})
+    for part in layer._flatten_layers():
+        for weight in getattr(part, "masked_variables", {}).values():
+            held[weight] = getattr(part, weight.name)
+    token = _held.set(held)
+    try:
+        yield
+    finally:
+        _held.reset(token)
 
 
 class MaskedVariable:
@@ -82,6 +108,19 @@ class MaskedVariable:
         """The function that `exporting` has for it, None if it has none."""
         return (_products.get() or {}).get(self)
 
+    @property
+    def held(self) -> Any:
+        """What the scope `holding` keeps of it; None outside of one."""
+        return (_held.get() or {}).get(self)
+
+    @property
+    def plain_regularizer(self) -> Any:
+        """The penalty on the kernel as the layer was given it, or None."""
+        regularizer = self.kernel.regularizer
+        if isinstance(regularizer, ActivePenalty):
+            return regularizer.penalty
+        return regularizer
+
     def masked(self, weights: Any) -> Any:
         """What the forward pass reads.
 
@@ -94,6 +133,31 @@ class MaskedVariable:
         """
         weights = ops.convert_to_tensor(weights)
         mask = self.grouping.spread(ops.convert_to_tensor(self.mask))
+        return self._by(mask, weights)
+
+    def masked_rows(self, weights: Any, indices: Any) -> Any:
+        """Rows of what `masked` gives, which masks these rows only.
+
+        Args:
+            weights: Variable of the kernel's shape `(num_rows, size)`.
+            indices: Tensor of integers.
+
+        Returns:
+            Tensor `(*indices.shape, size)`.
+        """
+        num_rows, size = self.grouping.kernel_shape
+        rows_a_block, block = self.grouping.block_shape
+        places = ops.convert_to_tensor(indices)
+        if rows_a_block == num_rows:
+            places = ops.zeros_like(places)
+        elif rows_a_block > 1:
+            places = places // rows_a_block
+        mask = ops.take(ops.convert_to_tensor(self.mask), places, axis=0)
+        if 1 < block < size:
+            mask = ops.repeat(mask, block, axis=-1)
+        return self._by(mask, ops.take(weights, indices, axis=0))
+
+    def _by(self, mask: Any, weights: Any) -> Any:
         masked = weights * ops.cast(mask, weights.dtype)
         opened = None if self.hook is None else self.hook.gradient_is_dense()
         if opened is None:

@@ -245,7 +245,7 @@ class Subclassed(keras.Model):
         (small, {"filters": 3}, ValueError, "filters=3"),
         (small, {"filters": "none"}, ValueError, "no layer to mask.*norm"),
         (small, {"sparsity": 0.995}, ValueError, "budget of 1 active"),
-        (Subclassed, {}, ValueError, "subclassed model"),
+        (Subclassed, {}, ValueError, "not built"),
         (lambda: "model", {}, TypeError, "takes a Keras model"),
         (
             lambda: keras.Sequential([keras.layers.Dense(2)]),

@@ -1,0 +1,45 @@
+"""The model that a verb changes: a copy of what it was given, or that."""
+
+import contextlib
+from collections.abc import Callable
+
+import keras
+
+from dsr_tf.conversion.graph import rebuild
+
+
+def prepared(
+    model: keras.Model,
+    verb: str,
+    inplace: bool,
+    convert: Callable[[keras.layers.Layer], keras.layers.Layer] | None = None,
+) -> keras.Model:
+    """A copy of a model, or with `inplace` the model itself.
+
+    Args:
+        model: A built Keras model.
+        verb: The name of the function that changes it.
+        inplace: Whether the model itself is changed.
+        convert: As for `rebuild`, for copies.
+
+    Raises:
+        ValueError: if the model cannot be copied.
+    """
+    if inplace:
+        # What Keras has compiled reads weights as they were.
+        model.train_function = model.test_function = None
+        model.predict_function = None
+        return model
+    try:
+        return rebuild(model, convert)
+    except ValueError as error:
+        raise ValueError(
+            f"{str(error).rstrip('.')}. `{verb}(model, ..., inplace=True)` "
+            "takes no copy and converts the layers of the model itself."
+        ) from error
+
+
+def scope_of(model: keras.Model) -> contextlib.AbstractContextManager:
+    """The scope that new variables of a model must be made in."""
+    strategy = getattr(model, "distribute_strategy", None)
+    return contextlib.nullcontext() if strategy is None else strategy.scope()
