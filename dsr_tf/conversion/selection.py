@@ -12,6 +12,7 @@ from absl import logging
 
 from dsr_tf.conversion.graph import copy_layer
 from dsr_tf.conversion.graph import is_graph
+from dsr_tf.core.granularity import DoesNotFit
 from dsr_tf.core.granularity import Granularity
 from dsr_tf.layers import MASKED_KINDS
 from dsr_tf.layers import Hashed
@@ -79,11 +80,13 @@ def reason_to_skip(
     if not wanted(layer):
         return "the filters leave it out"
     if granularity is not None:
+        kind = MASKED_KINDS[type(layer)]
         try:
-            for name in MASKED_KINDS[type(layer)].masked_names:
-                granularity.grouping(getattr(layer, name).shape)
-        except ValueError:
-            return f"blocks of {granularity.name} do not divide its kernel"
+            for name in kind.masked_names:
+                shape = getattr(layer, name).shape
+                kind.grouping_of(layer, name, shape, granularity)
+        except DoesNotFit as error:
+            return error.reason
     return None
 
 

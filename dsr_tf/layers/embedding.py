@@ -22,7 +22,8 @@ class SparseEmbedding(Masked, keras.layers.Embedding):
         output_dim: Positive integer, length of a vector.
         sparsity: Share of inactive weights, in [0, 1).
         granularity: What one mask entry governs: `"element"`, `"kernel"`,
-            `"channel"` or `"block:HxW"`, see `dsr_tf.core.granularity`.
+            `"channel"`, `"block:HxW"` or `"N:M"`, see
+            `dsr_tf.core.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.Embedding`.
 
@@ -57,3 +58,9 @@ class SparseEmbedding(Masked, keras.layers.Embedding):
             seed=seed,
             **kwargs,
         )
+
+    @classmethod
+    def input_axis(cls, layer: Any, name: str, num_axes: int) -> int:
+        # No sum is over words: bundles of N:M are parts of a word's vector,
+        # which whatever multiplies the table sums over.
+        return num_axes - 1

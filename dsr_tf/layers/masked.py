@@ -18,6 +18,7 @@ from dsr_tf.core import distribution
 from dsr_tf.core import draws
 from dsr_tf.core import granularity as granularities
 from dsr_tf.core.granularity import Granularity
+from dsr_tf.core.grouping import Grouping
 from dsr_tf.layers import kept_state
 from dsr_tf.layers.active_penalty import ActivePenalty
 from dsr_tf.layers.masked_variable import MaskedVariable
@@ -39,7 +40,8 @@ class Masked(_KerasLayer):
             at least one, at random places. For layers that mask several
             weights it may be a dict from their names to numbers.
         granularity: What one mask entry governs, see
-            `dsr_tf.core.granularity`.
+            `dsr_tf.core.granularity`. With N:M the sparsity must be 1 - N/M,
+            or 0.
         seed: Integer that masks are drawn from; None draws a fresh one.
     """
 
@@ -57,8 +59,10 @@ class Masked(_KerasLayer):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        self._sparsity_given = _check_sparsity(sparsity, self.masked_names)
         self.granularity = granularities.get(granularity)
+        self._sparsity_given = _check_sparsity(
+            sparsity, self.masked_names, self.granularity
+        )
         self.seed = seed
         self._mask_seed = draws.check_seed(seed)
         # Past Keras, which would track it in place of what is in it.
@@ -72,10 +76,11 @@ class Masked(_KerasLayer):
         if name is None or name not in self.masked_names:
             return super().add_weight(*args, name=name, **kwargs)
         shape = tuple(args[0] if args else kwargs.pop("shape"))
-        grouping = self.granularity.grouping(shape, self._channel_axes[name])
-        mask = _random_mask(
-            grouping.mask_shape,
-            self._sparsity_given[name],
+        grouping = self.grouping_of(self, name, shape, self.granularity)
+        mask = grouping.random_mask(
+            distribution.num_active_groups(
+                grouping.num_groups, self._sparsity_given[name]
+            ),
             draws.generator(
                 self._mask_seed, stream=self.masked_names.index(name)
             ),
@@ -112,6 +117,44 @@ class Masked(_KerasLayer):
             self, name, kernel, variable, grouping
         )
         return kernel
+
+    @classmethod
+    def input_axis(cls, layer: Any, name: str, num_axes: int) -> int | None:
+        """The axis of a masked weight along which its inputs differ.
+
+        Args:
+            layer: A layer of this kind, or the dense one that it is made of.
+            name: Name of the weight.
+            num_axes: Number of its axes.
+
+        Returns:
+            An axis, by default that of the last two along which output
+            channels do not differ; None if there is none.
+        """
+        channels = {axis % num_axes for axis in cls._channel_axes[name]}
+        last_two = range(max(0, num_axes - 2), num_axes)
+        return max(set(last_two) - channels, default=None)
+
+    @classmethod
+    def grouping_of(
+        cls,
+        layer: Any,
+        name: str,
+        shape: Sequence[int | None],
+        granularity: Granularity,
+    ) -> Grouping:
+        """The `Grouping` of a masked weight, see `Granularity.grouping`.
+
+        Args:
+            layer, name: As of `input_axis`.
+            shape: Shape of the weight.
+            granularity: A `Granularity`.
+        """
+        return granularity.grouping(
+            shape,
+            cls._channel_axes[name],
+            cls.input_axis(layer, name, len(shape)),
+        )
 
     def _add_state(self) -> None:
         for kept in kept_state.STATE_VARIABLES:
@@ -203,7 +246,7 @@ class Masked(_KerasLayer):
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config.update(
-            sparsity=_below_one(self.sparsity),
+            sparsity=_for_constructor(self.sparsity, self.granularity),
             granularity=self.granularity.name,
             seed=self.seed,
         )
@@ -211,24 +254,34 @@ class Masked(_KerasLayer):
 
 
 def _check_sparsity(
-    sparsity: float | dict[str, float], names: Sequence[str]
+    sparsity: float | dict[str, float],
+    names: Sequence[str],
+    granularity: Granularity,
 ) -> dict[str, float]:
     """The sparsity of each masked weight, by name."""
     if not isinstance(sparsity, dict):
-        return dict.fromkeys(names, distribution.check_sparsity(sparsity))
+        return dict.fromkeys(names, granularity.check_sparsity(sparsity))
     if set(sparsity) != set(names):
         raise ValueError(
             "`sparsity` must be a number in [0, 1), or a dict with one for "
             f"each of {', '.join(names)}. Received: sparsity={sparsity!r}"
         )
-    return {name: distribution.check_sparsity(sparsity[name]) for name in names}
+    return {name: granularity.check_sparsity(sparsity[name]) for name in names}
 
 
-def _below_one(sparsity: Any) -> Any:
-    """What the constructor takes, where a mask has no active group left."""
+def _for_constructor(sparsity: Any, granularity: Granularity) -> Any:
+    """What the constructor takes, where a mask has no active group left, or
+    pruning has not reached N:M yet."""
     if isinstance(sparsity, dict):
-        return {name: _below_one(share) for name, share in sparsity.items()}
-    return min(sparsity, math.nextafter(1, 0))
+        return {
+            name: _for_constructor(share, granularity)
+            for name, share in sparsity.items()
+        }
+    sparsity = min(sparsity, math.nextafter(1, 0))
+    try:
+        return granularity.check_sparsity(sparsity)
+    except ValueError:
+        return 0.0
 
 
 def _sparsity_now(weight: MaskedVariable, given: float) -> float:
@@ -236,16 +289,3 @@ def _sparsity_now(weight: MaskedVariable, given: float) -> float:
     if active == distribution.num_active_groups(size, given):
         return given
     return 1 - active / size
-
-
-def _random_mask(
-    shape: tuple[int, ...], sparsity: float, generator: np.random.Generator
-) -> np.ndarray:
-    size = int(np.prod(shape))
-    num_active_groups = distribution.num_active_groups(size, sparsity)
-    mask = np.zeros(size, "bool")
-    active = generator.choice(
-        size, num_active_groups, replace=False, shuffle=False
-    )
-    mask[active] = True
-    return mask.reshape(shape)

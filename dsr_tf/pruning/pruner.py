@@ -6,7 +6,7 @@ from keras import ops
 
 from dsr_tf.core import granularity
 from dsr_tf.core import optimizer_slots
-from dsr_tf.core.granularity import Grouping
+from dsr_tf.core.grouping import Grouping
 from dsr_tf.layers import masked_weights
 from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.pruning import magnitude
