@@ -111,7 +111,7 @@ class Grouping:
             Boolean array of shape `mask_shape`.
         """
         if self.pattern is not None:
-            scores = generator.random(self.num_groups, "float32")
+            scores = generator.random(self.num_groups)
             return self._largest_of_each_bundle(scores, num_active_groups)
         active = generator.choice(
             self.num_groups, num_active_groups, replace=False, shuffle=False
