@@ -32,7 +32,7 @@ def check(weight: MaskedWeight, settings: PruningHyperparameters) -> None:
     if abs(given - wanted) > 1e-6:
         raise ValueError(
             "`target_sparsity`, or what `weight_sparsity_map` makes of it, "
-            f"must be {wanted:.6g} with {name}. Received: {given:.6g}"
+            f"must be {wanted:.6g} with {name}. Received: sparsity={given:.6g}"
         )
     last = settings.end_pruning_step
     if last < 0:
