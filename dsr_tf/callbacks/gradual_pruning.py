@@ -28,6 +28,11 @@ class GradualPruning(MaskCallback):
     pruning takes place before the next batch once the number of updates
     has been reached, see `Reallocation`.
 
+    With granularity N:M each M consecutive weights keep their largest, as
+    many as the schedule says, rounded, and at least N: start from
+    `dsr_tf.sparsify(model, 0.0, granularity="2:4")`, and let the schedule
+    end at sparsity 1 - N/M.
+
     At the end of each epoch `logs` gains `mask_density`. Frozen layers are
     not pruned. If nothing has been pruned when training ends, or another
     callback has set the model back to a denser state, a warning says so.
@@ -41,8 +46,8 @@ class GradualPruning(MaskCallback):
 
     Raises:
         ValueError: if an argument is out of range; when training begins, if
-            the model has no masked layers, blocks do not fit its kernels,
-            or the optimizer cannot keep weights at 0.
+            the model has no masked layers, blocks or the schedule do not fit
+            its kernels, or the optimizer cannot keep weights at 0.
 
     Example:
 

@@ -7,6 +7,7 @@ from keras import ops
 
 from dsr_tf.conversion.selection import first_few
 from dsr_tf.conversion.state import Transfer
+from dsr_tf.layers import MaskedWeight
 from dsr_tf.layers import masked_weights
 
 
@@ -45,14 +46,14 @@ def copy_masks(source: keras.Model, target: keras.Model) -> None:
 
     Raises:
         ValueError: if the masked kernels of the two differ in path, or
-            their masks in shape.
+            their masks in shape or in N:M.
     """
     ours, theirs = (
         {weight.path: weight for weight in masked_weights(model)}
         for model in (target, source)
     )
     shapes, others = (
-        {path: tuple(weight.mask.shape) for path, weight in weights.items()}
+        {path: _form_of(weight) for path, weight in weights.items()}
         for weights in (ours, theirs)
     )
     differing = [
@@ -69,3 +70,11 @@ def copy_masks(source: keras.Model, target: keras.Model) -> None:
         )
     for path, weight in ours.items():
         weight.set_mask(ops.convert_to_numpy(theirs[path].mask))
+
+
+def _form_of(weight: MaskedWeight) -> str:
+    """What two masks must have in common, to be named in a message."""
+    shape = str(tuple(weight.mask.shape))
+    if weight.grouping.pattern is None:
+        return shape
+    return f"{shape} of {weight.granularity}"

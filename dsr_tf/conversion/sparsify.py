@@ -53,16 +53,19 @@ def sparsify(
             in it, and what is in `TimeDistributed`, are converted too.
         sparsity: Share of inactive weights over all kernels that become
             masked, together, in [0, 1). The number of active weights is
-            `round((1 - sparsity) * num_weights)`, exactly.
+            `round((1 - sparsity) * num_weights)`, exactly. With granularity
+            N:M it must be 1 - N/M; or 0, to start gradual pruning from.
         distribution: How the budget is shared at the start: `"uniform"`,
             the same density in every kernel; `"er"` or `"erk"`, denser the
             smaller the kernel; or a dict `{regular expression: sparsity}`
-            for some kernels by path, see `dsr_tf.core.distribution`.
+            for some kernels by path, see `dsr_tf.core.distribution`. With
+            granularity N:M it must be `"uniform"`.
         filters: Which layers to mask: a regular expression searched for in
             the layer's name, a list of such, or a callable that receives
             the layer; None for all.
         granularity: What one mask entry governs: `"element"`, `"kernel"`,
-            `"channel"` or `"block:HxW"`, see `dsr_tf.core.granularity`.
+            `"channel"`, `"block:HxW"` or `"N:M"`, see
+            `dsr_tf.core.granularity`.
         mask: `"random"`, or `"magnitude"` to keep the largest weights of
             each kernel of a trained model.
         seed: Integer that random masks are drawn from; None draws one.
@@ -78,9 +81,15 @@ def sparsify(
             argument is out of range.
     """
     check_model(model, "sparsify")
-    sparsity = distributions.check_sparsity(sparsity)
-    share_out = distributions.Distribution(distribution)
     granularity = granularities.get(granularity)
+    sparsity = granularity.check_sparsity(sparsity)
+    share_out = distributions.Distribution(distribution)
+    if granularity.pattern is not None and distribution != "uniform":
+        raise ValueError(
+            "`distribution` must be uniform with granularity "
+            f"{granularity.name!r}, which says how many weights are active "
+            f"everywhere. Received: distribution={distribution!r}"
+        )
     seed = draws.check_seed(seed)
     if mask not in _MASKS:
         raise ValueError(
@@ -106,8 +115,8 @@ def sparsify(
                     head_axes=head_axes,
                     draw=False,
                 )
-            except ValueError as error:
-                reason = str(error).partition(". Received")[0]
+            except granularities.DoesNotFit as error:
+                reason = error.reason
         if not reason:
             converted.add(layer)
         elif _own_weights(layer):
@@ -156,15 +165,10 @@ def _set_mask(
     generator: np.random.Generator,
 ) -> None:
     """Give a kernel `num_active` active groups and zero the others."""
-    num_groups = weight.grouping.num_groups
     if kind == "random":
-        active = generator.choice(
-            num_groups, num_active, replace=False, shuffle=False
-        )
+        mask = weight.grouping.random_mask(num_active, generator)
     else:
         scores = weight.grouping.scores_of(weight.kernel)
         scores = ops.convert_to_numpy(scores)
-        active = np.argpartition(-scores, num_active - 1)[:num_active]
-    mask = np.zeros(num_groups, "bool")
-    mask[active] = True
+        mask = weight.grouping.largest_mask(scores, num_active)
     weight.set_mask(mask)

@@ -23,7 +23,8 @@ class SparseDense(Masked, keras.layers.Dense):
         sparsity: Share of inactive weights, in [0, 1). The layer starts with
             `round((1 - sparsity) * num_groups)` active groups, at least one.
         granularity: What one mask entry governs: `"element"`, `"kernel"`,
-            `"channel"` or `"block:HxW"`, see `dsr_tf.core.granularity`.
+            `"channel"`, `"block:HxW"` or `"N:M"`, see
+            `dsr_tf.core.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.Dense`.
 
@@ -76,7 +77,8 @@ class SparseEinsumDense(Masked, keras.layers.EinsumDense):
         output_shape: Expected shape of the output without the batch.
         sparsity: Share of inactive weights, in [0, 1).
         granularity: What one mask entry governs: `"element"`, `"kernel"`,
-            `"channel"` or `"block:HxW"`, see `dsr_tf.core.granularity`.
+            `"channel"`, `"block:HxW"` or `"N:M"`, see
+            `dsr_tf.core.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.EinsumDense`.
 
@@ -103,3 +105,11 @@ class SparseEinsumDense(Masked, keras.layers.EinsumDense):
             seed=seed,
             **kwargs,
         )
+
+    def input_axis(self, name: str, num_axes: int) -> int | None:
+        # The last one that the equation sums over: of "abc,cde->abde" the
+        # first of three.
+        terms, outputs = self.equation.split("->")
+        kernel = terms.split(",")[1]
+        summed = [i for i, axis in enumerate(kernel) if axis not in outputs]
+        return max(summed, default=None)

@@ -44,7 +44,8 @@ class SparseEmbedding(Masked, MasksRows):
         output_dim: Positive integer, length of a vector.
         sparsity: Share of inactive weights, in [0, 1).
         granularity: What one mask entry governs: `"element"`, `"kernel"`,
-            `"channel"` or `"block:HxW"`, see `dsr_tf.core.granularity`.
+            `"channel"`, `"block:HxW"` or `"N:M"`, see
+            `dsr_tf.core.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.Embedding`.
 
@@ -79,6 +80,11 @@ class SparseEmbedding(Masked, MasksRows):
             seed=seed,
             **kwargs,
         )
+
+    def input_axis(self, name: str, num_axes: int) -> int:
+        # No sum is over words: bundles of N:M are parts of a word's vector,
+        # which whatever multiplies the table sums over.
+        return num_axes - 1
 
 
 @masks(
@@ -127,3 +133,7 @@ class SparseReversibleEmbedding(
     def masked_names(self) -> tuple[str, ...]:
         names = super().masked_names
         return names[:1] if self.tie_weights else names
+
+    def input_axis(self, name: str, num_axes: int) -> int:
+        # Both are parts of a word's vector.
+        return num_axes - 1 if name == "embeddings" else num_axes - 2

@@ -6,7 +6,6 @@ Keras reads them, so `call` is Keras' own. Beside the masks are small
 variables in which callbacks keep what must survive a restart (`kept_state`).
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,7 +17,8 @@ from dsr_tf.core import distribution
 from dsr_tf.core import draws
 from dsr_tf.core import granularity as granularities
 from dsr_tf.core.granularity import Granularity
-from dsr_tf.core.granularity import Grouping
+from dsr_tf.core.grouping import Grouping
+from dsr_tf.layers import given_sparsity
 from dsr_tf.layers import kept_state
 from dsr_tf.layers.active_penalty import ActivePenalty
 from dsr_tf.layers.masked_variable import MaskedVariable
@@ -40,7 +40,8 @@ class Masked(_KerasLayer):
             at least one, at random places. For layers that mask several
             weights it may be a dict from their names to numbers.
         granularity: What one mask entry governs, see
-            `dsr_tf.core.granularity`.
+            `dsr_tf.core.granularity`. With N:M the sparsity must be 1 - N/M,
+            or 0.
         seed: Integer that masks are drawn from; None draws a fresh one.
     """
 
@@ -76,9 +77,12 @@ class Masked(_KerasLayer):
 
         Past Keras, which would track what is in dicts.
         """
+        granularity = granularities.get(granularity)
         self.__dict__.update(
-            _sparsity_given=_check_sparsity(sparsity, self.masked_names),
-            granularity=granularities.get(granularity),
+            _sparsity_given=given_sparsity.check(
+                sparsity, self.masked_names, granularity
+            ),
+            granularity=granularity,
             masked_variables={},
             _mask_seed=draws.check_seed(seed),
             _head_axes=head_axes or {},
@@ -155,13 +159,34 @@ class Masked(_KerasLayer):
         """The variable of a weight, not what the forward pass reads."""
         return vars(self).get(f"_{name}", vars(self).get(name))
 
-    def _grouping(self, name: str, shape: tuple[int, ...]) -> Grouping:
-        return self.granularity.grouping(shape, self._channel_axes[name])
+    def _grouping(self, name: str, shape: Sequence[int | None]) -> Grouping:
+        return self.granularity.grouping(
+            shape,
+            self._channel_axes[name],
+            self.input_axis(name, len(shape)),
+            self._head_axes.get(name),
+        )
+
+    def input_axis(self, name: str, num_axes: int) -> int | None:
+        """The axis of a masked weight along which its inputs differ.
+
+        Args:
+            name: Name of the weight.
+            num_axes: Number of its axes.
+
+        Returns:
+            An axis, by default that of the last two along which output
+            channels do not differ; None if there is none.
+        """
+        channels = {axis % num_axes for axis in self._channel_axes[name]}
+        last_two = range(max(0, num_axes - 2), num_axes)
+        return max(set(last_two) - channels, default=None)
 
     def _random_mask(self, name: str, grouping: Grouping) -> np.ndarray:
-        return _random_mask(
-            grouping.mask_shape,
-            self._sparsity_given[name],
+        return grouping.random_mask(
+            distribution.num_active_groups(
+                grouping.num_groups, self._sparsity_given[name]
+            ),
             draws.generator(
                 self._mask_seed, stream=self.masked_names.index(name)
             ),
@@ -216,7 +241,7 @@ class Masked(_KerasLayer):
         where they hold other numbers of them; a dict where they differ."""
         given = self._sparsity_given
         now = {
-            name: _sparsity_now(weight, given[name])
+            name: given_sparsity.now(weight, given[name])
             for name, weight in self.masked_variables.items()
         }
         now = {**given, **now}
@@ -284,49 +309,10 @@ class Masked(_KerasLayer):
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config.update(
-            sparsity=_below_one(self.sparsity),
+            sparsity=given_sparsity.for_constructor(
+                self.sparsity, self.granularity
+            ),
             granularity=self.granularity.name,
             seed=self.seed,
         )
         return config
-
-
-def _check_sparsity(
-    sparsity: float | dict[str, float], names: Sequence[str]
-) -> dict[str, float]:
-    """The sparsity of each masked weight, by name."""
-    if not isinstance(sparsity, dict):
-        return dict.fromkeys(names, distribution.check_sparsity(sparsity))
-    if set(sparsity) != set(names):
-        raise ValueError(
-            "`sparsity` must be a number in [0, 1), or a dict with one for "
-            f"each of {', '.join(names)}. Received: sparsity={sparsity!r}"
-        )
-    return {name: distribution.check_sparsity(sparsity[name]) for name in names}
-
-
-def _below_one(sparsity: Any) -> Any:
-    """What the constructor takes, where a mask has no active group left."""
-    if isinstance(sparsity, dict):
-        return {name: _below_one(share) for name, share in sparsity.items()}
-    return min(sparsity, math.nextafter(1, 0))
-
-
-def _sparsity_now(weight: MaskedVariable, given: float) -> float:
-    size, active = weight.grouping.num_groups, weight.num_active_groups()
-    if active == distribution.num_active_groups(size, given):
-        return given
-    return 1 - active / size
-
-
-def _random_mask(
-    shape: tuple[int, ...], sparsity: float, generator: np.random.Generator
-) -> np.ndarray:
-    size = int(np.prod(shape))
-    num_active_groups = distribution.num_active_groups(size, sparsity)
-    mask = np.zeros(size, "bool")
-    active = generator.choice(
-        size, num_active_groups, replace=False, shuffle=False
-    )
-    mask[active] = True
-    return mask.reshape(shape)

@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from dsr_tf.core import sparse_arrays
-from dsr_tf.core.granularity import Grouping
+from dsr_tf.core.grouping import Grouping
 from dsr_tf.layers.active_penalty import ActivePenalty
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class MaskedVariable:
         layer: The layer.
         kernel: Keras variable, the stored weights, 0 where inactive.
         mask: Keras variable of booleans, True where a group is active.
-        grouping: The `dsr_tf.core.granularity.Grouping` of both.
+        grouping: The `dsr_tf.core.grouping.Grouping` of both.
         hook: What a method does inside of the training step, an
             `InStepHook`, while one is installed; else None.
     """
@@ -177,8 +177,12 @@ class MaskedVariable:
 
         Args:
             mask: Boolean array of as many entries as the mask has.
+
+        Raises:
+            ValueError: if it breaks the pattern of a granularity N:M.
         """
         mask = np.reshape(mask, self.mask.shape)
+        self.grouping.check_mask(mask)
         groups = self.grouping.groups(ops.convert_to_numpy(self.kernel).copy())
         groups[~mask.reshape(-1)] = 0
         self.mask.assign(mask)
@@ -228,6 +232,7 @@ class MaskedVariable:
             )
         mask = np.zeros(grouping.num_groups, "bool")
         mask[positions] = True
+        grouping.check_mask(mask)
         groups = np.zeros(
             (grouping.num_groups, grouping.group_size), weights.dtype
         )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 
-from dsr_tf.core.granularity import Grouping
+from dsr_tf.core.grouping import Grouping
 from dsr_tf.layers.masked import Masked
 from dsr_tf.layers.masked_variable import MaskedVariable
 
@@ -46,7 +46,7 @@ class MaskedWeight:
 
     @property
     def grouping(self) -> Grouping:
-        """The `dsr_tf.core.granularity.Grouping` of kernel and mask."""
+        """The `dsr_tf.core.grouping.Grouping` of kernel and mask."""
         return self.variable.grouping
 
     @property
@@ -74,6 +74,9 @@ class MaskedWeight:
 
         Args:
             mask: Boolean array of as many entries as the mask has.
+
+        Raises:
+            ValueError: if it breaks the pattern of a granularity N:M.
         """
         self.variable.set_mask(mask)
 

@@ -10,8 +10,6 @@ import numpy as np
 
 from dsr_tf.core.checks import check_fraction
 from dsr_tf.core.checks import is_integer
-from dsr_tf.methods import grow
-from dsr_tf.methods import prune
 from dsr_tf.methods.method import KernelView
 from dsr_tf.methods.method import Method
 
@@ -78,16 +76,7 @@ class Annealed(Method):
         self, kernels: list[KernelView], state: Any, step: int
     ) -> list[np.ndarray]:
         fraction = self.fraction_at(step)
-        return [
-            prune.smallest(
-                kernel.scores,
-                min(
-                    round(fraction * kernel.num_active_groups),
-                    kernel.num_free_groups,
-                ),
-            )
-            for kernel in kernels
-        ]
+        return [kernel.smallest(fraction) for kernel in kernels]
 
     def grow(
         self,
@@ -97,4 +86,4 @@ class Annealed(Method):
     ) -> np.ndarray:
         # A `GradientGate` has let them through.
         gradients = cast(np.ndarray, kernel.free_gradients)
-        return grow.largest(gradients, num_grown_groups)
+        return kernel.largest(gradients, num_grown_groups)

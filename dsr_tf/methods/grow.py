@@ -7,6 +7,8 @@ are never among the free ones.
 
 import numpy as np
 
+from dsr_tf.core.pattern import ranks_in_bundles
+
 
 def at_random(
     num_free_groups: int, num_grown_groups: int, generator: np.random.Generator
@@ -45,3 +47,29 @@ def largest(scores: np.ndarray, num_grown_groups: int) -> np.ndarray:
     larger = np.flatnonzero(scores > least)
     ties = np.flatnonzero(scores == least)
     return np.concatenate([larger, ties[: num_grown_groups - larger.size]])
+
+
+def largest_of_each(
+    scores: np.ndarray,
+    num_grown_groups: np.ndarray,
+    slots: np.ndarray,
+    bundle_size: int,
+) -> np.ndarray:
+    """In each bundle of N:M the weights of the largest scores.
+
+    With random scores every set of so many is equally likely. Ties go to
+    the first of the bundle.
+
+    Args:
+        scores: Array `(num_free_groups,)`.
+        num_grown_groups: Integer array `(num_bundles,)`: how many of each
+            bundle, at most those of it that are free.
+        slots: Integer array `(num_free_groups,)`: where each free one is in
+            bundles, see `dsr_tf.core.pattern.Pattern.slots`.
+        bundle_size: M, the weights of a bundle.
+
+    Returns:
+        Integer array of distinct indices below `num_free_groups`.
+    """
+    ranks = ranks_in_bundles(-scores, slots, bundle_size)
+    return np.flatnonzero(ranks < num_grown_groups[slots // bundle_size])

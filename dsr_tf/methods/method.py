@@ -11,9 +11,31 @@ import numpy as np
 
 from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.methods import grow
+from dsr_tf.methods import prune
 from dsr_tf.methods import redistribute
 from dsr_tf.methods.hook import InStepHook
 from dsr_tf.methods.hook import NoHook
+
+
+@dataclasses.dataclass(frozen=True)
+class Bundles:
+    """Where the groups of a kernel of granularity N:M are in bundles.
+
+    A bundle grows as many as it loses. Slot s is in bundle `s // size`, see
+    `dsr_tf.core.pattern`.
+
+    Attributes:
+        size: M, the weights of a bundle.
+        active_slots: Integers `(num_active_groups,)`.
+        free_slots: Integers `(num_free_groups,)`.
+        num_pruned: Integers `(num_bundles,)`: how many of each bundle were
+            chosen for pruning, once that is decided.
+    """
+
+    size: int
+    active_slots: np.ndarray
+    free_slots: np.ndarray
+    num_pruned: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +53,8 @@ class KernelView:
             (its momentum) for each active group. None unless the method
             has a `GradientGate`.
         free_gradients: The same for the inactive groups, `(num_free_groups,)`.
+        bundles: Where groups are in the bundles of a granularity N:M; None
+            at others. Methods without `keeps_patterns` never see any.
     """
 
     scores: np.ndarray
@@ -39,10 +63,49 @@ class KernelView:
     num_pruned_groups: int = 0
     active_gradients: np.ndarray | None = None
     free_gradients: np.ndarray | None = None
+    bundles: Bundles | None = None
 
     @property
     def num_active_groups(self) -> int:
         return len(self.scores)
+
+    def smallest(self, fraction: float) -> np.ndarray:
+        """The smallest active groups, of which as many can grow again here.
+
+        Args:
+            fraction: Share of the active groups.
+
+        Returns:
+            Boolean array `(num_active_groups,)`: so many, rounded, or as
+            many as the kernel, or each of its bundles, has room for.
+        """
+        count = round(fraction * self.num_active_groups)
+        if self.bundles is None:
+            return prune.smallest(self.scores, min(count, self.num_free_groups))
+        return prune.smallest_with_room(
+            self.scores, count, self.bundles.active_slots, self.bundles.size
+        )
+
+    def largest(self, scores: np.ndarray, num_grown_groups: int) -> np.ndarray:
+        """The free groups of the largest scores, in the place of pruned ones.
+
+        Args:
+            scores: Array `(num_free_groups,)`.
+            num_grown_groups: How many; in bundles, each grows as many as it
+                lost.
+
+        Returns:
+            Integer array `(num_grown_groups,)`, indices below
+            `num_free_groups`.
+        """
+        if self.bundles is None:
+            return grow.largest(scores, num_grown_groups)
+        return grow.largest_of_each(
+            scores,
+            self.bundles.num_pruned,
+            self.bundles.free_slots,
+            self.bundles.size,
+        )
 
 
 class Method(abc.ABC):
@@ -55,6 +118,10 @@ class Method(abc.ABC):
     # The value of --method that stands for it; None if there is none.
     flag_name: ClassVar[str | None] = None
     moves_weights: ClassVar[bool] = True
+    # Whether it keeps the pattern of granularities N:M: prunes of each bundle
+    # no more than it has free (`KernelView.smallest`), and grows as many
+    # there (`KernelView.largest`).
+    keeps_patterns: ClassVar[bool] = False
     # Names of up to three integers that the method keeps from one
     # reallocation to the next, 0 at the start: `state.method_state`.
     state_names: ClassVar[tuple[str, ...]] = ()
@@ -124,7 +191,9 @@ class Method(abc.ABC):
 
         Args:
             total: Number of weights to grow.
-            kernels: List of `KernelView`, with `num_pruned_groups` filled in.
+            kernels: List of `KernelView`, with `num_pruned_groups` filled in,
+                of kernels without bundles: in those with, as many grow as
+                were pruned.
 
         Returns:
             Number of groups, one a kernel, at most `num_free_groups` each.
@@ -153,6 +222,9 @@ class Method(abc.ABC):
             Integer array `(num_grown_groups,)`, indices below
             `kernel.num_free_groups`.
         """
+        if kernel.bundles is not None:
+            scores = generator.random(kernel.num_free_groups)
+            return kernel.largest(scores, num_grown_groups)
         return grow.at_random(
             kernel.num_free_groups, num_grown_groups, generator
         )

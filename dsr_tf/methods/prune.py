@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dsr_tf.core.pattern import ranks_in_bundles
+
 
 def below(scores: np.ndarray, threshold: float) -> np.ndarray:
     """Groups whose score is strictly below the threshold (DSR)."""
@@ -21,6 +23,39 @@ def smallest(scores: np.ndarray, num_pruned_groups: int) -> np.ndarray:
     if num_pruned_groups > 0:
         order = np.argpartition(scores, num_pruned_groups - 1)
         pruned[order[:num_pruned_groups]] = True
+    return pruned
+
+
+def smallest_with_room(
+    scores: np.ndarray,
+    num_pruned_groups: int,
+    slots: np.ndarray,
+    bundle_size: int,
+) -> np.ndarray:
+    """The smallest, but of each bundle of N:M no more than it can regrow.
+
+    A bundle grows what it loses among its inactive weights, without those
+    that it has just lost: it can lose as many as are inactive. Where it has
+    lost so many, the next smallest of other bundles go.
+
+    Args:
+        scores: Array `(num_active_groups,)`.
+        num_pruned_groups: How many; fewer where bundles have less room.
+        slots: Integer array `(num_active_groups,)`: where each is in
+            bundles, see `dsr_tf.core.pattern.Pattern.slots`.
+        bundle_size: M, the weights of a bundle.
+
+    Returns:
+        Boolean array `(num_active_groups,)`.
+    """
+    bundles = slots // bundle_size
+    room = bundle_size - np.bincount(bundles)
+    ranks = ranks_in_bundles(scores, slots, bundle_size)
+    movable = np.flatnonzero(ranks < room[bundles])
+    pruned = np.zeros(scores.shape, "bool")
+    pruned[movable] = smallest(
+        scores[movable], min(num_pruned_groups, len(movable))
+    )
     return pruned
 
 

@@ -19,7 +19,8 @@ class RigL(Annealed):
     gradient is the one of the step before the reallocation, on its batch;
     in that step only, gradients reach inactive weights, so all other steps
     cost what they cost with fixed masks. (Gradient clipping by a global
-    norm sees the whole gradient in that step.)
+    norm sees the whole gradient in that step.) With granularity N:M each
+    bundle of M weights grows what it loses, as with `SET`.
 
     Args:
         fraction: alpha, share of the active weights of each kernel to move
@@ -33,6 +34,7 @@ class RigL(Annealed):
     """
 
     flag_name = "rigl"
+    keeps_patterns = True
     default_end = 3 / 4
 
     def in_step(

@@ -7,7 +7,6 @@ from typing import Self
 import numpy as np
 
 from dsr_tf.core.checks import check_fraction
-from dsr_tf.methods import prune
 from dsr_tf.methods.method import KernelView
 from dsr_tf.methods.method import Method
 
@@ -20,7 +19,8 @@ class SET(Method):
     smallest, and grows as many in the same kernel at random: the number of
     active weights of a kernel never changes. As in the DSR authors' code
     there is no split by sign. A kernel that is nearly full moves no more
-    than it has room for.
+    than it has room for. With granularity N:M each bundle of M weights grows
+    what it loses, and moves no more than its M - N free places.
 
     Args:
         fraction: Share of the active weights to move in a step, in (0, 1).
@@ -32,6 +32,7 @@ class SET(Method):
     fraction: float = 0.3
 
     flag_name = "set"
+    keeps_patterns = True
 
     @classmethod
     def from_settings(
@@ -54,13 +55,4 @@ class SET(Method):
     def prune(
         self, kernels: list[KernelView], state: Any, step: int
     ) -> list[np.ndarray]:
-        return [
-            prune.smallest(
-                kernel.scores,
-                min(
-                    round(self.fraction * kernel.num_active_groups),
-                    kernel.num_free_groups,
-                ),
-            )
-            for kernel in kernels
-        ]
+        return [kernel.smallest(self.fraction) for kernel in kernels]

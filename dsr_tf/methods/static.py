@@ -16,6 +16,7 @@ class Static(Method):
 
     flag_name = "static"
     moves_weights = False
+    keeps_patterns = True
 
     def prune(
         self, kernels: list[KernelView], state: Any, step: int

@@ -8,6 +8,7 @@ Inactive groups stay inactive: their weights are stored as 0.
 import numpy as np
 
 from dsr_tf.core import distribution
+from dsr_tf.core import pattern
 from dsr_tf.methods import grow
 
 
@@ -19,6 +20,25 @@ def largest(
     mask = np.zeros(scores.shape, "bool")
     mask[grow.largest(np.where(active, scores, -1), kept)] = True
     return mask & active
+
+
+def largest_of_each(
+    scores: np.ndarray, active: np.ndarray, sparsity: float, least: int
+) -> np.ndarray:
+    """The largest of each bundle of a granularity N:M.
+
+    Args:
+        scores: Array `(num_bundles, bundle_size)`.
+        active: Booleans of that shape.
+        sparsity: Each bundle keeps `(1 - sparsity) * bundle_size`, rounded.
+        least: N, which it keeps in any case.
+
+    Returns:
+        The new mask of that shape; ties go to the first of a bundle.
+    """
+    kept = distribution.num_active_groups(scores.shape[1], sparsity)
+    ranked = np.where(active, scores, -1)
+    return pattern.largest_of_each(ranked, max(least, kept)) & active
 
 
 def above_smoothed_threshold(

@@ -6,10 +6,11 @@ from keras import ops
 
 from dsr_tf.core import granularity
 from dsr_tf.core import optimizer_slots
-from dsr_tf.core.granularity import Grouping
+from dsr_tf.core.grouping import Grouping
 from dsr_tf.layers import masked_weights
 from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.pruning import magnitude
+from dsr_tf.pruning import patterns
 from dsr_tf.pruning.hyperparameters import PruningHyperparameters
 from dsr_tf.reallocation.agreement import Agreement
 from dsr_tf.reallocation.device import clear
@@ -27,8 +28,9 @@ class Pruner:
 
     Raises:
         ValueError: if the model has no masked layers, or all are frozen, or
-            blocks do not divide a kernel or meet masks that are coarser than
-            weights.
+            blocks do not divide a kernel or meet masks of other granularity
+            than weights, or the schedule of a kernel of granularity N:M does
+            not end there.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Pruner:
         self._groupings = [self._grouping(weight) for weight in self.trained]
         for weight in self.trained:
             hyperparameters.sparsity_of(weight.path, 0)
+            patterns.check(weight, hyperparameters)
 
     @property
     def num_active(self) -> int:
@@ -118,7 +121,7 @@ class Pruner:
         shape = tuple(weight.kernel.shape)
         if height * width == 1 or len(shape) != 2:
             return weight.grouping
-        if weight.group_size != 1:
+        if weight.group_size != 1 or weight.grouping.pattern is not None:
             raise ValueError(
                 f"`block_height` and `block_width` of {height} and {width} "
                 "need masks of granularity 'element'. Received: granularity="
@@ -143,7 +146,17 @@ class Pruner:
             active = grouping.groups(mask).any(axis=1)
         scores = magnitude.pool(groups, settings.block_pooling_function)
         sparsity = settings.sparsity_of(weight.path, step)
-        if settings.threshold_decay:
+        pattern = grouping.pattern
+        if pattern is not None:
+            kept = pattern.unbundle(
+                magnitude.largest_of_each(
+                    pattern.bundles(scores),
+                    pattern.bundles(active),
+                    sparsity,
+                    pattern.num_active,
+                )
+            ).reshape(-1)
+        elif settings.threshold_decay:
             kept, threshold = magnitude.above_smoothed_threshold(
                 scores,
                 active,

@@ -84,6 +84,7 @@ class Device:
                 _parts(active, ends),
                 _parts(scores, ends),
                 np.diff(free_ends, prepend=0).tolist(),
+                self._starts.tolist(),
                 _parts(gradients, ends),
                 _parts(free_gradients, free_ends),
             )
@@ -101,10 +102,10 @@ class Device:
         """
         parts = [
             part
-            for kernel, start in zip(kernels, self._starts)
+            for kernel in kernels
             for part in (
                 kernel.active[kernel.pruned],
-                places_of_free(kernel.grown, kernel.active, start),
+                places_of_free(kernel.grown, kernel.active, kernel.start),
             )
         ]
         places = np.concatenate(parts, dtype="int32")

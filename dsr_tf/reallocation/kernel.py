@@ -1,10 +1,14 @@
 """One masked kernel during one reallocation, on the host."""
 
 import dataclasses
+import functools
+from typing import cast
 
 import numpy as np
 
+from dsr_tf.core.pattern import Pattern
 from dsr_tf.layers.masked_weights import MaskedWeight
+from dsr_tf.methods.method import Bundles
 from dsr_tf.methods.method import KernelView
 
 
@@ -19,6 +23,7 @@ class Kernel:
         scores: Array `(num_active_groups,)`, float32: mean magnitude of each
             active group.
         num_free_groups: Number of inactive groups.
+        start: The first place of the kernel.
         active_gradients, free_gradients: Mean magnitudes of the gradients
             that the optimizer has accumulated, or None.
         pruned: Booleans `(num_active_groups,)`, which active groups become
@@ -31,6 +36,7 @@ class Kernel:
     active: np.ndarray
     scores: np.ndarray
     num_free_groups: int
+    start: int
     active_gradients: np.ndarray | None = None
     free_gradients: np.ndarray | None = None
     pruned: np.ndarray = dataclasses.field(init=False)
@@ -39,6 +45,33 @@ class Kernel:
     def __post_init__(self) -> None:
         self.pruned = np.zeros(len(self.scores), "bool")
         self.grown = np.zeros(0, "int64")
+
+    @functools.cached_property
+    def slots(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Where the active groups, and the others, are in the bundles of a
+        granularity N:M, see `Bundles`; None at others."""
+        pattern = self.weight.grouping.pattern
+        if pattern is None:
+            return None
+        slots = pattern.slots()
+        is_active = np.zeros(len(slots), "bool")
+        is_active[self.active - self.start] = True
+        return slots[is_active], slots[~is_active]
+
+    def counts_in_bundles(self, slots: np.ndarray) -> np.ndarray:
+        """How many of these slots are in each bundle, `(num_bundles,)`."""
+        pattern = cast(Pattern, self.weight.grouping.pattern)
+        return np.bincount(
+            slots // pattern.bundle_size, minlength=pattern.num_bundles
+        )
+
+    def _bundles(self) -> Bundles | None:
+        pattern = self.weight.grouping.pattern
+        if self.slots is None or pattern is None:
+            return None
+        active, free = self.slots
+        num_pruned = self.counts_in_bundles(active[self.pruned])
+        return Bundles(pattern.bundle_size, active, free, num_pruned)
 
     @property
     def path(self) -> str:
@@ -72,4 +105,5 @@ class Kernel:
             int(np.count_nonzero(self.pruned)),
             self.active_gradients,
             self.free_gradients,
+            self._bundles(),
         )

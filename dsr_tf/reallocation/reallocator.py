@@ -18,6 +18,7 @@ from dsr_tf.layers import masked_weights
 from dsr_tf.layers.masked_weights import are_those_of
 from dsr_tf.methods import prune
 from dsr_tf.methods.method import Method
+from dsr_tf.reallocation import patterns
 from dsr_tf.reallocation.agreement import Agreement
 from dsr_tf.reallocation.device import Device
 from dsr_tf.reallocation.device import clear
@@ -119,8 +120,10 @@ class Reallocator:
 
         Raises:
             ValueError: if there are too few active weights for the method,
-                or the optimizer would not leave inactive weights at 0.
+                it does not keep a granularity of theirs, or the optimizer
+                would not leave inactive weights at 0.
         """
+        patterns.check_method(self.method, self.moving)
         self.method.validate(sum(weight.num_active for weight in self.moving))
         optimizer_slots.check_optimizer(
             optimizer, [weight.kernel for weight in self.moving]
@@ -174,6 +177,7 @@ class Reallocator:
         Raises:
             ReplicasDiffer: if replicas have different masks.
             BudgetBroken: if the number of active weights has changed.
+            PatternBroken: if a mask is not N:M as its granularity says.
             NotFinite: if weights or slots hold NaN or infinity.
         """
         # Before masks are written, which makes them equal again.
@@ -187,10 +191,12 @@ class Reallocator:
         kernels = device.read()
         budget = state.carry + sum(k.num_active_weights for k in kernels)
         self._check_budget(budget)
+        patterns.check_masks(kernels)
 
         self._prune(kernels, state, step)
         self._grow(kernels, state)
 
+        patterns.check_moves(kernels, self.method)
         active = {
             k.path: k.num_active_weights
             - k.num_pruned_weights
@@ -272,31 +278,44 @@ class Reallocator:
             prune.keep_last_group(c, view.scores)
             for c, view in zip(chosen, views)
         ]
+        for kernel, pruned in zip(kernels, chosen):
+            kernel.pruned = pruned
+        # Bundles of N:M have room for what they lose; the other kernels, for
+        # what they lose together.
+        sharing = _sharing(kernels)
         num_free_weights = sum(
-            k.num_free_groups * k.group_size for k in kernels
+            k.num_free_groups * k.group_size for k in sharing
         )
-        chosen = prune.limit_weights(
-            chosen,
-            [view.scores for view in views],
-            [kernel.group_size for kernel in kernels],
+        limited = prune.limit_weights(
+            [kernel.pruned for kernel in sharing],
+            [kernel.scores for kernel in sharing],
+            [kernel.group_size for kernel in sharing],
             max(0, num_free_weights - state.carry),
         )
-        for kernel, pruned in zip(kernels, chosen):
+        for kernel, pruned in zip(sharing, limited):
             kernel.pruned = pruned
         self.method.update(state, num_below)
 
     def _grow(self, kernels: list[Kernel], state: ReallocationState) -> None:
-        total = state.carry + sum(k.num_pruned_weights for k in kernels)
-        views = [kernel.view() for kernel in kernels]
-        counts = self.method.redistribute(total, views)
-        for stream, (kernel, view, count) in enumerate(
-            zip(kernels, views, counts)
-        ):
+        sharing = _sharing(kernels)
+        total = state.carry + sum(k.num_pruned_weights for k in sharing)
+        views = [kernel.view() for kernel in sharing]
+        shares = iter(self.method.redistribute(total, views) if views else [])
+        for stream, kernel in enumerate(kernels):
+            view = kernel.view()
+            count = view.num_pruned_groups
+            if view.bundles is None:
+                count = next(shares)
             if count:
                 generator = draws.generator(
                     state.seed or 0, state.num_reallocations + 1, stream
                 )
                 kernel.grown = self.method.grow(view, count, generator)
+
+
+def _sharing(kernels: list[Kernel]) -> list[Kernel]:
+    """Those that give to and take from each other: all but N:M."""
+    return [kernel for kernel in kernels if kernel.slots is None]
 
 
 def _is_on_one_gpu(model: keras.Model) -> bool:

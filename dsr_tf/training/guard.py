@@ -14,6 +14,7 @@ from dsr_tf.command_line import GOES_ON
 from dsr_tf.command_line import RunError
 from dsr_tf.reallocation.agreement import ReplicasDiffer
 from dsr_tf.reallocation.device import NotFinite
+from dsr_tf.reallocation.patterns import PatternBroken
 from dsr_tf.reallocation.reallocator import BudgetBroken
 from dsr_tf.training.stop import Stopped
 
@@ -80,7 +81,7 @@ def one_sentence(
     """
     try:
         yield
-    except (ReplicasDiffer, BudgetBroken, NotFinite) as error:
+    except (ReplicasDiffer, BudgetBroken, PatternBroken, NotFinite) as error:
         raise RunError(str(error)) from error
     except tf.errors.OpError as error:
         why = reason(error)

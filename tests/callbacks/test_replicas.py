@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from dsr_tf import callbacks
+from dsr_tf import layers
 from dsr_tf import methods
 from dsr_tf.layers import masked_weights
 from dsr_tf.reallocation.agreement import ReplicasDiffer
@@ -68,6 +69,36 @@ def test_replicas_stay_equal(data, method):
         copies = [values(copy) for copy in variable.value.values]
         assert len(copies) == 2
         np.testing.assert_array_equal(*copies)
+    assert_zero_outside_masks(model)
+
+
+@pytest.mark.parametrize("method", [methods.RigL(0.3), methods.SET(0.3)])
+def test_patterns_on_all_replicas(data, method):
+    """2 of every 4 weights, the same ones on both."""
+    with strategy().scope():
+        model = keras.Sequential(
+            [
+                keras.Input((12,)),
+                layers.SparseDense(20, 0.5, "2:4", activation="relu", seed=0),
+                layers.SparseDense(3, 0.5, "2:4", seed=1),
+            ]
+        )
+        model.compile(
+            keras.optimizers.Adam(0.01),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            jit_compile=False,
+        )
+    records = []
+    callback = callbacks.Reallocation(
+        method, period=4, seed=0, listener=records.append
+    )
+    model.fit(*data, 8, 1, shuffle=False, verbose=0, callbacks=[callback])
+    assert sum(record.num_grown for record in records) > 50
+    for weight in masked_weights(model):
+        masks = [values(copy) for copy in weight.mask.value.values]
+        np.testing.assert_array_equal(*masks)
+        bundles = weight.grouping.pattern.bundles(masks[0])
+        assert (bundles.sum(axis=1) == 2).all()
     assert_zero_outside_masks(model)
 
 

@@ -33,7 +33,7 @@ VALUES = {
     "model": ("vgg", ""),
     "method": ("rigged", ""),
     "strategy": ("tpus", "tpu", "multi_worker"),
-    "granularity": ("x", "", "block:0x1", "block:4", "block:7x7"),
+    "granularity": ("x", "", "block:0x1", "block:4", "block:7x7", "4:4"),
     "distribution": ("x", "", "fc1:", "fc1:2", "(:0.5", "fc1:nan", "fc1:0.1"),
     "keep_dense": ("(", "[", "*", "fc", ""),
     "augmentation": ("cut", ""),
@@ -91,6 +91,24 @@ TOGETHER = [
     (
         "--method=deep_r --granularity=channel",
         "--granularity=channel: DeepR needs granularity 'element'",
+    ),
+    ("--granularity=2:4", "--sparsity=0.9: `sparsity` must be 0.5 with"),
+    (
+        "--granularity=2:4 --sparsity=0.5",
+        "--granularity=2:4: DSR moves weights to anywhere",
+    ),
+    (
+        "--granularity=2:4 --sparsity=0.5 --method=set --distribution=erk",
+        "--distribution=erk: `distribution` must be uniform with",
+    ),
+    (
+        "--granularity=2:4 --method=gradual",
+        "--pruning_hparams=: `target_sparsity`, or what",
+    ),
+    (
+        "--granularity=2:4 --sparsity=0.5 --method=gradual "
+        "--pruning_hparams=threshold_decay=0.5",
+        "`threshold_decay` must be 0 where each bundle",
     ),
     ("--method=set --num_reallocated=5020", "--num_reallocated=5020: "),
     (

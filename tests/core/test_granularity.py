@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 import dsr_tf
 from dsr_tf import layers
 from dsr_tf.core import granularity
+from dsr_tf.core.grouping import Grouping
 from dsr_tf.reallocation.reallocator import Reallocator
 from tests.conftest import assert_zero_outside_masks
 from tests.conftest import values
@@ -69,7 +70,7 @@ sizes = st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4))
 @given(sizes, sizes, st.integers(0, 2**31))
 def test_groups_agree_with_the_spread_mask(mask_shape, block_shape, seed):
     shape = tuple(m * b for m, b in zip(mask_shape, block_shape))
-    grouping = granularity.Grouping(shape, block_shape)
+    grouping = Grouping(shape, block_shape)
     generator = np.random.default_rng(seed)
     kernel = generator.normal(size=shape).astype("float32")
     groups = grouping.groups(kernel)

@@ -107,3 +107,21 @@ def test_training(make):
         assert sum(history.history["num_reallocated"])
         weights = dsr_tf.masked_weights(model)
         assert sum(w.num_active for w in weights) == budget
+
+
+def test_whole_heads():
+    layer = layers.SparseMultiHeadAttention(
+        4, 4, sparsity=0.5, granularity="head", seed=0
+    )
+    model = model_of(layer)
+    for weight in dsr_tf.masked_weights(model):
+        mask = values(weight.mask)
+        axis = 0 if "attention_output" in weight.path else 1
+        assert mask.size == mask.shape[axis] == 4
+        assert np.count_nonzero(mask) == 2
+    twin = dsr_tf.sparsify(dsr_tf.strip(model), 0.5, granularity="head")
+    assert layer.get_config()["granularity"] == "head"
+    assert {w.granularity for w in dsr_tf.masked_weights(twin)} == {"head"}
+    dense = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    with pytest.raises(ValueError, match="its kernel has no heads"):
+        dsr_tf.sparsify(dense, 0.5, granularity="head")

@@ -9,6 +9,7 @@ import pytest
 from dsr_tf import layers
 from dsr_tf.commands import train
 from dsr_tf.models import lenet_300_100
+from tests.conftest import values
 
 FLAGS = [
     "--dataset=digits",
@@ -26,6 +27,7 @@ FLAGS = [
     "--nojit_compile",
 ]
 OFTEN = ("rigl", "dsr")
+PATTERNS = ("rigl", "gradual", "static")
 BY_HAND = ("deep_r", "gradual", "static", "set", "snfs")
 
 
@@ -43,8 +45,29 @@ def load(folder):
     [*OFTEN, *(pytest.param(m, marks=pytest.mark.slow) for m in BY_HAND)],
 )
 def test_repeats_and_resumes(method, tmp_path):
-    """Run at once, and again up to step 20 of 42 and from there."""
-    arguments = [f"--method={method}", "--checkpoint_every_steps=10"]
+    check_resuming(method, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["set", *(pytest.param(m, marks=pytest.mark.slow) for m in PATTERNS)],
+)
+def test_patterns(method, tmp_path):
+    """The same with 2 of every 4 weights active."""
+    flags = ["--granularity=2:4", "--sparsity=0.5", "--num_reallocated=3000"]
+    trained = check_resuming(method, tmp_path, *flags)
+    for weight in layers.masked_weights(trained):
+        bundles = weight.grouping.pattern.bundles(values(weight.mask))
+        assert (bundles.sum(axis=1) == 2).all()
+
+
+def check_resuming(method, tmp_path, *flags):
+    """Run at once, and again up to step 20 of 42 and from there.
+
+    Returns:
+        The model that was trained.
+    """
+    arguments = [f"--method={method}", "--checkpoint_every_steps=10", *flags]
     whole, halved = tmp_path / "whole", tmp_path / "halved"
     assert run(whole, *arguments)["test_accuracy"] > 0.6
     run(halved, *arguments, "--epochs=2")
@@ -58,8 +81,10 @@ def test_repeats_and_resumes(method, tmp_path):
         ]
         assert tables[0] == tables[1]
         assert tables[0].count("\n") > 3
-    for a, b in zip(load(whole).variables, load(halved).variables):
+    trained = load(whole)
+    for a, b in zip(trained.variables, load(halved).variables):
         np.testing.assert_array_equal(a, b)
+    return trained
 
 
 def test_parameters_of_all_methods(tmp_path):

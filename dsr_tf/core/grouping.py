@@ -1,0 +1,168 @@
+"""A kernel seen as groups of weights: one mask entry governs one group.
+
+Every granularity cuts a kernel into equal blocks, some axes into single
+entries, others not at all. Layers keep one mask entry for each block and
+spread it over the kernel in the forward pass. Rules of reallocation never meet
+a granularity: they see a score for each mask entry, and the size of a group.
+With N:M there is an entry for each weight, and a `Pattern` beside it.
+"""
+
+import dataclasses
+import math
+from typing import Any
+from typing import cast
+
+import numpy as np
+from keras import ops
+
+from dsr_tf.core.pattern import Pattern
+from dsr_tf.core.pattern import largest_of_each
+
+
+@dataclasses.dataclass(frozen=True)
+class Grouping:
+    """The blocks of one kernel.
+
+    Attributes:
+        kernel_shape: Shape of the kernel.
+        block_shape: Shape of a block; each number divides the kernel's.
+        pattern: How many of each M consecutive entries of the mask are
+            active, where a granularity N:M says so; else None.
+    """
+
+    kernel_shape: tuple[int, ...]
+    block_shape: tuple[int, ...]
+    pattern: Pattern | None = None
+
+    @property
+    def mask_shape(self) -> tuple[int, ...]:
+        """Number of blocks along each axis."""
+        return tuple(
+            n // block for n, block in zip(self.kernel_shape, self.block_shape)
+        )
+
+    @property
+    def num_groups(self) -> int:
+        return math.prod(self.mask_shape)
+
+    @property
+    def group_size(self) -> int:
+        """Number of weights that one mask entry governs."""
+        return math.prod(self.block_shape)
+
+    def spread(self, mask: Any) -> Any:
+        """The mask, a tensor, so that it multiplies the kernel.
+
+        Axes that are one block broadcast; only blocks that are part of an
+        axis need repeating.
+        """
+        for axis, (n, block) in enumerate(
+            zip(self.kernel_shape, self.block_shape)
+        ):
+            if 1 < block < n:
+                mask = ops.repeat(mask, block, axis=axis)
+        return mask
+
+    def groups(self, kernel: np.ndarray) -> np.ndarray:
+        """The array `kernel` as `(num_groups, group_size)`.
+
+        Row i holds the weights of entry i of the flattened mask.
+        """
+        if self.group_size == 1:
+            return kernel.reshape(-1, 1)
+        blocks = kernel.reshape(self._interleaved)
+        return blocks.transpose(self._blocks_last).reshape(-1, self.group_size)
+
+    def ungroup(self, groups: np.ndarray) -> np.ndarray:
+        """The inverse of `groups`: an array of shape `kernel_shape`."""
+        if self.group_size == 1:
+            return groups.reshape(self.kernel_shape)
+        blocks = groups.reshape(*self.mask_shape, *self.block_shape)
+        back = np.argsort(self._blocks_last)
+        return blocks.transpose(back).reshape(self.kernel_shape)
+
+    def scores_of(self, kernel: Any) -> Any:
+        """Mean magnitude of each group of a kernel.
+
+        Args:
+            kernel: Variable, tensor or array of shape `kernel_shape`.
+
+        Returns:
+            A float32 tensor `(num_groups,)`, in the order of `groups`.
+        """
+        magnitudes = ops.abs(ops.cast(ops.convert_to_tensor(kernel), "float32"))
+        if self.group_size == 1:
+            return ops.reshape(magnitudes, (-1,))
+        blocks = ops.reshape(magnitudes, self._interleaved)
+        blocks = ops.transpose(blocks, self._blocks_last)
+        return ops.mean(ops.reshape(blocks, (-1, self.group_size)), axis=1)
+
+    def random_mask(
+        self, num_active_groups: int, generator: np.random.Generator
+    ) -> np.ndarray:
+        """A mask of so many groups, every such mask being equally likely.
+
+        Args:
+            num_active_groups: How many; with a pattern, so many that each
+                bundle has the same number of them.
+            generator: A `numpy.random.Generator`.
+
+        Returns:
+            Boolean array of shape `mask_shape`.
+        """
+        if self.pattern is not None:
+            scores = generator.random(self.num_groups)
+            return self._largest_of_each_bundle(scores, num_active_groups)
+        active = generator.choice(
+            self.num_groups, num_active_groups, replace=False, shuffle=False
+        )
+        return self._mask_of(active)
+
+    def largest_mask(
+        self, scores: np.ndarray, num_active_groups: int
+    ) -> np.ndarray:
+        """The mask of the groups with the largest scores.
+
+        Args:
+            scores: Array `(num_groups,)`.
+            num_active_groups: As of `random_mask`.
+
+        Returns:
+            Boolean array of shape `mask_shape`.
+        """
+        if self.pattern is not None:
+            return self._largest_of_each_bundle(scores, num_active_groups)
+        active = np.argpartition(-scores, num_active_groups - 1)
+        return self._mask_of(active[:num_active_groups])
+
+    def check_mask(self, mask: np.ndarray) -> None:
+        """Refuse a mask that breaks the pattern.
+
+        Raises:
+            ValueError: if it does.
+        """
+        if self.pattern is not None:
+            self.pattern.check(mask)
+
+    def _largest_of_each_bundle(
+        self, scores: np.ndarray, num_active_groups: int
+    ) -> np.ndarray:
+        pattern = cast(Pattern, self.pattern)
+        of_each = num_active_groups // pattern.num_bundles
+        chosen = largest_of_each(pattern.bundles(scores), of_each)
+        return pattern.unbundle(chosen)
+
+    def _mask_of(self, active: np.ndarray) -> np.ndarray:
+        mask = np.zeros(self.num_groups, "bool")
+        mask[active] = True
+        return mask.reshape(self.mask_shape)
+
+    @property
+    def _interleaved(self) -> tuple[int, ...]:
+        pairs = zip(self.mask_shape, self.block_shape)
+        return tuple(n for pair in pairs for n in pair)
+
+    @property
+    def _blocks_last(self) -> tuple[int, ...]:
+        axes = range(2 * len(self.kernel_shape))
+        return (*axes[::2], *axes[1::2])
