@@ -63,7 +63,7 @@ class Reallocation(MaskCallback):
 
     >>> model = dsr_tf.sparsify(model, 0.9)
     >>> model.compile("sgd", "mse")
-    >>> method = dsr_tf.methods.DSR(num_reallocated=600)
+    >>> method = dsr_tf.methods.DSR(num_reallocated=0.1)
     >>> reallocation = dsr_tf.callbacks.Reallocation(method, period=100)
     >>> model.fit(x, y, callbacks=[reallocation])
 
@@ -272,7 +272,8 @@ class DynamicSparseReparameterization(Reallocation):
     """`Reallocation` by DSR (Mostafa & Wang, ICML 2019), in one call.
 
     Args:
-        num_reallocated: K, the number of weights to move each time.
+        num_reallocated: K, the weights to move each time: an integer is
+            their number, a number in (0, 1) their share of the budget.
         period: Updates between two reallocations, an integer or a schedule
             `{first_epoch: integer}`.
         tolerance: delta, how far from K is near enough, in [0, 1).
@@ -288,7 +289,7 @@ class DynamicSparseReparameterization(Reallocation):
 
     def __init__(
         self,
-        num_reallocated: int = 600,
+        num_reallocated: int | float = 0.1,
         period: int | Mapping[int, int] | str | Schedule = 100,
         tolerance: float = 0.1,
         initial_threshold: float = 1e-3,

@@ -71,6 +71,24 @@ class Number(flags.ArgumentParser):
         return "number"
 
 
+class CountOrShare(flags.ArgumentParser):
+    """A positive integer, or a number in (0, 1)."""
+
+    def parse(self, argument: Any) -> Any:
+        for kind in (Whole(1), Number(0, 1, above=True)):
+            try:
+                return kind.parse(argument)
+            except ValueError:
+                pass
+        raise ValueError(
+            f"must be an integer from 1 to {LARGEST_INTEGER}, or a share above "
+            "0 and below 1"
+        )
+
+    def flag_type(self) -> str:
+        return "integer or share"
+
+
 class Density(Number):
     """A share of active weights, in (0, 1]."""
 

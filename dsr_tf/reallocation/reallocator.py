@@ -188,7 +188,7 @@ class Reallocator:
         budget = state.carry + sum(k.num_active_weights for k in kernels)
         self._check_budget(budget)
 
-        self._prune(kernels, state, step)
+        self._prune(kernels, state, step, budget)
         self._grow(kernels, state)
 
         active = {
@@ -260,7 +260,11 @@ class Reallocator:
             )
 
     def _prune(
-        self, kernels: list[Kernel], state: ReallocationState, step: int
+        self,
+        kernels: list[Kernel],
+        state: ReallocationState,
+        step: int,
+        budget: int,
     ) -> None:
         views = [kernel.view() for kernel in kernels]
         chosen = self.method.prune(views, state, step)
@@ -283,7 +287,7 @@ class Reallocator:
         )
         for kernel, pruned in zip(kernels, chosen):
             kernel.pruned = pruned
-        self.method.update(state, num_below)
+        self.method.update(state, num_below, budget)
 
     def _grow(self, kernels: list[Kernel], state: ReallocationState) -> None:
         total = state.carry + sum(k.num_pruned_weights for k in kernels)

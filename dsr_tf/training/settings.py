@@ -6,6 +6,7 @@ from typing import Any
 
 from dsr_tf import recipes
 from dsr_tf.command_line.flag_kinds import LARGEST_INTEGER
+from dsr_tf.command_line.flag_kinds import CountOrShare
 from dsr_tf.command_line.flag_kinds import Named
 from dsr_tf.command_line.flag_kinds import Number
 from dsr_tf.command_line.flag_kinds import Steps
@@ -136,11 +137,12 @@ class Settings:
     l2: float = _flag(
         0.0, "Penalty l2/2 * sum(w**2) on all parameters.", Number()
     )
-    num_reallocated: int = _flag(
+    num_reallocated: int | float = _flag(
         600,
-        "K, weights that DSR moves in a reallocation. Without --fraction, "
-        "SET moves the fraction K / active weights of each kernel.",
-        Whole(1),
+        "K, weights that DSR moves in a reallocation, or their share of the "
+        "active ones, such as 0.1. Without --fraction, SET moves the fraction "
+        "K / active weights of each kernel.",
+        CountOrShare(),
     )
     fraction: float | None = _flag(
         None,

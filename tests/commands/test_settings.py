@@ -9,6 +9,7 @@ from absl import flags
 from hypothesis import strategies
 
 from dsr_tf import command_line
+from dsr_tf.command_line.flag_kinds import CountOrShare
 from dsr_tf.command_line.flag_kinds import Number
 from dsr_tf.command_line.flag_kinds import Steps
 from dsr_tf.command_line.flag_kinds import Whole
@@ -30,6 +31,8 @@ def _values(kind):
     """A strategy of texts that a flag of that kind takes."""
     if isinstance(kind, Whole):
         return strategies.integers(kind.minimum, 2**31 - 2).map(str)
+    if isinstance(kind, CountOrShare):
+        return _values(Whole(1)) | _values(Number(0, 1))
     if isinstance(kind, Number):
         least = max(kind.minimum, 1e-300)
         return strategies.floats(
@@ -51,7 +54,7 @@ def _values(kind):
 NUMBERS = {
     field.name: field.metadata["kind"]
     for field in dataclasses.fields(Experiment)
-    if isinstance(field.metadata["kind"], (Whole, Number, Steps))
+    if isinstance(field.metadata["kind"], (Whole, CountOrShare, Number, Steps))
     # It must go with the others; `tests/commands/cases_train.py` tries it.
     and field.name != "schedule_scale"
 }
