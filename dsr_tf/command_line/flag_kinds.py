@@ -6,6 +6,9 @@ from typing import Any
 
 from absl import flags
 
+from dsr_tf.core import period as periods
+from dsr_tf.core.period import AUTO
+from dsr_tf.core.period import AutomaticPeriod
 from dsr_tf.core.schedule import Schedule
 
 # What fits into 32 bits; no count of anything here is larger.
@@ -132,6 +135,21 @@ class Steps(flags.ArgumentParser):
 
     def flag_type(self) -> str:
         return "schedule"
+
+
+class Period(Steps):
+    """A schedule of integers, or `auto`, see `dsr_tf.core.period`."""
+
+    def __init__(self) -> None:
+        super().__init__(integer=True)
+
+    def parse(self, argument: Any) -> Any:
+        if argument == AUTO or isinstance(argument, AutomaticPeriod):
+            return periods.get(argument)
+        try:
+            return super().parse(argument)
+        except ValueError as error:
+            raise ValueError(f"{error}; or {AUTO}") from None
 
 
 class ListOf(flags.ArgumentParser):

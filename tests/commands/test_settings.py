@@ -91,6 +91,29 @@ def test_settings_of_before_agree_as_they_read():
         given.check_continues(noted)
 
 
+def test_an_automatic_period_is_noted_as_such():
+    given = from_flags(
+        "--output_dir=x", "--period=auto", "--schedule_scale=0.2"
+    )
+    assert given.to_dict()["period"] == "auto"
+    given.check_continues(given.to_dict())
+    with pytest.raises(command_line.UsageError, match="--period=auto: "):
+        given.check_continues({**given.to_dict(), "period": "0:100"})
+    with pytest.raises(command_line.UsageError, match="started with .*=auto"):
+        from_flags(
+            "--output_dir=x", "--period=100", "--schedule_scale=0.2"
+        ).check_continues(given.to_dict())
+    callback = build.checked_callback(
+        dataclasses.replace(given.scaled(), num_reallocated=0.1),
+        make_model(),
+        14,
+    )
+    assert callback.period.values == {0: 2, 5: 4, 10: 8, 15: 16}
+    # Every period and epoch ends with an execution.
+    assert build.steps_per_execution(given.scaled(), 14) == 2
+    assert build.steps_per_execution(given.scaled(), 500) == 100
+
+
 def test_a_comparison_passes_all_digits_on(tmp_path):
     path = tmp_path / "dsr.flags"
     path.write_text("--method=dsr")
