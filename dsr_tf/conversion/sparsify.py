@@ -1,13 +1,13 @@
 """`sparsify`: a model with masked kernels from a dense one."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import keras
-import numpy as np
-from keras import ops
 
 from dsr_tf.conversion.graph import config_of
 from dsr_tf.conversion.graph import rebuild
+from dsr_tf.conversion.mask_plan import MaskPlan
 from dsr_tf.conversion.selection import Filters
 from dsr_tf.conversion.selection import as_predicate
 from dsr_tf.conversion.selection import check_model
@@ -15,24 +15,23 @@ from dsr_tf.conversion.selection import reason_to_skip
 from dsr_tf.conversion.selection import refuse_nothing_to_do
 from dsr_tf.conversion.selection import report
 from dsr_tf.conversion.selection import skip
-from dsr_tf.core import distribution as distributions
-from dsr_tf.core import draws
 from dsr_tf.core import granularity as granularities
 from dsr_tf.layers import MASKED_KINDS
-from dsr_tf.layers import MaskedWeight
 from dsr_tf.layers import masked_weights
-
-_MASKS = ("random", "magnitude")
 
 
 def sparsify(
     model: keras.Model,
-    sparsity: float,
+    sparsity: float | None = None,
     distribution: str | Mapping[str, float] = "uniform",
     filters: Filters = None,
     granularity: str | granularities.Granularity = "element",
     mask: str = "random",
     seed: int | None = None,
+    parameters: int | None = None,
+    sparsity_of: str = "masked",
+    data: Any = None,
+    loss: Any = None,
 ) -> keras.Model:
     """A copy of a model whose kernels are masked, ready for sparse training.
 
@@ -47,19 +46,34 @@ def sparsify(
             in it, and what is in `TimeDistributed`, are converted too.
         sparsity: Share of inactive weights over all kernels that become
             masked, together, in [0, 1). The number of active weights is
-            `round((1 - sparsity) * num_weights)`, exactly.
+            `round((1 - sparsity) * num_weights)`, exactly. Either it or
+            `parameters` is given.
         distribution: How the budget is shared at the start: `"uniform"`,
             the same density in every kernel; `"er"` or `"erk"`, denser the
             smaller the kernel; or a dict `{regular expression: sparsity}`
-            for some kernels by path, see `dsr_tf.core.distribution`.
+            for some kernels by path, see `dsr_tf.core.distribution`. With
+            an entry `"rest"` for all others the total follows, and neither
+            `sparsity` nor `parameters` is given.
         filters: Which layers to mask: a regular expression searched for in
             the layer's name, a list of such, or a callable that receives
             the layer; None for all.
         granularity: What one mask entry governs: `"element"`, `"kernel"`,
             `"channel"` or `"block:HxW"`, see `dsr_tf.core.granularity`.
-        mask: `"random"`, or `"magnitude"` to keep the largest weights of
-            each kernel of a trained model.
+        mask: `"random"`; `"magnitude"` to keep the largest weights of each
+            kernel of a trained model; `"global_magnitude"`, the largest of
+            all kernels together; or `"snip"`, those that the loss of `data`
+            depends on most (Lee et al., 2019). The last two share the budget
+            themselves. See `dsr_tf.conversion.initial_masks`.
         seed: Integer that random masks are drawn from; None draws one.
+        parameters: Number of active parameters of the whole model, as
+            `sparsity_summary` counts them; where groups of several weights
+            cannot meet it, less by less than the largest.
+        sparsity_of: What `sparsity` is a share of: `"masked"`, the kernels
+            that become masked, or `"model"`, all parameters of the model.
+        data: For `"snip"`: a batch `(x, y)` of arrays or tensors, inputs and
+            targets. The model sees it in inference mode.
+        loss: For `"snip"`: what `compile` takes; None for the loss that the
+            model is compiled with.
 
     Returns:
         The sparse model. Its attribute `skipped_layers` maps the name of
@@ -68,19 +82,22 @@ def sparsify(
     Raises:
         TypeError: if `model` is no Keras model.
         ValueError: if the model cannot be copied, is not built, holds no
-            layer to mask or one whose state cannot be copied, or an
-            argument is out of range.
+            layer to mask or one whose state cannot be copied, cannot have
+            so few active weights, or an argument is out of range.
     """
     check_model(model, "sparsify")
-    sparsity = distributions.check_sparsity(sparsity)
-    share_out = distributions.Distribution(distribution)
+    plan = MaskPlan(
+        model,
+        sparsity,
+        parameters,
+        sparsity_of,
+        distribution,
+        mask,
+        seed,
+        data,
+        loss,
+    )
     granularity = granularities.get(granularity)
-    seed = draws.check_seed(seed)
-    if mask not in _MASKS:
-        raise ValueError(
-            f"`mask` must be one of {', '.join(_MASKS)}. Received: "
-            f"mask={mask!r}"
-        )
     wanted = as_predicate(filters)
     skipped: dict[str, str] = {}
     converted: set[keras.layers.Layer] = set()
@@ -90,7 +107,9 @@ def sparsify(
         if reason:
             return skip(layer, reason, skipped)
         config = config_of(layer)
-        config.update(sparsity=sparsity, granularity=granularity.name)
+        config.update(
+            sparsity=plan.layer_sparsity, granularity=granularity.name
+        )
         masked = MASKED_KINDS[type(layer)].from_config(config)
         converted.add(masked)
         return masked
@@ -100,34 +119,6 @@ def sparsify(
     weights = [w for w in masked_weights(sparse) if w.layer in converted]
     if not weights:
         refuse_nothing_to_do(model, "mask", skipped, filters)
-    counts = share_out(
-        [weight.path for weight in weights],
-        [tuple(weight.kernel.shape) for weight in weights],
-        [weight.group_size for weight in weights],
-        sparsity,
-    )
-    for stream, (weight, count) in enumerate(zip(weights, counts)):
-        _set_mask(weight, count, mask, draws.generator(seed, stream=stream))
+    plan.set_masks(sparse, weights)
     report(sparse, "sparsify", skipped)
     return sparse
-
-
-def _set_mask(
-    weight: MaskedWeight,
-    num_active: int,
-    kind: str,
-    generator: np.random.Generator,
-) -> None:
-    """Give a kernel `num_active` active groups and zero the others."""
-    num_groups = weight.grouping.num_groups
-    if kind == "random":
-        active = generator.choice(
-            num_groups, num_active, replace=False, shuffle=False
-        )
-    else:
-        scores = weight.grouping.scores_of(weight.kernel)
-        scores = ops.convert_to_numpy(scores)
-        active = np.argpartition(-scores, num_active - 1)[:num_active]
-    mask = np.zeros(num_groups, "bool")
-    mask[active] = True
-    weight.set_mask(mask)
