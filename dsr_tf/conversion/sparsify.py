@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
+from absl import logging
 
 from dsr_tf.conversion.graph import config_of
 from dsr_tf.conversion.graph import rebuild
@@ -18,6 +19,7 @@ from dsr_tf.conversion.selection import skip
 from dsr_tf.core import granularity as granularities
 from dsr_tf.layers import MASKED_KINDS
 from dsr_tf.layers import masked_weights
+from dsr_tf.layers.summary import sparsity_summary
 
 
 def sparsify(
@@ -121,4 +123,11 @@ def sparsify(
         refuse_nothing_to_do(model, "mask", skipped, filters)
     plan.set_masks(sparse, weights)
     report(sparse, "sparsify", skipped)
+    _warn_of_dense_layers(sparse)
     return sparse
+
+
+def _warn_of_dense_layers(model: keras.Model) -> None:
+    note = sparsity_summary(model).dense_note
+    if note:
+        logging.warning("sparsify: of model '%s' %s.", model.name, note)

@@ -154,3 +154,90 @@ def test_the_number_holds_while_weights_move():
     assert max(history.history["num_reallocated"]) > 0
     summary = dsr_tf.sparsity_summary(sparse)
     assert summary.num_active_parameters == 45
+
+
+def warnings_of(caplog):
+    return [r.message for r in caplog.records if "stay dense" in r.message]
+
+
+def with_dense_layers():
+    """110, 20, 100, 20, 55 and 5 parameters: 310."""
+    inner = keras.Sequential(
+        [keras.Input((10,)), keras.layers.LayerNormalization(name="scale")],
+        name="inner",
+    )
+    return keras.Sequential(
+        [
+            keras.Input((10,)),
+            keras.layers.Dense(10, name="first"),
+            inner,
+            keras.layers.Dense(10, use_bias=False, name="kept"),
+            keras.layers.BatchNormalization(name="norm"),
+            keras.layers.Dense(5, name="left"),
+            keras.layers.Dense(1, use_bias=False, name="last"),
+        ],
+        name="mostly_dense",
+    )
+
+
+def test_what_stays_dense_is_said_once_with_the_largest(caplog):
+    with caplog.at_level("WARNING", logger="absl"):
+        sparse = dsr_tf.sparsify(
+            with_dense_layers(), 0.5, filters=["first", "last"]
+        )
+    summary = dsr_tf.sparsity_summary(sparse)
+    left_out = "the filters leave it out"
+    assert [(d.name, d.num_parameters) for d in summary.dense_layers] == [
+        ("scale", 20),
+        ("kept", 100),
+        ("norm", 20),
+        ("left", 55),
+    ]
+    note = (
+        "62.9% of all parameters are in layers that stay dense "
+        f"(kept, 100: {left_out}; left, 55: {left_out}; scale, 20: there is "
+        "no masked kind of LayerNormalization; and 1 more)"
+    )
+    assert summary.num_parameters == 310
+    assert warnings_of(caplog) == [f"sparsify: of model 'mostly_dense' {note}."]
+    assert summary.dense_note == note
+    assert note in " ".join(str(summary).split())
+    assert summary.to_dict()["dense_layers"][1] == {
+        "name": "kept",
+        "num_parameters": 100,
+        "reason": left_out,
+    }
+
+
+def test_what_is_little_or_masked_already_is_not_said(caplog):
+    once = dsr_tf.sparsify(with_dense_layers(), 0.5, filters=["kept", "left"])
+    caplog.clear()
+    with caplog.at_level("WARNING", logger="absl"):
+        # 20 and 20 of 310, and 20 of 440.
+        sparse = dsr_tf.sparsify(once, 0.5)
+        large = keras.Sequential(
+            [
+                keras.Input((20,)),
+                keras.layers.Dense(20),
+                keras.layers.BatchNormalization(center=False),
+            ]
+        )
+        dsr_tf.sparsify(large, 0.5)
+    found = dsr_tf.sparsity_summary(sparse).dense_layers
+    assert [layer.name for layer in found] == ["scale", "norm"]
+    messages = warnings_of(caplog)
+    assert len(messages) == 1 and "12.9%" in messages[0]
+    assert "kept" not in messages[0] and "kept" in sparse.skipped_layers
+
+
+def test_dense_parts_of_a_layer_of_ones_own_are_counted_once():
+    attention = keras.layers.MultiHeadAttention(2, 4, name="attention")
+    inputs = keras.Input((3, 8))
+    x = attention(inputs, inputs)
+    x = attention(x, x)
+    model = keras.Model(inputs, keras.layers.Dense(8, name="head")(x))
+    summary = dsr_tf.sparsity_summary(dsr_tf.sparsify(model, 0.5))
+    (layer,) = summary.dense_layers
+    assert layer.name == "attention"
+    assert layer.num_parameters == attention.count_params()
+    assert layer.num_parameters == summary.num_parameters - 72
