@@ -40,7 +40,7 @@ class Target:
                 f"Received: sparsity_of={sparsity_of!r}"
             )
         received = f"sparsity={sparsity!r} and parameters={parameters!r}"
-        if is_given and not sparsity is parameters is None:
+        if is_given and not (sparsity is None and parameters is None):
             raise ValueError(
                 "`distribution` with a sparsity for the 'rest' has that of "
                 "every kernel; then neither `sparsity` nor `parameters` can be "
@@ -73,8 +73,9 @@ class Target:
     @property
     def layer_sparsity(self) -> float:
         """What layers are made with, until their masks are set."""
-        known = self.sparsity is not None and not self._is_of_model
-        return self.sparsity or 0.0 if known else 0.0
+        if self.sparsity is None or self._is_of_model:
+            return 0.0
+        return self.sparsity
 
     def budget(
         self, model: keras.Model, weights: list[MaskedWeight]
