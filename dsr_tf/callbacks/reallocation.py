@@ -9,6 +9,7 @@ from absl import logging
 
 from dsr_tf.callbacks.mask_callback import MaskCallback
 from dsr_tf.core import draws
+from dsr_tf.core import period as periods
 from dsr_tf.core.checks import is_integer
 from dsr_tf.core.schedule import Schedule
 from dsr_tf.layers import mask_density
@@ -40,7 +41,12 @@ class Reallocation(MaskCallback):
     Args:
         method: A `dsr_tf.methods.Method`, such as `dsr_tf.methods.DSR()`.
         period: Updates between two reallocations: an integer, or a schedule
-            `{first_epoch: integer}` with epochs counted from 0.
+            `{first_epoch: integer}` with epochs counted from 0; or `"auto"`,
+            five reallocations in an epoch and half as many from epochs 25,
+            50 and 75 on (`dsr_tf.core.period`), by the number of steps that
+            `fit` knows. Where it does not know, as for a generator, and
+            without `fit`, an epoch counts as 500 updates all along, also
+            once its length is known, and a line in the log says so.
         stop_epoch: First epoch (from 0) without reallocation; None for
             never.
         seed: Integer that random growth depends on. None draws one and
@@ -63,7 +69,7 @@ class Reallocation(MaskCallback):
 
     >>> model = dsr_tf.sparsify(model, 0.9)
     >>> model.compile("sgd", "mse")
-    >>> method = dsr_tf.methods.DSR(num_reallocated=600)
+    >>> method = dsr_tf.methods.DSR(num_reallocated=0.1)
     >>> reallocation = dsr_tf.callbacks.Reallocation(method, period=100)
     >>> model.fit(x, y, callbacks=[reallocation])
 
@@ -105,13 +111,15 @@ class Reallocation(MaskCallback):
         if seed is not None:
             draws.check_seed(seed)
         self.method = method
-        self.period = Schedule(period, "period", integer=True)
+        self.period = periods.get(period)
         self.stop_epoch = stop_epoch
         self.seed = seed
         self._last_record: Record | None = None
         # A `Reallocator`, once `check` has made one.
         self._reallocator: Any = None
         self._warned = False
+        # The period in updates, once it is asked for in a training.
+        self._schedule: Schedule | None = None
 
     def check(self, model: keras.Model) -> None:
         """Refuse a compiled model that this callback cannot train.
@@ -126,6 +134,10 @@ class Reallocation(MaskCallback):
         ):
             self._reallocator = Reallocator(masked, self.method, trained)
         self._reallocator.check(self._optimizer(model))
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self._schedule = None  # This training may have other epochs.
+        super().on_train_begin(logs)
 
     def on_epoch_begin(
         self, epoch: int, logs: dict[str, Any] | None = None
@@ -177,7 +189,7 @@ class Reallocation(MaskCallback):
         # where it moves weights only.
         state = ReallocationState.read(reallocator.masked)
         self._settle_start(state, step)
-        period, is_over = int(self.period(self._epoch)), self._is_over(step)
+        period, is_over = self._period_now(), self._is_over(step)
         is_due = not is_over and step // period > state.last_step // period
         if is_due and hook.is_ready(state.last_step, step):
             record = reallocator.step(optimizer, step)
@@ -233,8 +245,28 @@ class Reallocation(MaskCallback):
             f"after {updates} update{'s' if updates != 1 else ''}, up to "
             f"number {step}, "
             "none was begun with a reallocation due by period="
-            f"{self.period}"
+            f"{self._schedule or self.period}"
         )
+
+    def _period_now(self) -> int:
+        if self._schedule is None:
+            self._schedule = periods.in_updates(
+                self.period, self._updates_per_epoch()
+            )
+        return int(self._schedule(self._epoch))
+
+    def _updates_per_epoch(self) -> int:
+        steps = (self.params or {}).get("steps")
+        if steps:
+            each = getattr(self._optimizer(), "gradient_accumulation_steps", 0)
+            return int(steps) // (each or 1)
+        if isinstance(self.period, periods.AutomaticPeriod):
+            logging.warning(
+                "Reallocation: nothing says how many steps an epoch has, so "
+                "period='auto' takes it for %d updates.",
+                periods.UNKNOWN_STEPS_PER_EPOCH,
+            )
+        return periods.UNKNOWN_STEPS_PER_EPOCH
 
     def _is_over(self, step: int) -> bool:
         stopped = self.stop_epoch is not None and self._epoch >= self.stop_epoch
@@ -272,9 +304,10 @@ class DynamicSparseReparameterization(Reallocation):
     """`Reallocation` by DSR (Mostafa & Wang, ICML 2019), in one call.
 
     Args:
-        num_reallocated: K, the number of weights to move each time.
-        period: Updates between two reallocations, an integer or a schedule
-            `{first_epoch: integer}`.
+        num_reallocated: K, the weights to move each time: an integer is
+            their number, a number in (0, 1) their share of the budget.
+        period: Updates between two reallocations: an integer, a schedule
+            `{first_epoch: integer}`, or `"auto"`.
         tolerance: delta, how far from K is near enough, in [0, 1).
         initial_threshold: Magnitude below which weights are pruned first.
         stop_epoch: First epoch (from 0) without reallocation, or None.
@@ -288,8 +321,8 @@ class DynamicSparseReparameterization(Reallocation):
 
     def __init__(
         self,
-        num_reallocated: int = 600,
-        period: int | Mapping[int, int] | str | Schedule = 100,
+        num_reallocated: int | float = 0.1,
+        period: int | Mapping[int, int] | str | Schedule = "auto",
         tolerance: float = 0.1,
         initial_threshold: float = 1e-3,
         stop_epoch: int | None = None,

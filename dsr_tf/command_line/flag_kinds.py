@@ -6,6 +6,9 @@ from typing import Any
 
 from absl import flags
 
+from dsr_tf.core import period as periods
+from dsr_tf.core.period import AUTO
+from dsr_tf.core.period import AutomaticPeriod
 from dsr_tf.core.schedule import Schedule
 
 # What fits into 32 bits; no count of anything here is larger.
@@ -71,6 +74,24 @@ class Number(flags.ArgumentParser):
         return "number"
 
 
+class CountOrShare(flags.ArgumentParser):
+    """A positive integer, or a number in (0, 1)."""
+
+    def parse(self, argument: Any) -> Any:
+        for kind in (Whole(1), Number(0, 1, above=True)):
+            try:
+                return kind.parse(argument)
+            except ValueError:
+                pass
+        raise ValueError(
+            f"must be an integer from 1 to {LARGEST_INTEGER}, or a share above "
+            "0 and below 1"
+        )
+
+    def flag_type(self) -> str:
+        return "integer or share"
+
+
 class Density(Number):
     """A share of active weights, in (0, 1]."""
 
@@ -114,6 +135,21 @@ class Steps(flags.ArgumentParser):
 
     def flag_type(self) -> str:
         return "schedule"
+
+
+class Period(Steps):
+    """A schedule of integers, or `auto`, see `dsr_tf.core.period`."""
+
+    def __init__(self) -> None:
+        super().__init__(integer=True)
+
+    def parse(self, argument: Any) -> Any:
+        if argument == AUTO or isinstance(argument, AutomaticPeriod):
+            return periods.get(argument)
+        try:
+            return super().parse(argument)
+        except ValueError as error:
+            raise ValueError(f"{error}; or {AUTO}") from None
 
 
 class ListOf(flags.ArgumentParser):

@@ -35,6 +35,7 @@ from dsr_tf.command_line.flag_kinds import Whole
 from dsr_tf.commands import benchmark_arm
 from dsr_tf.commands.benchmark_arm import Arm
 from dsr_tf.commands.benchmark_arm import moves_weights
+from dsr_tf.core import period as periods
 from dsr_tf.training import build
 from dsr_tf.training import experiment as experiments
 from dsr_tf.training.guard import one_sentence
@@ -158,7 +159,8 @@ def _arms(flag_values: flags.FlagValues) -> list[Arm]:
     )
     per_epoch = build.steps_per_epoch(experiment, data)
     values = flag_values.flag_values_dict()
-    period = values["measured_period"] or int(experiment.period(0))
+    first = periods.in_updates(experiment.period, per_epoch)(0)
+    period = values["measured_period"] or int(first)
     names, steps = values["networks"], values["steps"]
     has_moves = any(moves_weights(_required_recipe(name)) for name in names)
     if not steps:
@@ -197,7 +199,7 @@ def _table(arms: Sequence[Arm]) -> Table:
         f"{experiment.batch_size}, sparsity {experiment.sparsity:g}, "
         f"{_count(len(first.seconds), 'round')} of "
         f"{_count(first.steps, 'step')}, a reallocation every "
-        f"{experiment.period(0)}",
+        f"{periods.in_updates(experiment.period, first.steps_per_epoch)(0)}",
         box=box.SIMPLE_HEAD,
     )
     table.add_column("network")

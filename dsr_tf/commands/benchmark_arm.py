@@ -14,6 +14,7 @@ from keras import ops
 
 from dsr_tf import recipes
 from dsr_tf.command_line import RunError
+from dsr_tf.core import period as periods
 from dsr_tf.core.schedule import Schedule
 from dsr_tf.data.streaming import AnyData
 from dsr_tf.reallocation.reallocator import Record
@@ -56,13 +57,15 @@ class Arm:
         self.name, self.recipe, self.steps = name, recipe, steps
         self.seconds: list[float] = []
         self.moves: list[float] = []
-        self._schedule = experiment.period
         self.experiment = dataclasses.replace(
             experiment,
             method=recipe.name,
             period=Schedule(period, integer=True),
         )
         self.steps_per_epoch = build.steps_per_epoch(self.experiment, data)
+        self._schedule = periods.in_updates(
+            experiment.period, self.steps_per_epoch
+        )
         build.prepare_keras(experiment)
         self._model = networks.build_model(
             self.experiment, data.image_shape, data.num_classes

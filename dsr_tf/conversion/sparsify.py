@@ -1,101 +1,120 @@
 """`sparsify`: a model with masked kernels from a dense one."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import keras
-import numpy as np
-from keras import ops
+from absl import logging
 
 from dsr_tf.conversion.inplace import prepared
 from dsr_tf.conversion.inplace import scope_of
+from dsr_tf.conversion.mask_plan import MaskPlan
 from dsr_tf.conversion.selection import Filters
 from dsr_tf.conversion.selection import as_predicate
 from dsr_tf.conversion.selection import check_model
 from dsr_tf.conversion.selection import reason_to_skip
 from dsr_tf.conversion.selection import refuse_nothing_to_do
 from dsr_tf.conversion.selection import report
-from dsr_tf.core import distribution as distributions
-from dsr_tf.core import draws
 from dsr_tf.core import granularity as granularities
 from dsr_tf.layers import HELD_KINDS
 from dsr_tf.layers import HOLDING_KINDS
 from dsr_tf.layers import MASKED_KINDS
-from dsr_tf.layers import MaskedWeight
 from dsr_tf.layers import masked_weights
 from dsr_tf.layers.in_place import mask_layer
 from dsr_tf.layers.in_place import unmask_layer
 from dsr_tf.layers.parts import forget_parts
 from dsr_tf.layers.parts import mask_parts
-
-_MASKS = ("random", "magnitude")
+from dsr_tf.layers.summary import sparsity_summary
 
 
 def sparsify(
     model: keras.Model,
-    sparsity: float,
+    sparsity: float | None = None,
     distribution: str | Mapping[str, float] = "uniform",
     filters: Filters = None,
     granularity: str | granularities.Granularity = "element",
     mask: str = "random",
     seed: int | None = None,
+    parameters: int | None = None,
+    sparsity_of: str = "masked",
+    data: Any = None,
+    loss: Any = None,
     inplace: bool = False,
 ) -> keras.Model:
     """A copy of a model whose kernels are masked, ready for sparse training.
 
     Every layer of a kind in `dsr_tf.layers` becomes its masked kind and
-    keeps its name and its weights; all other layers are copied as they are,
-    with all that they keep: statistics, vocabularies, seeds. At sparsity 0
-    the copy computes what `model` does, to the bit. It must be compiled
-    before it is trained. `model` is not changed.
+    keeps its name and its weights, wherever it is: in models, wrappers,
+    blocks of your own. All other layers are copied as they are, with all
+    that they keep: statistics, vocabularies, seeds. At sparsity 0 the copy
+    computes what `model` does, to the bit. It must be compiled before it is
+    trained. `model` is not changed, unless with `inplace`.
 
     Args:
-        model: A built Sequential or functional Keras model; models nested
-            in it, and what is in `TimeDistributed`, are converted too.
+        model: A built Keras model: Sequential, functional, or of a class of
+            your own that is made again from its configuration, or from
+            attributes named as the arguments of its constructor.
         sparsity: Share of inactive weights over all kernels that become
             masked, together, in [0, 1). The number of active weights is
-            `round((1 - sparsity) * num_weights)`, exactly. With granularity
-            N:M it must be 1 - N/M; or 0, to start gradual pruning from.
+            `round((1 - sparsity) * num_weights)`, exactly. Either it or
+            `parameters` is given. With granularity N:M it must be 1 - N/M;
+            or 0, to start gradual pruning from.
         distribution: How the budget is shared at the start: `"uniform"`,
             the same density in every kernel; `"er"` or `"erk"`, denser the
             smaller the kernel; or a dict `{regular expression: sparsity}`
             for some kernels by path, see `dsr_tf.core.distribution`. With
-            granularity N:M it must be `"uniform"`.
+            an entry `"rest"` for all others the total follows, and neither
+            `sparsity` nor `parameters` is given. With granularity N:M it
+            must be `"uniform"`.
         filters: Which layers to mask: a regular expression searched for in
-            the layer's name, a list of such, or a callable that receives
-            the layer; None for all.
+            the names that lead to the layer, such as `"encoder/attention"`,
+            a list of such, or a callable that receives the layer; None for
+            all.
         granularity: What one mask entry governs: `"element"`, `"kernel"`,
-            `"channel"`, `"block:HxW"` or `"N:M"`, see
+            `"channel"`, `"head"`, `"block:HxW"` or `"N:M"`, see
             `dsr_tf.core.granularity`.
-        mask: `"random"`, or `"magnitude"` to keep the largest weights of
-            each kernel of a trained model.
+        mask: `"random"`; `"magnitude"` to keep the largest weights of each
+            kernel of a trained model; `"global_magnitude"`, the largest of
+            all kernels together; or `"snip"`, those that the loss of `data`
+            depends on most (Lee et al., 2019). The last two share the budget
+            themselves. See `dsr_tf.conversion.initial_masks`.
         seed: Integer that random masks are drawn from; None draws one.
+        parameters: Number of active parameters of the whole model, as
+            `sparsity_summary` counts them; where groups of several weights
+            cannot meet it, less by less than the largest.
+        sparsity_of: What `sparsity` is a share of: `"masked"`, the kernels
+            that become masked, or `"model"`, all parameters of the model.
+        data: For `"snip"`: a batch `(x, y)` of arrays or tensors, inputs and
+            targets. The model sees it in inference mode.
+        loss: For `"snip"`: what `compile` takes; None for the loss that the
+            model is compiled with.
+        inplace: Whether to convert the layers of `model` itself, and return
+            it: for models that cannot be copied.
 
     Returns:
-        The sparse model. Its attribute `skipped_layers` maps the name of
+        The sparse model. Its attribute `skipped_layers` maps the path of
         each layer with weights that stayed dense to the reason.
 
     Raises:
         TypeError: if `model` is no Keras model.
         ValueError: if the model cannot be copied, is not built, holds no
-            layer to mask or one whose state cannot be copied, or an
-            argument is out of range.
+            layer to mask or one whose state cannot be copied, cannot have
+            so few active weights, or an argument is out of range.
     """
     check_model(model, "sparsify")
     granularity = granularities.get(granularity)
-    sparsity = granularity.check_sparsity(sparsity)
-    share_out = distributions.Distribution(distribution)
-    if granularity.pattern is not None and distribution != "uniform":
-        raise ValueError(
-            "`distribution` must be uniform with granularity "
-            f"{granularity.name!r}, which says how many weights are active "
-            f"everywhere. Received: distribution={distribution!r}"
-        )
-    seed = draws.check_seed(seed)
-    if mask not in _MASKS:
-        raise ValueError(
-            f"`mask` must be one of {', '.join(_MASKS)}. Received: "
-            f"mask={mask!r}"
-        )
+    plan = MaskPlan(
+        model,
+        sparsity,
+        parameters,
+        sparsity_of,
+        distribution,
+        mask,
+        seed,
+        data,
+        loss,
+        granularity,
+    )
     wanted = as_predicate(filters)
     skipped: dict[str, str] = {}
     converted: set[keras.layers.Layer] = set()
@@ -110,7 +129,7 @@ def sparsify(
             try:
                 mask_layer(
                     layer,
-                    sparsity,
+                    plan.layer_sparsity,
                     granularity,
                     head_axes=head_axes,
                     draw=False,
@@ -131,21 +150,17 @@ def sparsify(
         weights = [w for w in masked_weights(sparse) if w.layer in converted]
         if not weights:
             refuse_nothing_to_do(model, "mask", skipped, filters)
-        counts = share_out(
-            [weight.path for weight in weights],
-            [tuple(weight.kernel.shape) for weight in weights],
-            [weight.group_size for weight in weights],
-            sparsity,
-        )
+        masks = plan.masks(sparse, weights)
     except ValueError:
         # All weights are active still, so nothing is lost.
         for layer in converted:
             unmask_layer(layer)
         forget_parts(sparse)
         raise
-    for stream, (weight, count) in enumerate(zip(weights, counts)):
-        _set_mask(weight, count, mask, draws.generator(seed, stream=stream))
+    for weight, chosen in zip(weights, masks):
+        weight.set_mask(chosen)
     report(sparse, "sparsify", skipped)
+    _warn_of_dense_layers(sparse)
     return sparse
 
 
@@ -158,17 +173,7 @@ def _own_weights(layer: keras.layers.Layer) -> list[keras.Variable]:
     return [v for v in own if id(v) not in inside]
 
 
-def _set_mask(
-    weight: MaskedWeight,
-    num_active: int,
-    kind: str,
-    generator: np.random.Generator,
-) -> None:
-    """Give a kernel `num_active` active groups and zero the others."""
-    if kind == "random":
-        mask = weight.grouping.random_mask(num_active, generator)
-    else:
-        scores = weight.grouping.scores_of(weight.kernel)
-        scores = ops.convert_to_numpy(scores)
-        mask = weight.grouping.largest_mask(scores, num_active)
-    weight.set_mask(mask)
+def _warn_of_dense_layers(model: keras.Model) -> None:
+    note = sparsity_summary(model).dense_note
+    if note:
+        logging.warning("sparsify: of model '%s' %s.", model.name, note)

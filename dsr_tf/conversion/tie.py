@@ -15,6 +15,7 @@ from dsr_tf.conversion.selection import report
 from dsr_tf.core import distribution as distributions
 from dsr_tf.core import draws
 from dsr_tf.layers import HASHED_KINDS
+from dsr_tf.layers.masked_weights import layers_with_paths
 
 
 def tie(
@@ -51,14 +52,16 @@ def tie(
     wanted = as_predicate(filters)
     skipped: dict[str, str] = {}
     converted: set[keras.layers.Layer] = set()
+    paths = {id(layer): path for layer, path in layers_with_paths(model)}
 
     def convert(layer: keras.layers.Layer) -> keras.layers.Layer:
         reason = reason_to_skip(layer, HASHED_KINDS)
-        if not reason and not wanted(layer, layer.name):
+        path = paths[id(layer)]
+        if not reason and not wanted(layer, path):
             reason = "the filters leave it out"
         if reason:
             if layer.weights:
-                skipped[layer.name] = reason
+                skipped[path] = reason
             return copy_layer(layer)
         config = config_of(layer)
         drawn = int(seeds.integers(draws.MAX_SEED))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 
 from dsr_tf.core.apportion import apportion
+from dsr_tf.core.budget import Budget
 from dsr_tf.core.checks import is_number
 
 
@@ -59,6 +60,8 @@ def erdos_renyi_kernel(shape: Sequence[int]) -> int:
     return sum(shape)
 
 
+# Stands for all kernels that no regular expression is found in.
+REST = "rest"
 _SHARES = {
     "uniform": uniform,
     "er": erdos_renyi,
@@ -73,7 +76,13 @@ class Distribution:
         identifier: `"uniform"`, `"er"` or `"erk"`; or a dict `{regular
             expression: sparsity}` for kernels whose path it is found in,
             first match first, while the others share what is left of the
-            budget uniformly.
+            budget uniformly. `"rest"` in place of an expression stands for
+            all other kernels, wherever it is in the dict; then there is no
+            budget to be given: it follows.
+
+    Attributes:
+        is_complete: Whether it has the sparsity of every kernel, by
+            `"rest"`.
 
     Raises:
         ValueError: if it is none of these.
@@ -82,10 +91,18 @@ class Distribution:
     def __init__(self, identifier: str | Mapping[str, float]) -> None:
         self._share = uniform
         self._given: dict[re.Pattern[str], float] = {}
+        self.is_complete = False
         if isinstance(identifier, Mapping) and identifier:
-            self._given = {
-                _compile(pattern): check_sparsity(value, "distribution")
+            given = {
+                pattern: check_sparsity(value, "distribution")
                 for pattern, value in identifier.items()
+            }
+            self.is_complete = REST in given
+            # After all others, and found in every path.
+            rest = {"": given.pop(REST)} if self.is_complete else {}
+            self._given = {
+                _compile(pattern): value
+                for pattern, value in [*given.items(), *rest.items()]
             }
         elif isinstance(identifier, str) and identifier in _SHARES:
             self._share = _SHARES[identifier]
@@ -101,7 +118,7 @@ class Distribution:
         paths: Sequence[str],
         shapes: Sequence[Sequence[int]],
         group_sizes: Sequence[int],
-        sparsity: float,
+        budget: Budget | None,
     ) -> list[int]:
         """Share the budget of a model out.
 
@@ -109,12 +126,13 @@ class Distribution:
             paths: Names of the kernels.
             shapes: Shapes of the kernels.
             group_sizes: Weights a group of each kernel.
-            sparsity: Share of inactive weights over all kernels.
+            budget: Number of active weights over all kernels; None where
+                the distribution `is_complete`.
 
         Returns:
             Number of active groups of each kernel, at least one. In weights
-            they sum to `num_active_groups(all weights, sparsity)`; where groups
-            differ in size the sum may be less by less than the largest.
+            they sum to the budget; where groups differ in size the sum may
+            be less by less than the largest.
 
         Raises:
             ValueError: if the budget is less than one group a kernel, or
@@ -122,20 +140,16 @@ class Distribution:
         """
         sizes = [math.prod(shape) for shape in shapes]
         capacities = [n // size for n, size in zip(sizes, group_sizes)]
-        budget = num_active_groups(sum(sizes), sparsity)
-        if budget < sum(group_sizes):
-            raise ValueError(
-                f"A budget of {budget} active weights cannot give each of "
-                f"{len(sizes)} kernels an active group, which takes "
-                f"{sum(group_sizes)}. Received: sparsity={sparsity}"
-            )
         given = [
             self._given_count(path, capacity)
             for path, capacity in zip(paths, capacities)
         ]
         rest = [i for i, count in enumerate(given) if count is None]
         counts = [count or 0 for count in given]
-        left = budget - sum(
+        if budget is None:
+            return counts
+        budget.check_holds(group_sizes)
+        left = budget.num_weights - sum(
             count * size for count, size in zip(counts, group_sizes)
         )
         room = sum(sizes[i] for i in rest)
@@ -144,7 +158,7 @@ class Distribution:
             raise ValueError(
                 f"`distribution`: the sparsities given by name leave {left} "
                 "active weights to the other kernels, which hold from "
-                f"{least} to {room}. Received: sparsity={sparsity} for all "
+                f"{least} to {room}. Received: {budget.received} for all "
                 "together"
             )
         shared = _at_least_one(
@@ -174,7 +188,8 @@ def parse(text: str) -> str | dict[str, float]:
         The name or the dict that `Distribution` takes.
 
     Raises:
-        ValueError: if it is neither.
+        ValueError: if it is neither, or has a sparsity for the `"rest"`:
+            beside flags there is always a sparsity for all together.
     """
     identifier: str | dict[str, float] = text
     if ":" in text:
@@ -186,7 +201,12 @@ def parse(text: str) -> str | dict[str, float]:
                 "`distribution` must be a name, or a list REGEX:SPARSITY,... "
                 f"Received: distribution={text!r}"
             ) from None
-    Distribution(identifier)
+    if Distribution(identifier).is_complete:
+        raise ValueError(
+            f"`distribution` cannot have a sparsity for the {REST!r} here: "
+            "`sparsity` is that of all kernels together, and the others share "
+            f"what it leaves. Received: distribution={text!r}"
+        )
     return identifier
 
 

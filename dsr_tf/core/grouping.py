@@ -15,6 +15,7 @@ from typing import cast
 import numpy as np
 from keras import ops
 
+from dsr_tf.core.one_threshold import largest_groups
 from dsr_tf.core.pattern import Pattern
 from dsr_tf.core.pattern import largest_of_each
 
@@ -116,15 +117,17 @@ class Grouping:
         active = generator.choice(
             self.num_groups, num_active_groups, replace=False, shuffle=False
         )
-        return self._mask_of(active)
+        mask = np.zeros(self.num_groups, "bool")
+        mask[active] = True
+        return mask.reshape(self.mask_shape)
 
     def largest_mask(
         self, scores: np.ndarray, num_active_groups: int
     ) -> np.ndarray:
-        """The mask of the groups with the largest scores.
+        """The mask of the groups with the largest scores; ties go first.
 
         Args:
-            scores: Array `(num_groups,)`.
+            scores: Array `(num_groups,)`, finite, none below 0.
             num_active_groups: As of `random_mask`.
 
         Returns:
@@ -132,8 +135,8 @@ class Grouping:
         """
         if self.pattern is not None:
             return self._largest_of_each_bundle(scores, num_active_groups)
-        active = np.argpartition(-scores, num_active_groups - 1)
-        return self._mask_of(active[:num_active_groups])
+        (chosen,) = largest_groups([scores], [1], num_active_groups)
+        return chosen.reshape(self.mask_shape)
 
     def check_mask(self, mask: np.ndarray) -> None:
         """Refuse a mask that breaks the pattern.
@@ -151,11 +154,6 @@ class Grouping:
         of_each = num_active_groups // pattern.num_bundles
         chosen = largest_of_each(pattern.bundles(scores), of_each)
         return pattern.unbundle(chosen)
-
-    def _mask_of(self, active: np.ndarray) -> np.ndarray:
-        mask = np.zeros(self.num_groups, "bool")
-        mask[active] = True
-        return mask.reshape(self.mask_shape)
 
     @property
     def _interleaved(self) -> tuple[int, ...]:

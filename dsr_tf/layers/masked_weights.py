@@ -103,7 +103,7 @@ def masked_weights(model: keras.Model) -> list[MaskedWeight]:
     trained = {id(variable) for variable in model.trainable_variables}
     found: list[MaskedWeight] = []
     paths: set[str] = set()
-    for layer, path in _layers_with_paths(model):
+    for layer, path in layers_with_paths(model):
         if not isinstance(layer, Masked):
             continue
         if not layer.built:
@@ -129,10 +129,12 @@ def are_those_of(masked: list[MaskedWeight], model: keras.Model) -> bool:
     )
 
 
-def _layers_with_paths(
+def layers_with_paths(
     model: keras.Model,
 ) -> Iterator[tuple[keras.layers.Layer, str]]:
     """Each layer of a model once, and the names that lead to it.
+
+    That of the model itself is `""`.
 
     (The path of a Keras variable depends on how its layer came to be built:
     it holds the name of a Sequential model until that has been saved.)

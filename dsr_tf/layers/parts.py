@@ -23,6 +23,7 @@ from dsr_tf.layers.kinds import HELD_KINDS
 from dsr_tf.layers.kinds import HOLDING_KINDS
 from dsr_tf.layers.kinds import MASKED_KINDS
 from dsr_tf.layers.masked import Masked
+from dsr_tf.layers.masked_weights import layers_with_paths
 
 # Stands for the layer of a user among the bases, whose methods a mixin calls.
 _KerasLayer: Any = object
@@ -43,13 +44,14 @@ def mask_parts(layer: keras.layers.Layer, visit: Visit) -> bool:
     Returns:
         Whether some were masked.
     """
-    return _mask_parts(layer, visit, "", None, {})
+    paths = {id(part): path for part, path in layers_with_paths(layer)}
+    return _mask_parts(layer, visit, paths, None, {})
 
 
 def _mask_parts(
     layer: Any,
     visit: Visit,
-    path: str,
+    paths: dict[int, str],
     head_axes: dict[str, int] | None,
     seen: dict[int, bool],
 ) -> bool:
@@ -60,14 +62,13 @@ def _mask_parts(
     for part in list(layer._layers):
         if not isinstance(part, keras.layers.Layer):
             continue
-        name = f"{path}/{part.name}".lstrip("/")
         axes = head_axes_of(layer, part)
-        found |= _mask_parts(part, visit, name, axes, seen)
+        found |= _mask_parts(part, visit, paths, axes, seen)
     if found and type(layer) in HOLDING_KINDS:
         layer.__class__ = HOLDING_KINDS[type(layer)]
     elif found and not _has_parts_in_its_configuration(layer):
         add_parts(layer)
-    found |= visit(layer, path, head_axes)
+    found |= visit(layer, paths[id(layer)], head_axes)
     seen[id(layer)] = found
     return found
 

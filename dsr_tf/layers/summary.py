@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dsr_tf.layers import left_dense
 from dsr_tf.layers import masked_weights
+from dsr_tf.layers.left_dense import DenseLayer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,12 +43,15 @@ class SparsitySummary:
         num_parameters: All that the model can learn: kernels, biases,
             scales. Statistics of batches, masks and seeds are not counted.
         skipped_layers: What `sparsify` left dense, `{layer: reason}`.
+        dense_layers: Those of them that have parameters and no masks, a
+            list of `DenseLayer`.
     """
 
     name: str
     layers: list[LayerSummary]
     num_parameters: int
     skipped_layers: dict[str, str]
+    dense_layers: list[DenseLayer] = dataclasses.field(default_factory=list)
 
     @property
     def num_masked(self) -> int:
@@ -73,6 +78,12 @@ class SparsitySummary:
         """Active share of all parameters of the model."""
         return self.num_active_parameters / max(1, self.num_parameters)
 
+    @property
+    def dense_note(self) -> str | None:
+        """A sentence on what stays dense, where that is more than a tenth
+        of all parameters; else None."""
+        return left_dense.note(self.dense_layers, self.num_parameters)
+
     def to_dict(self) -> dict[str, Any]:
         """The same as a dict of plain values, ready for JSON."""
         return {
@@ -88,6 +99,7 @@ class SparsitySummary:
             "mask_density": self.mask_density,
             "model_density": self.model_density,
             "skipped_layers": dict(self.skipped_layers),
+            "dense_layers": [vars(layer) for layer in self.dense_layers],
         }
 
     def table(self) -> Table:
@@ -123,6 +135,8 @@ class SparsitySummary:
         frozen = [layer.path for layer in self.layers if not layer.trainable]
         if frozen:
             captions.append(f"Frozen, so nothing moves: {_enumerate(frozen)}")
+        if self.dense_note:
+            captions.append(self.dense_note)
         by_reason: dict[str, list[str]] = {}
         for name, reason in self.skipped_layers.items():
             by_reason.setdefault(reason, []).append(name)
@@ -189,4 +203,5 @@ def sparsity_summary(model: keras.Model) -> SparsitySummary:
             int(np.prod(variable.shape)) for variable in parameters.values()
         ),
         skipped_layers=dict(getattr(model, "skipped_layers", {})),
+        dense_layers=left_dense.dense_layers(model),
     )

@@ -229,10 +229,12 @@ class Method(abc.ABC):
             kernel.num_free_groups, num_grown_groups, generator
         )
 
-    def update(self, state: Any, num_below: int) -> None:
+    def update(self, state: Any, num_below: int, budget: int) -> None:
         """Change the method's part of `state` after a step.
 
         Args:
             state: The `ReallocationState`, to be changed in place.
             num_below: Number of weights that `prune` chose.
+            budget: Number of active weights of the kernels that move, with
+                what is carried over; it never changes.
         """

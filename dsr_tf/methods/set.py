@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 
 from dsr_tf.core.checks import check_fraction
+from dsr_tf.methods import amount
 from dsr_tf.methods.method import KernelView
 from dsr_tf.methods.method import Method
 
@@ -41,13 +42,9 @@ class SET(Method):
         if settings.fraction:
             return cls(settings.fraction)
         # The authors' fractions for WRN-28-2: the K of DSR over the budget.
-        if settings.num_reallocated >= num_active:
-            raise ValueError(
-                "`num_reallocated` must be smaller than the number of active "
-                f"weights, {num_active}. Received: num_reallocated="
-                f"{settings.num_reallocated}"
-            )
-        return cls(settings.num_reallocated / num_active)
+        amount.check_fits(settings.num_reallocated, num_active)
+        moved = amount.num_weights(settings.num_reallocated, num_active)
+        return cls(moved / num_active)
 
     def __post_init__(self) -> None:
         check_fraction(self.fraction)

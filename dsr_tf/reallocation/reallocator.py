@@ -193,7 +193,7 @@ class Reallocator:
         self._check_budget(budget)
         patterns.check_masks(kernels)
 
-        self._prune(kernels, state, step)
+        self._prune(kernels, state, step, budget)
         self._grow(kernels, state)
 
         patterns.check_moves(kernels, self.method)
@@ -266,7 +266,11 @@ class Reallocator:
             )
 
     def _prune(
-        self, kernels: list[Kernel], state: ReallocationState, step: int
+        self,
+        kernels: list[Kernel],
+        state: ReallocationState,
+        step: int,
+        budget: int,
     ) -> None:
         views = [kernel.view() for kernel in kernels]
         chosen = self.method.prune(views, state, step)
@@ -294,7 +298,7 @@ class Reallocator:
         )
         for kernel, pruned in zip(sharing, limited):
             kernel.pruned = pruned
-        self.method.update(state, num_below)
+        self.method.update(state, num_below, budget)
 
     def _grow(self, kernels: list[Kernel], state: ReallocationState) -> None:
         sharing = _sharing(kernels)

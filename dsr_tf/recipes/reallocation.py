@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from dsr_tf import callbacks
+from dsr_tf.core import period as periods
 from dsr_tf.layers import masked_weights
 from dsr_tf.methods import METHODS
 from dsr_tf.methods import Method
@@ -55,7 +56,7 @@ class Reallocating(Recipe):
         num_active = sum(w.num_active for w in masked_weights(model))
         return callbacks.Reallocation(
             self.method.from_settings(experiment, num_active, steps_per_epoch),
-            experiment.period,
+            periods.in_updates(experiment.period, steps_per_epoch),
             stop_epoch=experiment.stop_epoch,
             seed=experiment.seed,
             listener=listener,

@@ -13,6 +13,7 @@ from dsr_tf import optimizers
 from dsr_tf import recipes
 from dsr_tf.command_line import UsageError
 from dsr_tf.command_line import naming_flags
+from dsr_tf.core import period as periods
 from dsr_tf.data.streaming import AnyData
 from dsr_tf.training.cluster import Cluster
 from dsr_tf.training.experiment import Experiment
@@ -157,7 +158,8 @@ def steps_per_execution(experiment: Experiment, steps_per_epoch: int) -> int:
     if experiment.steps_per_execution:
         return experiment.steps_per_execution
     common = steps_per_epoch
-    for period in experiment.period.values.values():
+    schedule = periods.in_updates(experiment.period, steps_per_epoch)
+    for period in schedule.values.values():
         common = math.gcd(common, int(period))
     recipe = recipes.get(experiment.method)
     for steps in recipe.steps_between(experiment):

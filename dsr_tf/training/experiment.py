@@ -13,7 +13,10 @@ from dsr_tf.command_line import UsageError
 from dsr_tf.command_line import define
 from dsr_tf.command_line.flag_kinds import LARGEST_INTEGER
 from dsr_tf.command_line.flag_kinds import Steps
+from dsr_tf.core import period as periods
 from dsr_tf.core.draws import MAX_SEED
+from dsr_tf.core.period import AUTO
+from dsr_tf.core.period import AutomaticPeriod
 from dsr_tf.core.schedule import Schedule
 from dsr_tf.export import target
 from dsr_tf.training.settings import Settings
@@ -30,6 +33,8 @@ FREE_TO_CHANGE = (
     "jit_compile",
     "steps_per_execution",
 )
+# Settings that are objects; flags and files hold them as text.
+_WRITTEN = (Schedule, AutomaticPeriod)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +117,7 @@ class Experiment(Settings):
             scaled.epochs,
             *scaled.learning_rate.values,
             *scaled.temperature.values,
-            *scaled.period.values,
+            *periods.in_updates(scaled.period, 1).values,
         ]
         if max(epochs) > LARGEST_INTEGER:
             raise UsageError(f"{given}: makes over {LARGEST_INTEGER} epochs")
@@ -137,7 +142,7 @@ class Experiment(Settings):
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; schedules as they are written in flags."""
         return {
-            name: repr(value) if isinstance(value, Schedule) else value
+            name: repr(value) if isinstance(value, _WRITTEN) else value
             for name, value in vars(self).items()
         }
 
@@ -185,7 +190,7 @@ def differing(
 def _agree(name: str, value: Any, other: Any) -> bool:
     """Whether two settings, as they are written, are the same."""
     kind = Settings.__dataclass_fields__[name].metadata["kind"]
-    if isinstance(kind, Steps):
+    if isinstance(kind, Steps) and value != AUTO:
         return Schedule(value, integer=kind.integer).same_as(other)
     return value == other
 

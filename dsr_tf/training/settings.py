@@ -6,12 +6,15 @@ from typing import Any
 
 from dsr_tf import recipes
 from dsr_tf.command_line.flag_kinds import LARGEST_INTEGER
+from dsr_tf.command_line.flag_kinds import CountOrShare
 from dsr_tf.command_line.flag_kinds import Named
 from dsr_tf.command_line.flag_kinds import Number
+from dsr_tf.command_line.flag_kinds import Period
 from dsr_tf.command_line.flag_kinds import Steps
 from dsr_tf.command_line.flag_kinds import Whole
 from dsr_tf.core import distribution
 from dsr_tf.core import granularity
+from dsr_tf.core.period import AnyPeriod
 from dsr_tf.core.schedule import Schedule
 from dsr_tf.data import AUGMENTATIONS
 from dsr_tf.models import MODELS
@@ -137,11 +140,12 @@ class Settings:
     l2: float = _flag(
         0.0, "Penalty l2/2 * sum(w**2) on all parameters.", Number()
     )
-    num_reallocated: int = _flag(
+    num_reallocated: int | float = _flag(
         600,
-        "K, weights that DSR moves in a reallocation. Without --fraction, "
-        "SET moves the fraction K / active weights of each kernel.",
-        Whole(1),
+        "K, weights that DSR moves in a reallocation, or their share of the "
+        "active ones, such as 0.1. Without --fraction, SET moves the fraction "
+        "K / active weights of each kernel.",
+        CountOrShare(),
     )
     fraction: float | None = _flag(
         None,
@@ -172,10 +176,12 @@ class Settings:
     initial_threshold: float = _flag(
         1e-3, "H0, the pruning threshold at the start.", Number(above=True)
     )
-    period: Schedule = _flag(
+    period: AnyPeriod = _flag(
         Schedule({0: 100, 25: 200, 50: 400, 75: 800}, integer=True),
-        "P, steps between reallocations, or a schedule EPOCH:STEPS,...",
-        Steps(integer=True),
+        "P, steps between reallocations, or a schedule EPOCH:STEPS,...; "
+        "'auto' for a fifth of an epoch, twice as many from epoch 25 on, and "
+        "again from 50 and 75.",
+        Period(),
     )
     stop_epoch: int | None = _flag(
         None, "First epoch without reallocation; none if not given.", Whole()

@@ -233,6 +233,30 @@ def test_set_moves_within_kernels_only(data):
     assert_zero_outside_masks(model)
 
 
+def test_a_share_moves_as_the_number_that_it_is(data):
+    def run(**arguments):
+        model, records = make_model(), []
+        fit(model, data, [dsr(records, **arguments)], epochs=3)
+        return snapshot(model), [r.num_grown for r in records]
+
+    # A sixth of 90.
+    (first, moved), (second, again) = run(), run(num_reallocated=1 / 6)
+    assert moved == again and sum(moved) > 0
+    assert_same(first, second)
+
+
+def test_the_default_moves_weights_of_any_model(data):
+    model, records = make_model(), []
+    callback = DynamicSparseReparameterization(
+        period=2, seed=0, listener=records.append
+    )
+    fit(model, data, [callback], epochs=2)
+    # A tenth of 90 weights, once the threshold has found its place.
+    moved = [r.num_pruned for r in records[10:]]
+    assert 4 < np.mean(moved) < 18, moved
+    assert {r.num_active for r in records} == {90}
+
+
 def test_static_never_moves(data):
     model = make_model()
     before = [values(w.mask) for w in layers.masked_weights(model)]

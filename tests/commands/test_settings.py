@@ -9,6 +9,7 @@ from absl import flags
 from hypothesis import strategies
 
 from dsr_tf import command_line
+from dsr_tf.command_line.flag_kinds import CountOrShare
 from dsr_tf.command_line.flag_kinds import Number
 from dsr_tf.command_line.flag_kinds import Steps
 from dsr_tf.command_line.flag_kinds import Whole
@@ -30,6 +31,8 @@ def _values(kind):
     """A strategy of texts that a flag of that kind takes."""
     if isinstance(kind, Whole):
         return strategies.integers(kind.minimum, 2**31 - 2).map(str)
+    if isinstance(kind, CountOrShare):
+        return _values(Whole(1)) | _values(Number(0, 1))
     if isinstance(kind, Number):
         least = max(kind.minimum, 1e-300)
         return strategies.floats(
@@ -51,7 +54,7 @@ def _values(kind):
 NUMBERS = {
     field.name: field.metadata["kind"]
     for field in dataclasses.fields(Experiment)
-    if isinstance(field.metadata["kind"], (Whole, Number, Steps))
+    if isinstance(field.metadata["kind"], (Whole, CountOrShare, Number, Steps))
     # It must go with the others; `tests/commands/cases_train.py` tries it.
     and field.name != "schedule_scale"
 }
@@ -86,6 +89,29 @@ def test_settings_of_before_agree_as_they_read():
     noted["period"] = "0:1e+05"
     with pytest.raises(command_line.UsageError, match="--period=0:1000000: "):
         given.check_continues(noted)
+
+
+def test_an_automatic_period_is_noted_as_such():
+    given = from_flags(
+        "--output_dir=x", "--period=auto", "--schedule_scale=0.2"
+    )
+    assert given.to_dict()["period"] == "auto"
+    given.check_continues(given.to_dict())
+    with pytest.raises(command_line.UsageError, match="--period=auto: "):
+        given.check_continues({**given.to_dict(), "period": "0:100"})
+    with pytest.raises(command_line.UsageError, match="started with .*=auto"):
+        from_flags(
+            "--output_dir=x", "--period=100", "--schedule_scale=0.2"
+        ).check_continues(given.to_dict())
+    callback = build.checked_callback(
+        dataclasses.replace(given.scaled(), num_reallocated=0.1),
+        make_model(),
+        14,
+    )
+    assert callback.period.values == {0: 2, 5: 4, 10: 8, 15: 16}
+    # Every period and epoch ends with an execution.
+    assert build.steps_per_execution(given.scaled(), 14) == 2
+    assert build.steps_per_execution(given.scaled(), 500) == 100
 
 
 def test_a_comparison_passes_all_digits_on(tmp_path):

@@ -112,7 +112,9 @@ def test_refusals_of_deep_models_name_few_layers():
 def test_what_is_left_dense_is_logged_in_short(caplog):
     with caplog.at_level("INFO", logger="absl"):
         sparse = dsr_tf.sparsify(many_layers(), 0.5, filters="fc39")
-    (message,) = (r.message for r in caplog.records if "dense" in r.message)
+    (message,) = (
+        r.message for r in caplog.records if "left these" in r.message
+    )
     assert "fc2 (the filters leave it out); and 36 more (all are" in message
     assert len(sparse.skipped_layers) == 39
     with pytest.raises(ValueError, match="; fc3: the filters leave it out. R"):

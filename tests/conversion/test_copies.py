@@ -267,7 +267,7 @@ def test_wrapped_layers_are_converted_or_listed():
         (
             "tie",
             {
-                "not": left_out,
+                "u/not": left_out,
                 "spectral": "there is no tied kind of SpectralNormalization",
             },
         ),

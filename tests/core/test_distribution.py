@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsr_tf.core import distribution
+from dsr_tf.core.budget import Budget
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,10 @@ LENET = [(784, 300), (300, 100), (100, 10)]
 def share_out(identifier, shapes, sparsity, group_sizes=None):
     names = [f"k{i}" for i in range(len(shapes))]
     sizes = group_sizes or [1] * len(shapes)
+    if sparsity is not None:
+        total = sum(math.prod(shape) for shape in shapes)
+        num_weights = distribution.num_active_groups(total, sparsity)
+        sparsity = Budget(num_weights, f"sparsity={sparsity}")
     return distribution.Distribution(identifier)(names, shapes, sizes, sparsity)
 
 
@@ -90,6 +95,46 @@ def test_the_others_share_what_is_left():
 
 
 @pytest.mark.parametrize(
+    "given",
+    [{"k0": 0, "k2": 0.9, "rest": 0.5}, {"rest": 0.5, "k0": 0, "k2": 0.9}],
+)
+def test_the_rest_by_name(given):
+    shapes = [(2, 3), (4, 5), (10, 10), (5, 5)]
+    # Each by itself: 12.5 goes to the even number.
+    assert share_out(given, shapes, None) == [6, 10, 10, 12]
+    assert distribution.Distribution(given).is_complete
+    # A regular expression that is found in paths with that word.
+    assert not distribution.Distribution({"(rest)": 0.5}).is_complete
+    assert share_out({"rest": 0.99}, [(2, 3), (300,)], None) == [1, 3]
+
+
+@given(
+    st.lists(st.integers(1, 300), min_size=1, max_size=9),
+    st.floats(0, 0.999),
+    st.floats(0, 0.999),
+)
+def test_naming_the_rest_spares_the_sum(sizes, first, rest):
+    counts = share_out({"k0": first, "rest": rest}, [(n,) for n in sizes], None)
+    expected = [first, *[rest] * (len(sizes) - 1)]
+    assert counts == [
+        distribution.num_active_groups(n, s) for n, s in zip(sizes, expected)
+    ]
+    # The same by a sum that somebody has made.
+    budget = Budget(sum(counts), "parameters=1")
+    names = {f"^k{i}$": s for i, s in enumerate(expected)}
+    by_name = distribution.Distribution(names)
+    paths = [f"k{i}" for i in range(len(sizes))]
+    shapes, ones = [(n,) for n in sizes], [1] * len(sizes)
+    assert by_name(paths, shapes, ones, budget) == counts
+
+
+def test_flags_have_no_sparsity_for_the_rest():
+    assert distribution.parse("fc:0.5,b:0.9") == {"fc": 0.5, "b": 0.9}
+    with pytest.raises(ValueError, match="for the 'rest' here: `sparsity`"):
+        distribution.parse("fc:0.5,rest:0.9")
+
+
+@pytest.mark.parametrize(
     "given, sparsity, left",
     [({"k0": 0.0}, 0.9, -7), ({"k": 0.5}, 0.9, -12), ({"k0": 0.99}, 0.1, 26)],
 )
@@ -133,7 +178,7 @@ def test_the_budget_is_met(identifier, kernels, sparsity):
 
 
 @pytest.mark.parametrize(
-    "identifier", ["equal", {}, None, {"(": 0.5}, {"a": 1}]
+    "identifier", ["equal", {}, None, {"(": 0.5}, {"a": 1}, {"rest": 1}, "rest"]
 )
 def test_unknown_distributions(identifier):
     with pytest.raises(ValueError, match="`distribution`"):
@@ -156,11 +201,7 @@ def test_unknown_distributions(identifier):
     ],
 )
 def test_groups_that_differ_in_size(shapes, group_sizes, sparsity, expected):
-    paths = [f"k{i}" for i in range(len(shapes))]
-    counts = distribution.Distribution("uniform")(
-        paths, shapes, group_sizes, sparsity
-    )
-    assert counts == expected
+    assert share_out("uniform", shapes, sparsity, group_sizes) == expected
 
 
 @given(
@@ -182,9 +223,7 @@ def test_groups_miss_the_budget_by_less_than_the_largest(
     )
     if budget < sum(group_sizes):
         return
-    counts = distribution.Distribution(identifier)(
-        [f"k{i}" for i in range(len(kernels))], shapes, group_sizes, sparsity
-    )
+    counts = share_out(identifier, shapes, sparsity, group_sizes)
     active = sum(c * size for c, size in zip(counts, group_sizes))
     assert 0 <= budget - active < max(group_sizes)
     for count, (_, number) in zip(counts, kernels):

@@ -1,4 +1,5 @@
 import dataclasses
+import types
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from dsr_tf.reallocation.state import ReallocationState
 def test_threshold_adapts_once_a_step(num_below, exponent):
     state = ReallocationState()
     method = methods.DSR(num_reallocated=100, tolerance=0.1)
-    method.update(state, num_below)
+    method.update(state, num_below, 1000)
     assert state.method_state["threshold_exponent"] == exponent
     assert method.threshold(state) == 1e-3 * 2.0**exponent
 
@@ -23,11 +24,45 @@ def test_threshold_adapts_once_a_step(num_below, exponent):
 def test_threshold_stays_finite():
     method, state = methods.DSR(100), ReallocationState()
     for _ in range(3000):
-        method.update(state, 0)
+        method.update(state, 0, 5000)
     assert 0 < method.threshold(state) < np.inf
     for _ in range(6000):
-        method.update(state, 1000)
+        method.update(state, 1000, 5000)
     assert 0 < method.threshold(state) < 1e-30
+
+
+@pytest.mark.parametrize(
+    "share, budget, wanted",
+    # A tie goes to the even number; never less than one.
+    [(0.1, 1000, 100), (0.5, 5, 2), (0.02, 5324, 106), (1e-9, 1000, 1)],
+)
+def test_a_share_is_that_number_of_the_budget(share, budget, wanted):
+    for num_below in range(max(0, wanted - 5), wanted + 6):
+        exponents = []
+        for k in (share, wanted):
+            state = ReallocationState()
+            methods.DSR(k, tolerance=0).update(state, num_below, budget)
+            exponents.append(state.method_state["threshold_exponent"])
+        assert exponents[0] == exponents[1]
+        assert exponents[0] == np.sign(wanted - num_below)
+
+
+def test_a_share_of_nearly_everything_is_refused():
+    methods.DSR(0.9).validate(10)
+    with pytest.raises(ValueError, match="weights, 10. R.*=0.96, which is 10"):
+        methods.DSR(0.96).validate(10)
+    with pytest.raises(ValueError, match="Received: num_reallocated=10$"):
+        methods.DSR(10).validate(10)
+
+
+@pytest.mark.parametrize("k", [600, 600 / 5324])
+def test_set_takes_k_of_dsr(k):
+    settings = types.SimpleNamespace(fraction=None, num_reallocated=k)
+    method = methods.SET.from_settings(settings, 5324, 600)
+    assert method.fraction == 600 / 5324
+    settings.num_reallocated = 0.02
+    method = methods.SET.from_settings(settings, 5324, 600)
+    assert method.fraction == 106 / 5324
 
 
 def test_dsr_on_two_kernels():
@@ -80,6 +115,11 @@ def test_static_prunes_nothing():
         {"num_reallocated": 0},
         {"num_reallocated": 1.5},
         {"num_reallocated": True},
+        {"num_reallocated": 1.0},
+        {"num_reallocated": 0.0},
+        {"num_reallocated": -0.1},
+        {"num_reallocated": float("nan")},
+        {"num_reallocated": "0.1"},
         {"tolerance": 1},
         {"tolerance": -0.1},
         {"tolerance": "0.1"},

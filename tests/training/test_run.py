@@ -52,6 +52,16 @@ def whole(tmp_path_factory):
     return folder, run(folder)
 
 
+def test_a_run_that_needs_no_k_and_no_period(tmp_path):
+    arguments = ["--epochs=2", "--period=auto", "--num_reallocated=0.1"]
+    summary = run(tmp_path / "run", *arguments)
+    assert summary["settings"]["period"] == "auto"
+    assert summary["settings"]["num_reallocated"] == 0.1
+    moved = rows(tmp_path / "run" / "reallocations.csv")
+    # A fifth of 14 steps.
+    assert [int(row["step"]) for row in moved] == list(range(2, 28, 2))
+
+
 def test_files_and_summary(whole):
     folder, summary = whole
     assert set(os.listdir(folder)) == FILES
