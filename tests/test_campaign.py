@@ -102,7 +102,9 @@ CONVOLUTIONS = [
     lambda n, a: layers.SparseConv2D(n, 3, padding="same", **a),
     lambda n, a: layers.SparseConv2D(n, 1, use_bias=False, **a),
     lambda n, a: layers.SparseConv2DTranspose(n, 2, padding="same", **a),
-    lambda n, a: layers.SparseSeparableConv2D(n, 3, padding="same", **a),
+    lambda n, a: layers.SparseSeparableConv2D(
+        n, 3, padding="same", depth_multiplier=2, **a
+    ),
     lambda n, a: layers.SparseDepthwiseConv2D(
         3, padding="same", depth_multiplier=2, **a
     ),
@@ -115,7 +117,9 @@ OVER_TIME = [
     )(x),
     lambda n, a, x: layers.SparseMultiHeadAttention(2, n, **a)(x, x),
     lambda n, a, x: layers.SparseGroupedQueryAttention(n, 4, 2, **a)(x, x),
-    lambda n, a, x: layers.SparseSeparableConv1D(n, 3, padding="same", **a)(x),
+    lambda n, a, x: layers.SparseSeparableConv1D(
+        n, 3, padding="same", depth_multiplier=2, **a
+    )(x),
 ]
 PRODUCTS = [
     lambda n, a: layers.SparseDense(n, **a),
