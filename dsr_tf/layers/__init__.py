@@ -16,7 +16,6 @@ from dsr_tf.layers.depthwise_convolution import SparseDepthwiseConv2D
 from dsr_tf.layers.depthwise_convolution import SparseSeparableConv1D
 from dsr_tf.layers.depthwise_convolution import SparseSeparableConv2D
 from dsr_tf.layers.embedding import SparseEmbedding
-from dsr_tf.layers.embedding import SparseReversibleEmbedding
 from dsr_tf.layers.hashed import Hashed
 from dsr_tf.layers.hashed import HashedConv2D
 from dsr_tf.layers.hashed import HashedDense
@@ -37,6 +36,8 @@ from dsr_tf.layers.recurrent import SparseLSTMCell
 from dsr_tf.layers.recurrent import SparseRNN
 from dsr_tf.layers.recurrent import SparseSimpleRNN
 from dsr_tf.layers.recurrent import SparseSimpleRNNCell
+from dsr_tf.layers.reversible_embedding import SparseReversibleEmbedding
+from dsr_tf.layers.spectral_normalization import SparseSpectralNormalization
 from dsr_tf.layers.transposed_convolution import SparseConv1DTranspose
 from dsr_tf.layers.transposed_convolution import SparseConv2DTranspose
 from dsr_tf.layers.transposed_convolution import SparseConv3DTranspose
@@ -79,6 +80,7 @@ __all__ = [
     "SparseSeparableConv2D",
     "SparseSimpleRNN",
     "SparseSimpleRNNCell",
+    "SparseSpectralNormalization",
     "mask_density",
     "masked_weights",
 ]

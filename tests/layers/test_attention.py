@@ -1,5 +1,7 @@
 """Attention whose projections are masked."""
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -11,10 +13,14 @@ from tests.conftest import values
 
 X = np.random.default_rng(0).normal(size=(2, 6, 8)).astype("float32")
 
+# Keras 3.12 has no gates.
+GATE = inspect.signature(keras.layers.MultiHeadAttention).parameters.keys() & {
+    "use_gate"
+}
 LAYERS = {
     "heads": lambda **k: layers.SparseMultiHeadAttention(2, 4, **k),
     "gate": lambda **k: layers.SparseMultiHeadAttention(
-        2, 4, use_gate=True, value_dim=3, dropout=0.2, **k
+        2, 4, **dict.fromkeys(GATE, True), value_dim=3, dropout=0.2, **k
     ),
     "grouped": lambda **k: layers.SparseGroupedQueryAttention(4, 4, 2, **k),
 }
