@@ -25,7 +25,9 @@ def make_model():
         intermediate_dim=128,
         max_sequence_length=LENGTH,
     )
-    return keras_hub.models.BertTextClassifier(backbone, num_classes=4)
+    x = backbone(backbone.input)["pooled_output"]
+    x = keras.layers.Dense(4, name="subject")(x)
+    return keras.Model(backbone.input, x, name="classifier")
 
 
 def as_inputs(x):

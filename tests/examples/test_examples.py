@@ -85,6 +85,12 @@ def test_a_script_trains_sparse_and_saves(name, run, capsys, caplog):
     for a, b in zip(ours, theirs):
         np.testing.assert_array_equal(values(a.mask), values(b.mask))
         np.testing.assert_array_equal(values(a.kernel), values(b.kernel))
+    if model.compiled:
+        # Training can go on where it was.
+        ours, theirs = (each.optimizer.variables for each in (model, loaded))
+        assert len(ours) == len(theirs)
+        for a, b in zip(ours, theirs):
+            np.testing.assert_array_equal(values(a), values(b))
 
 
 @pytest.mark.parametrize(
