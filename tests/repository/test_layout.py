@@ -13,6 +13,7 @@ TOP_LEVEL = {
     ".ci",
     "docs",
     "dsr_tf",
+    "examples",
     "flags",
     "results",
     "tests",
