@@ -69,6 +69,9 @@ class Transfer:
     def _nested(self, old: Any, new: Any) -> Iterator[tuple[Any, Any]]:
         """Pairs of a layer and its copy, and of all layers inside of them."""
         if self._note(old, new, old):
+            if new.name != old.name:
+                # Keras numbers layers without a name as they are made.
+                new.name = old.name
             yield old, new
             for place, a, b in _children(old, new):
                 if type(a) is type(b):

@@ -25,6 +25,15 @@ class DenseLayer:
     reason: str
 
 
+def reasons(model: keras.Model) -> dict[str, str]:
+    """Why layers stayed dense, by path; none that were masked already."""
+    found = dict(getattr(model, "skipped_layers", {}))
+    for layer, path in layers_with_paths(model) if found else ():
+        if isinstance(layer, (Masked, Hashed)):
+            found.pop(path or layer.name, None)
+    return found
+
+
 def dense_layers(model: keras.Model) -> list[DenseLayer]:
     """The layers that `sparsify` left dense, those that have parameters.
 
@@ -34,18 +43,18 @@ def dense_layers(model: keras.Model) -> list[DenseLayer]:
     Returns:
         List of `DenseLayer`, in the order of the layers.
     """
-    reasons = getattr(model, "skipped_layers", {})
+    why = reasons(model)
     found: list[DenseLayer] = []
     seen: set[int] = set()
     for layer, path in layers_with_paths(model):
         name = path or layer.name
-        if name not in reasons or isinstance(layer, (Masked, Hashed)):
+        if name not in why:
             continue
         own = [v for v in layer._trainable_variables if id(v) not in seen]
         seen |= {id(variable) for variable in own}
         if own:
             count = sum(math.prod(variable.shape) for variable in own)
-            found.append(DenseLayer(name, count, reasons[name]))
+            found.append(DenseLayer(name, count, why[name]))
     return found
 
 

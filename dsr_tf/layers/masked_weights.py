@@ -140,11 +140,20 @@ def layers_with_paths(
     it holds the name of a Sequential model until that has been saved.)
     """
     paths = {id(model): ""}
-    for layer in dict.fromkeys(model._flatten_layers()):
+    pending = [model]
+    while pending:
+        layer = pending.pop()
         path = paths[id(layer)]
         yield layer, path
-        for child in layer._layers:
-            paths.setdefault(id(child), f"{path}/{child.name}".lstrip("/"))
+        # (Keras' own `_flatten_layers` has what is inside of others backwards.)
+        inner = [
+            child
+            for child in dict.fromkeys(layer._layers)
+            if isinstance(child, keras.layers.Layer) and id(child) not in paths
+        ]
+        for child in inner:
+            paths[id(child)] = f"{path}/{child.name}".lstrip("/")
+        pending.extend(reversed(inner))
 
 
 def _unlike(path: str, others: set[str]) -> str:

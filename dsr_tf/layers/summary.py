@@ -202,6 +202,6 @@ def sparsity_summary(model: keras.Model) -> SparsitySummary:
         num_parameters=sum(
             int(np.prod(variable.shape)) for variable in parameters.values()
         ),
-        skipped_layers=dict(getattr(model, "skipped_layers", {})),
+        skipped_layers=left_dense.reasons(model),
         dense_layers=left_dense.dense_layers(model),
     )
