@@ -268,10 +268,10 @@ def try_models(number, seed):
     examples()
 
 
-# Fifty in all, for as many processes as there are.
-@pytest.mark.parametrize("part", range(5))
-def test_fifty_models(part):
-    try_models(10, part)
+# Twenty in all, for as many processes as there are.
+@pytest.mark.parametrize("part", range(4))
+def test_twenty_models(part):
+    try_models(5, part)
 
 
 @pytest.mark.slow

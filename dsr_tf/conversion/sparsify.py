@@ -1,10 +1,12 @@
 """`sparsify`: a model with masked kernels from a dense one."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import keras
 from absl import logging
+from keras import ops
 
 from dsr_tf.conversion.inplace import prepared
 from dsr_tf.conversion.inplace import scope_of
@@ -19,6 +21,7 @@ from dsr_tf.core import granularity as granularities
 from dsr_tf.layers import HELD_KINDS
 from dsr_tf.layers import HOLDING_KINDS
 from dsr_tf.layers import MASKED_KINDS
+from dsr_tf.layers import MaskedWeight
 from dsr_tf.layers import masked_weights
 from dsr_tf.layers.in_place import mask_layer
 from dsr_tf.layers.in_place import unmask_layer
@@ -40,6 +43,7 @@ def sparsify(
     data: Any = None,
     loss: Any = None,
     inplace: bool = False,
+    rescale: bool = False,
 ) -> keras.Model:
     """A copy of a model whose kernels are masked, ready for sparse training.
 
@@ -90,6 +94,9 @@ def sparsify(
             model is compiled with.
         inplace: Whether to convert the layers of `model` itself, and return
             it: for models that cannot be copied.
+        rescale: Whether to divide each kernel by the square root of its
+            density, for models that are not trained yet: sums of fewer
+            weights are then as large as those of all were.
 
     Returns:
         The sparse model. Its attribute `skipped_layers` maps the path of
@@ -159,9 +166,18 @@ def sparsify(
         raise
     for weight, chosen in zip(weights, masks):
         weight.set_mask(chosen)
+        if rescale:
+            _rescale(weight)
     report(sparse, "sparsify", skipped)
     _warn_of_dense_layers(sparse)
     return sparse
+
+
+def _rescale(weight: MaskedWeight) -> None:
+    """Give what a kernel makes of its inputs the variance that it had."""
+    kernel = ops.convert_to_numpy(weight.kernel)
+    factor = math.sqrt(weight.size / max(1, weight.num_active))
+    weight.kernel.assign((kernel * factor).astype(kernel.dtype))
 
 
 def _own_weights(layer: keras.layers.Layer) -> list[keras.Variable]:

@@ -265,3 +265,18 @@ def test_bad_input(model, arguments, error, message):
 def test_nothing_to_strip():
     with pytest.raises(ValueError, match="nothing to strip"):
         dsr_tf.strip(small())
+
+
+def test_rescaled_signals_are_as_strong_as_those_of_all_weights():
+    keras.utils.set_random_seed(0)
+    hidden = [keras.layers.Dense(256, "relu") for _ in range(4)]
+    model = keras.Sequential([keras.Input((256,)), *hidden])
+    x = np.random.default_rng(0).normal(size=(64, 256)).astype("float32")
+    dense = np.std(values(model(x)))
+    faded = np.std(values(dsr_tf.sparsify(model, 0.9, seed=0)(x)))
+    sparse = dsr_tf.sparsify(model, 0.9, seed=0, rescale=True)
+    assert faded < dense / 50
+    assert dense / 2 < np.std(values(sparse(x))) < dense * 2
+    assert_zero_outside_masks(sparse)
+    twin = dsr_tf.sparsify(model, 0.0, rescale=True)
+    np.testing.assert_array_equal(values(twin(x)), values(model(x)))

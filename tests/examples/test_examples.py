@@ -96,7 +96,7 @@ def test_a_script_trains_sparse_and_saves(name, run, capsys, caplog):
 @pytest.mark.parametrize(
     "name, backend",
     [
-        ("recommender", "jax"),
+        pytest.param("recommender", "jax", marks=pytest.mark.slow),
         pytest.param("transformer_classifier", "jax", marks=pytest.mark.slow),
         pytest.param("custom_loop", "tensorflow", marks=pytest.mark.slow),
     ],

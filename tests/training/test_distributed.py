@@ -25,10 +25,10 @@ FLAGS = [
     "--nojit_compile",
 ]
 METHODS = [
-    ["rigl"],
     ["gradual", "--pruning_hparams=pruning_frequency=7,begin_pruning_step=7"],
 ]
 BY_HAND = [
+    ["rigl"],
     ["deep_r", "--temperature=1e-5", "--l1=1e-4"],
     ["dense"],
     ["hashed"],
