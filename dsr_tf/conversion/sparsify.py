@@ -151,7 +151,7 @@ def sparsify(
         if not weights:
             refuse_nothing_to_do(model, "mask", skipped, filters)
         masks = plan.masks(sparse, weights)
-    except ValueError:
+    except BaseException:  # Filters, losses and layers raise what they like.
         # All weights are active still, so nothing is lost.
         for layer in converted:
             unmask_layer(layer)

@@ -1,0 +1,89 @@
+"""Models that conversion meets seldom, and must leave or make whole."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import dsr_tf
+from tests.conftest import assert_zero_outside_masks
+from tests.conftest import values
+
+X = np.random.default_rng(0).normal(size=(8, 6)).astype("float32")
+Y = X[:, :1]
+
+
+@keras.saving.register_keras_serializable("tests")
+class Pair(layers.Layer):
+    """Two layers that are built when it is called."""
+
+    def __init__(self, units=6, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.first, self.second = layers.Dense(units), layers.Dense(units)
+
+    def call(self, x):
+        return self.second(self.first(x))
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units}
+
+
+def chain(*parts):
+    return keras.Sequential([keras.Input((6,)), *parts, layers.Dense(1)])
+
+
+class WithAnUnusedHead(keras.Model):
+    def __init__(self, unused):
+        super().__init__()
+        self.used, self.unused = layers.Dense(1), unused
+
+    def call(self, x):
+        return self.used(x)
+
+
+@pytest.mark.parametrize("kind", [layers.Dense, layers.LSTM, layers.Embedding])
+def test_a_layer_that_is_never_built_is_told(kind):
+    unused = layers.Embedding(3, 2) if kind is layers.Embedding else kind(2)
+    model = WithAnUnusedHead(unused)
+    model(X)
+    before = vars(unused).keys()
+    with pytest.raises(ValueError, match="is not built yet"):
+        dsr_tf.sparsify(model, 0.5, inplace=True)
+    assert type(model.used) is layers.Dense and type(unused) is kind
+    assert type(model) is WithAnUnusedHead and vars(unused).keys() == before
+
+
+def test_any_error_leaves_the_model_as_it_was():
+    model, seen = chain(Pair(), Pair()), []
+
+    def breaks(layer):
+        seen.append(layer)
+        if len(seen) == 3:
+            raise RuntimeError("of a user's")
+        return True
+
+    with pytest.raises(RuntimeError, match="of a user's"):
+        dsr_tf.sparsify(model, 0.5, filters=breaks, inplace=True)
+    assert dsr_tf.masked_weights(model) == []
+    assert type(model.layers[0]) is Pair
+
+
+def test_a_loss_that_fails_leaves_the_model_as_it_was():
+    def fails(y, outputs):
+        raise TypeError("no loss")
+
+    model = chain()
+    with pytest.raises(TypeError, match="no loss"):
+        dsr_tf.sparsify(
+            model, 0.5, mask="snip", data=(X, Y), loss=fails, inplace=True
+        )
+    assert type(model.layers[0]) is layers.Dense
+
+
+def test_a_granularity_that_does_not_fit_leaves_no_trace():
+    model = keras.Sequential([keras.Input((6,)), layers.Dense(4)])
+    model.add(layers.Dense(1))
+    before = vars(model.layers[0]).keys()
+    dsr_tf.sparsify(model, 0.5, granularity="2:4", inplace=True)
+    assert vars(model.layers[0]).keys() == before
