@@ -87,3 +87,19 @@ def test_a_granularity_that_does_not_fit_leaves_no_trace():
     before = vars(model.layers[0]).keys()
     dsr_tf.sparsify(model, 0.5, granularity="2:4", inplace=True)
     assert vars(model.layers[0]).keys() == before
+
+
+def test_a_layer_that_goes_backwards_is_told_of_no_cudnn(tmp_path):
+    """`Bidirectional` sets the attribute for layers that have none."""
+    both = layers.Bidirectional(
+        layers.GRU(2, return_sequences=True),
+        backward_layer=layers.SimpleRNN(
+            2, return_sequences=True, go_backwards=True
+        ),
+    )
+    model = keras.Sequential([keras.Input((3, 6)), both])
+    sparse = dsr_tf.sparsify(model, 0.5, seed=0)
+    sparse.save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras")
+    x = np.ones((2, 3, 6), "float32")
+    np.testing.assert_array_equal(values(loaded(x)), values(sparse(x)))
