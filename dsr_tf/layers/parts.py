@@ -283,9 +283,18 @@ def _has_parts_in_its_configuration(layer: keras.layers.Layer) -> bool:
     if not isinstance(layer, keras.Model):
         kind = HELD_KINDS.get(type(layer), type(layer))
         return kind in _WRAPPERS or kind in HOLDING_KINDS
-    if type(layer).__name__ in ("Functional", "Sequential"):
+    return lists_layers(layer)
+
+
+def lists_layers(model: keras.Model) -> bool:
+    """Whether the configuration of a model is that of its layers."""
+    if type(model).__name__ in ("Functional", "Sequential"):
         return True
     try:
-        return "layers" in layer.get_config()
+        listed = model.get_config().get("layers")
     except Exception:  # Models of users raise what they like.
         return False
+    # Users have arguments of that name, too, such as a number of layers.
+    return isinstance(listed, (list, tuple)) and all(
+        isinstance(layer, dict) and "class_name" in layer for layer in listed
+    )

@@ -103,3 +103,34 @@ def test_a_layer_that_goes_backwards_is_told_of_no_cudnn(tmp_path):
     loaded = keras.saving.load_model(tmp_path / "m.keras")
     x = np.ones((2, 3, 6), "float32")
     np.testing.assert_array_equal(values(loaded(x)), values(sparse(x)))
+
+
+@keras.saving.register_keras_serializable("tests")
+class Deep(keras.Model):
+    """An argument of its is named as what Keras lists layers under."""
+
+    def __init__(self, layers=2, **kwargs):
+        super().__init__(**kwargs)
+        self.given = layers
+        widths = [4] * layers if isinstance(layers, int) else layers
+        self.parts = [keras.layers.Dense(n) for n in widths]
+        self.head = keras.layers.Dense(1)
+
+    def call(self, x):
+        for part in self.parts:
+            x = part(x)
+        return self.head(x)
+
+    def get_config(self):
+        return {**super().get_config(), "layers": self.given}
+
+
+@pytest.mark.parametrize("given", [2, [4, 5]])
+def test_an_argument_named_layers(tmp_path, given):
+    model = Deep(given)
+    model(X)
+    sparse = dsr_tf.sparsify(model, 0.5, seed=0)
+    sparse.save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras")
+    np.testing.assert_array_equal(values(loaded(X)), values(sparse(X)))
+    assert type(dsr_tf.strip(loaded)) is Deep
