@@ -134,3 +134,23 @@ def test_an_argument_named_layers(tmp_path, given):
     loaded = keras.saving.load_model(tmp_path / "m.keras")
     np.testing.assert_array_equal(values(loaded(X)), values(sparse(X)))
     assert type(dsr_tf.strip(loaded)) is Deep
+
+
+def test_snip_of_a_model_of_a_users():
+    model = Deep()
+    model(X)
+    chain_of_it = keras.Sequential([keras.Input((6,)), *model.parts])
+    chain_of_it.add(model.head)
+    masks = [
+        [
+            values(w.mask)
+            for w in dsr_tf.masked_weights(
+                dsr_tf.sparsify(
+                    either, 0.5, mask="snip", data=(X, Y), loss="mse"
+                )
+            )
+        ]
+        for either in (model, chain_of_it)
+    ]
+    for ours, theirs in zip(*masks, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
