@@ -19,12 +19,14 @@ from dsr_tf.core import granularity as granularities
 from dsr_tf.layers import HELD_KINDS
 from dsr_tf.layers import HOLDING_KINDS
 from dsr_tf.layers import MASKED_KINDS
+from dsr_tf.layers import MaskedWeight
 from dsr_tf.layers import masked_weights
 from dsr_tf.layers.in_place import mask_layer
 from dsr_tf.layers.in_place import unmask_layer
 from dsr_tf.layers.parts import forget_parts
 from dsr_tf.layers.parts import mask_parts
 from dsr_tf.layers.summary import sparsity_summary
+from dsr_tf.reallocation.device import clear
 
 
 def sparsify(
@@ -159,6 +161,8 @@ def sparsify(
         raise
     for weight, chosen in zip(weights, masks):
         weight.set_mask(chosen)
+    if inplace:
+        _clear_slots(sparse, weights)
     report(sparse, "sparsify", skipped)
     _warn_of_dense_layers(sparse)
     return sparse
@@ -171,6 +175,14 @@ def _own_weights(layer: keras.layers.Layer) -> list[keras.Variable]:
     inside = {id(v) for part in layer._layers for v in part.variables}
     own = layer._trainable_variables + layer._non_trainable_variables
     return [v for v in own if id(v) not in inside]
+
+
+def _clear_slots(model: keras.Model, weights: list[MaskedWeight]) -> None:
+    """Let slots of inactive weights be 0, which would move these on."""
+    for part in model._flatten_layers():
+        optimizer = getattr(part, "optimizer", None)
+        if isinstance(optimizer, keras.optimizers.Optimizer):
+            clear(weights, optimizer)
 
 
 def _warn_of_dense_layers(model: keras.Model) -> None:

@@ -154,3 +154,12 @@ def test_snip_of_a_model_of_a_users():
     ]
     for ours, theirs in zip(*masks, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_slots_do_not_move_what_becomes_inactive():
+    model = chain(layers.Dense(6))
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse")
+    model.fit(X, Y, verbose=0)
+    dsr_tf.sparsify(model, 0.5, seed=0, inplace=True)
+    model.fit(X, Y, verbose=0)
+    assert_zero_outside_masks(model)
