@@ -163,3 +163,13 @@ def test_slots_do_not_move_what_becomes_inactive():
     dsr_tf.sparsify(model, 0.5, seed=0, inplace=True)
     model.fit(X, Y, verbose=0)
     assert_zero_outside_masks(model)
+
+
+def test_a_part_that_is_compiled_as_well_is_traced_again():
+    part = keras.Sequential([keras.Input((6,)), layers.Dense(1)])
+    part.compile("sgd", "mse")
+    part.fit(X, Y, verbose=0)
+    whole = keras.Sequential([keras.Input((6,)), layers.Dense(6), part])
+    dsr_tf.sparsify(whole, 0.5, seed=0, inplace=True)
+    part.fit(X, Y, verbose=0)
+    assert_zero_outside_masks(whole)
