@@ -173,3 +173,13 @@ def test_a_part_that_is_compiled_as_well_is_traced_again():
     dsr_tf.sparsify(whole, 0.5, seed=0, inplace=True)
     part.fit(X, Y, verbose=0)
     assert_zero_outside_masks(whole)
+
+
+def test_a_frozen_block_can_be_unfrozen_in_the_copy():
+    model = chain(Pair())
+    model.layers[0].trainable = False
+    sparse = dsr_tf.sparsify(model, 0.5, seed=0)
+    assert len(sparse.trainable_variables) == 2
+    assert not sparse.layers[0].first.trainable
+    sparse.layers[0].trainable = True
+    assert len(sparse.trainable_variables) == 6
