@@ -237,7 +237,7 @@ def _mask_waiting(layer: Any) -> None:
     built = {
         id(part): waiting.pop(place)
         for place, part in _places(layer)
-        if place in waiting and part.built
+        if place in waiting and part.built and _has_values(part)
     }
 
     def visit(part: Any, path: str, axes: dict[str, int] | None) -> bool:
@@ -248,6 +248,15 @@ def _mask_waiting(layer: Any) -> None:
 
     if built:
         mask_parts(layer, visit)
+
+
+def _has_values(layer: keras.layers.Layer) -> bool:
+    """Whether variables have their values yet.
+
+    Keras may build layers where it only asks for the shapes of outputs, and
+    gives the values later; what holds the block masks its parts then.
+    """
+    return all(variable._value is not None for variable in layer.variables)
 
 
 def _places(layer: keras.layers.Layer) -> Iterator[tuple[str, Any]]:

@@ -183,3 +183,34 @@ def test_a_frozen_block_can_be_unfrozen_in_the_copy():
     assert not sparse.layers[0].first.trainable
     sparse.layers[0].trainable = True
     assert len(sparse.trainable_variables) == 6
+
+
+@keras.saving.register_keras_serializable("tests")
+class Around(layers.Layer):
+    """It is given the layer that it holds, and says so."""
+
+    def __init__(self, inner, **kwargs):
+        super().__init__(**kwargs)
+        self.inner = inner
+
+    def call(self, x):
+        return self.inner(x)
+
+    def get_config(self):
+        inner = keras.saving.serialize_keras_object(self.inner)
+        return {**super().get_config(), "inner": inner}
+
+    @classmethod
+    def from_config(cls, config):
+        inner = keras.saving.deserialize_keras_object(config.pop("inner"))
+        return cls(inner, **config)
+
+
+def test_a_block_that_is_given_to_a_block(tmp_path):
+    sparse = dsr_tf.sparsify(chain(Around(Around(Pair()))), 0.5, seed=0)
+    sparse.save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras")
+    for copy in (loaded, dsr_tf.strip(loaded)):
+        np.testing.assert_array_equal(values(copy(X)), values(sparse(X)))
+    assert len(dsr_tf.masked_weights(loaded)) == 3
+    assert type(dsr_tf.strip(loaded).layers[0].inner.inner) is Pair
