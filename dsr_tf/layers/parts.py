@@ -147,7 +147,8 @@ class SparseParts(_KerasLayer):
         for place, part in _places(self):
             if isinstance(part, Masked):
                 config = part.get_config()
-                masked[place] = {n: config[n] for n in _SETTINGS}
+                named = (*_SETTINGS, *_LORA)
+                masked[place] = {n: config[n] for n in named if n in config}
         return masked
 
     @classmethod
@@ -172,6 +173,8 @@ class SparseParts(_KerasLayer):
 
 
 _SETTINGS = ("sparsity", "granularity", "seed")
+# What LoRA has added to a part that is masked is stored beside its weights.
+_LORA = ("lora_rank", "lora_alpha")
 
 
 def add_parts(layer: Any, waiting: dict[str, Any] | None = None) -> None:
@@ -243,7 +246,11 @@ def _mask_waiting(layer: Any) -> None:
     def visit(part: Any, path: str, axes: dict[str, int] | None) -> bool:
         if id(part) not in built or type(part) not in MASKED_KINDS:
             return False
-        mask_layer(part, **built[id(part)], head_axes=axes)
+        settings = built[id(part)]
+        lora = [settings.pop(name, None) for name in _LORA]
+        mask_layer(part, **settings, head_axes=axes)
+        if lora[0] and not part.lora_enabled:
+            part.enable_lora(*lora)
         return True
 
     if built:

@@ -214,3 +214,18 @@ def test_a_block_that_is_given_to_a_block(tmp_path):
         np.testing.assert_array_equal(values(copy(X)), values(sparse(X)))
     assert len(dsr_tf.masked_weights(loaded)) == 3
     assert type(dsr_tf.strip(loaded).layers[0].inner.inner) is Pair
+
+
+def test_lora_of_a_part(tmp_path):
+    sparse = dsr_tf.sparsify(chain(Pair()), 0.5, seed=0)
+    sparse.layers[0].first.enable_lora(2)
+    sparse.compile("adam", "mse")
+    sparse.fit(X, Y, epochs=2, verbose=0)
+    sparse.save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras")
+    np.testing.assert_array_equal(values(loaded(X)), values(sparse(X)))
+    assert loaded.layers[0].first.lora_enabled
+    loaded.fit(X, Y, verbose=0)
+    dense = dsr_tf.strip(loaded)
+    np.testing.assert_allclose(values(dense(X)), values(loaded(X)), atol=1e-6)
+    assert not dense.layers[0].first.lora_enabled
