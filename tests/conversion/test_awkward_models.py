@@ -229,3 +229,24 @@ def test_lora_of_a_part(tmp_path):
     dense = dsr_tf.strip(loaded)
     np.testing.assert_allclose(values(dense(X)), values(loaded(X)), atol=1e-6)
     assert not dense.layers[0].first.lora_enabled
+
+
+def test_projections_of_different_granularity(tmp_path):
+    inputs = keras.Input((4, 6))
+    attention = layers.MultiHeadAttention(2, 3)(inputs, inputs)
+    model = keras.Model(inputs, attention)
+    some = dsr_tf.sparsify(model, 0.5, filters="query", seed=0)
+    sparse = dsr_tf.sparsify(
+        some, 0.5, filters="key|value", granularity="head", seed=0
+    )
+    sparse.save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras")
+    x = np.ones((2, 4, 6), "float32")
+    np.testing.assert_array_equal(values(loaded(x)), values(sparse(x)))
+    for masked in (sparse, loaded):
+        weights = dsr_tf.masked_weights(masked)
+        assert {w.layer.name: w.granularity for w in weights} == {
+            "query": "element",
+            "key": "head",
+            "value": "head",
+        }
