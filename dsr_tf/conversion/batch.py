@@ -60,12 +60,18 @@ class Batch:
         # Keras' own reading of a loss, whatever the outputs are; the model
         # is left as it is.
         is_chain = isinstance(model, keras.Sequential)
-        ends = model.inputs + model.outputs if is_chain else None
-        reader: Any = keras.Model(*(ends or (model.input, model.output)))
+        if getattr(model, "inputs", None) is None:
+            # A model of a class of a user's, whose outputs have no names.
+            reader: Any = keras.Model()
+            outputs_of: Any = model
+        else:
+            ends = model.inputs + model.outputs if is_chain else None
+            reader = keras.Model(*(ends or (model.input, model.output)))
+            outputs_of = reader
         reader.compile(loss=self._loss, loss_weights=self._loss_weights)
 
         def loss(x: Any, y: Any) -> Any:
-            return reader._compile_loss(y, reader(x, training=False))
+            return reader._compile_loss(y, outputs_of(x, training=False))
 
         return loss
 

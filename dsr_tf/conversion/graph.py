@@ -16,6 +16,7 @@ from dsr_tf.conversion.state import load_tables
 from dsr_tf.layers.parts import SparseParts
 from dsr_tf.layers.parts import add_parts
 from dsr_tf.layers.parts import as_plain
+from dsr_tf.layers.parts import lists_layers
 
 # Objects of these classes are shared with the copy, not made again from a
 # configuration: not all of them have one, and none keeps state.
@@ -43,18 +44,10 @@ def is_graph(model: object) -> bool:
         if kind is keras.Sequential:
             return not own
         if kind.__name__ == "Functional":
-            return not own or ("call" not in own and _lists_layers(model))
+            return not own or ("call" not in own and lists_layers(model))
         own |= {n for n in vars(kind) if not n.startswith("_")} - _HARMLESS
         own |= {"call"} & {n.strip("_") for n in vars(kind)}
     return False
-
-
-def _lists_layers(model: keras.Model) -> bool:
-    """Whether a configuration is that of layers and their connections."""
-    try:
-        return "layers" in model.get_config()
-    except Exception:  # Models of users raise what they like.
-        return False
 
 
 def rebuild(

@@ -27,8 +27,10 @@ def prepared(
     """
     if inplace:
         # What Keras has compiled reads weights as they were.
-        model.train_function = model.test_function = None
-        model.predict_function = None
+        for part in model._flatten_layers():
+            if isinstance(part, keras.Model):
+                part.train_function = part.test_function = None
+                part.predict_function = None
         return model
     try:
         return rebuild(model, convert)

@@ -18,6 +18,7 @@ from dsr_tf.conversion.selection import reason_to_skip
 from dsr_tf.conversion.selection import refuse_nothing_to_do
 from dsr_tf.conversion.selection import report
 from dsr_tf.core import granularity as granularities
+from dsr_tf.core import optimizer_slots
 from dsr_tf.layers import HELD_KINDS
 from dsr_tf.layers import HOLDING_KINDS
 from dsr_tf.layers import MASKED_KINDS
@@ -158,7 +159,7 @@ def sparsify(
         if not weights:
             refuse_nothing_to_do(model, "mask", skipped, filters)
         masks = plan.masks(sparse, weights)
-    except ValueError:
+    except BaseException:  # Filters, losses and layers raise what they like.
         # All weights are active still, so nothing is lost.
         for layer in converted:
             unmask_layer(layer)
@@ -168,6 +169,8 @@ def sparsify(
         weight.set_mask(chosen)
         if rescale:
             _rescale(weight)
+    if inplace:
+        _clear_slots(sparse, weights)
     report(sparse, "sparsify", skipped)
     _warn_of_dense_layers(sparse)
     return sparse
@@ -187,6 +190,21 @@ def _own_weights(layer: keras.layers.Layer) -> list[keras.Variable]:
     inside = {id(v) for part in layer._layers for v in part.variables}
     own = layer._trainable_variables + layer._non_trainable_variables
     return [v for v in own if id(v) not in inside]
+
+
+def _clear_slots(model: keras.Model, weights: list[MaskedWeight]) -> None:
+    """Let slots of inactive weights start afresh; they would move these."""
+    optimizers = {
+        getattr(p, "optimizer", None) for p in model._flatten_layers()
+    }
+    for optimizer in optimizers - {None}:
+        for weight in weights:
+            inactive = ~ops.convert_to_numpy(weight.mask).reshape(-1)
+            for slot, fresh in optimizer_slots.slots(optimizer, weight.kernel):
+                values = ops.convert_to_numpy(slot).copy()
+                groups = weight.grouping.groups(values)
+                groups[inactive] = fresh
+                slot.assign(weight.grouping.ungroup(groups))
 
 
 def _warn_of_dense_layers(model: keras.Model) -> None:

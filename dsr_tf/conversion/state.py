@@ -46,6 +46,9 @@ class Transfer:
         for a, b in nested:
             _load(a, b)
             _copy_states(a, b)
+            # Those that their holder makes are not told by configurations.
+            if b.trainable != a.trainable:
+                b.trainable = a.trainable
         # Saving leaves out seeds, and adds LoRA to kernels.
         self._assign(old, old.variables, new.variables)
         for a, b in nested:

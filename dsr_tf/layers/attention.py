@@ -44,20 +44,21 @@ class SparseAttention(_KerasLayer):
             one for each projection to mask, by name: `"query"`, `"key"`,
             `"value"`, `"attention_output"`, and `"gate"` where there is one.
         granularity: What one mask entry governs; `"head"`, what a
-            projection has of a head, or see `dsr_tf.core.granularity`.
+            projection has of a head, or see `dsr_tf.core.granularity`. Or a
+            dict with one for each projection to mask.
         seed: Integer that masks are drawn from, and what drops out; None
             draws a fresh one.
     """
 
     # Those that became sparse when they were built already have none.
     _sparsity_given: float | dict[str, float] = 0.0
-    _granularity_given: str | Granularity = "element"
+    _granularity_given: str | Granularity | dict[str, str] = "element"
 
     def __init__(
         self,
         *args: Any,
         sparsity: float | dict[str, float] = 0.9,
-        granularity: str | Granularity = "element",
+        granularity: str | Granularity | dict[str, str] = "element",
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -88,10 +89,13 @@ class SparseAttention(_KerasLayer):
         for part in self._projections:
             seed = int(seeds.integers(draws.MAX_SEED))
             if part.name in given:
+                granularity = self._granularity_given
+                if isinstance(granularity, dict):
+                    granularity = granularity[part.name]
                 mask_layer(
                     part,
                     given[part.name],
-                    self._granularity_given,
+                    granularity,
                     seed,
                     head_axes_of(self, part),
                 )
@@ -108,7 +112,9 @@ class SparseAttention(_KerasLayer):
         if masked:
             configs = {part.name: part.get_config() for part in masked}
             sparsity = {name: c["sparsity"] for name, c in configs.items()}
-            granularity = masked[0].granularity
+            granularity = {n: c["granularity"] for n, c in configs.items()}
+            if len(set(granularity.values())) == 1:
+                granularity = masked[0].granularity
         return {
             **super().get_config(),
             "sparsity": sparsity,
@@ -131,7 +137,8 @@ class SparseMultiHeadAttention(
             one for each projection to mask, by name: `"query"`, `"key"`,
             `"value"`, `"attention_output"`, and `"gate"` where there is one.
         granularity: What one mask entry governs; `"head"`, what a
-            projection has of a head, or see `dsr_tf.core.granularity`.
+            projection has of a head, or see `dsr_tf.core.granularity`. Or a
+            dict with one for each projection to mask.
         seed: Integer that masks are drawn from, and what drops out; None
             draws a fresh one.
         **kwargs: Any other argument of `keras.layers.MultiHeadAttention`.

@@ -46,6 +46,7 @@ def mask_layer(
         try:
             layer.become_masked(sparsity, granularity, seed, head_axes, draw)
         except ValueError:
+            _forget_settings(layer)
             layer.__class__ = dense_kind
             raise
 
@@ -61,20 +62,19 @@ def unmask_layer(layer: Any) -> None:
     has_lora = getattr(layer, "lora_enabled", False)
     values = {
         name: ops.convert_to_numpy(getattr(layer, name)).copy()
-        for name in layer.masked_names
+        for name in layer.masked_variables
     }
     masked = dict(layer.masked_variables)
-    gone = [weight.mask for weight in masked.values()] + layer.state_variables
+    gone = [weight.mask for weight in masked.values()]
+    # Before it is built, a layer has neither masks nor state.
+    gone += layer.state_variables if masked else []
     if has_lora:
         gone += [v for v in layer.variables if v.name.startswith("lora_")]
         layer.lora_enabled, layer.lora_rank = False, None
     with _unlocked(layer):
         for variable in gone:
             _forget(layer, variable)
-        for attribute in _OWN_ATTRIBUTES:
-            vars(layer).pop(attribute, None)
-        if not layer._dense_kind_takes_seed:
-            vars(layer).pop("seed", None)
+        _forget_settings(layer)
         layer.__class__ = DENSE_KINDS[type(layer)]
         for name, weight in masked.items():
             if not hasattr(type(layer), name):
@@ -93,6 +93,13 @@ _OWN_ATTRIBUTES = (
     "_mask_seed",
     "_head_axes",
 )
+
+
+def _forget_settings(layer: Any) -> None:
+    for attribute in _OWN_ATTRIBUTES:
+        vars(layer).pop(attribute, None)
+    if not layer._dense_kind_takes_seed:
+        vars(layer).pop("seed", None)
 
 
 @contextlib.contextmanager

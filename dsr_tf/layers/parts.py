@@ -147,7 +147,8 @@ class SparseParts(_KerasLayer):
         for place, part in _places(self):
             if isinstance(part, Masked):
                 config = part.get_config()
-                masked[place] = {n: config[n] for n in _SETTINGS}
+                named = (*_SETTINGS, *_LORA)
+                masked[place] = {n: config[n] for n in named if n in config}
         return masked
 
     @classmethod
@@ -172,6 +173,8 @@ class SparseParts(_KerasLayer):
 
 
 _SETTINGS = ("sparsity", "granularity", "seed")
+# What LoRA has added to a part that is masked is stored beside its weights.
+_LORA = ("lora_rank", "lora_alpha")
 
 
 def add_parts(layer: Any, waiting: dict[str, Any] | None = None) -> None:
@@ -237,17 +240,30 @@ def _mask_waiting(layer: Any) -> None:
     built = {
         id(part): waiting.pop(place)
         for place, part in _places(layer)
-        if place in waiting and part.built
+        if place in waiting and part.built and _has_values(part)
     }
 
     def visit(part: Any, path: str, axes: dict[str, int] | None) -> bool:
         if id(part) not in built or type(part) not in MASKED_KINDS:
             return False
-        mask_layer(part, **built[id(part)], head_axes=axes)
+        settings = built[id(part)]
+        lora = [settings.pop(name, None) for name in _LORA]
+        mask_layer(part, **settings, head_axes=axes)
+        if lora[0] and not part.lora_enabled:
+            part.enable_lora(*lora)
         return True
 
     if built:
         mask_parts(layer, visit)
+
+
+def _has_values(layer: keras.layers.Layer) -> bool:
+    """Whether variables have their values yet.
+
+    Keras may build layers where it only asks for the shapes of outputs, and
+    gives the values later; what holds the block masks its parts then.
+    """
+    return all(variable._value is not None for variable in layer.variables)
 
 
 def _places(layer: keras.layers.Layer) -> Iterator[tuple[str, Any]]:
@@ -283,9 +299,18 @@ def _has_parts_in_its_configuration(layer: keras.layers.Layer) -> bool:
     if not isinstance(layer, keras.Model):
         kind = HELD_KINDS.get(type(layer), type(layer))
         return kind in _WRAPPERS or kind in HOLDING_KINDS
-    if type(layer).__name__ in ("Functional", "Sequential"):
+    return lists_layers(layer)
+
+
+def lists_layers(model: keras.Model) -> bool:
+    """Whether the configuration of a model is that of its layers."""
+    if type(model).__name__ in ("Functional", "Sequential"):
         return True
     try:
-        return "layers" in layer.get_config()
+        listed = model.get_config().get("layers")
     except Exception:  # Models of users raise what they like.
         return False
+    # Users have arguments of that name, too, such as a number of layers.
+    return isinstance(listed, (list, tuple)) and all(
+        isinstance(layer, dict) and "class_name" in layer for layer in listed
+    )

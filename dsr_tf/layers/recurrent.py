@@ -96,7 +96,8 @@ class SparseRecurrent(MasksOnce):
         # Keras takes these, and leaves them out.
         if hasattr(self.cell, "implementation"):
             config["implementation"] = self.cell.implementation
-        if hasattr(self, "use_cudnn"):
+        # (`Bidirectional` sets it for any layer that goes backwards.)
+        if isinstance(self, (keras.layers.LSTM, keras.layers.GRU)):
             config["use_cudnn"] = self.use_cudnn
         return config
 
