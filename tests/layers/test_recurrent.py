@@ -146,11 +146,12 @@ def test_the_fused_implementation_gets_masked_kernels(kind, name, monkeypatch):
     np.testing.assert_array_equal(
         values(given["kernel"]), values(layer.cell.kernel)
     )
+    module = keras.layers.Bidirectional.__module__
+    if not hasattr(sys.modules[module], "backend"):
+        return  # Keras 3.12 has no such implementation for both directions.
     both = keras.layers.Bidirectional(kind(4, sparsity=0.5, seed=0))
     both(X)
-    given = fused(
-        both, monkeypatch, f"bidirectional_{name}", type(both).__module__
-    )
+    given = fused(both, monkeypatch, f"bidirectional_{name}", module)
     np.testing.assert_array_equal(
         values(given["bwd_recurrent_kernel"]),
         values(both.backward_layer.cell.recurrent_kernel),
