@@ -293,3 +293,28 @@ def test_spectral_normalization_only_reads_the_kernel():
     wrapped = layers.SpectralNormalization(layers.Dense(6))
     sparse = dsr_tf.sparsify(chain(wrapped), 0.5, seed=0)
     assert len(dsr_tf.masked_weights(sparse)) == 2
+
+
+def test_snip_of_a_loss_that_adds_up():
+    """A part of the examples counts as much as the others."""
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(40, 6)).astype("float32")
+    x[32:] *= 20
+    model = chain(layers.Dense(6, activation="tanh"))
+    first, second = (
+        [
+            values(w.mask)
+            for w in dsr_tf.masked_weights(
+                dsr_tf.sparsify(
+                    model,
+                    0.5,
+                    mask="snip",
+                    data=(x, x[:, :1]),
+                    loss=keras.losses.MeanSquaredError(reduction=reduction),
+                )
+            )
+        ]
+        for reduction in ("sum", "sum_over_batch_size")
+    )
+    for ours, theirs in zip(first, second, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
