@@ -43,12 +43,18 @@ class Batch:
 
     def pieces(self) -> Iterator[tuple[Any, Any, int]]:
         """Inputs and targets of a few examples, and the number of these."""
-        for start in range(0, len(self), _AT_ONCE):
+        # A sum over all examples is no mean of sums over some.
+        is_sum = any(
+            getattr(loss, "reduction", None) == "sum"
+            for loss in keras.tree.flatten(self._loss)
+        )
+        at_once = len(self) if is_sum else _AT_ONCE
+        for start in range(0, len(self), at_once):
             x, y = keras.tree.map_structure(
-                lambda array, start=start: array[start : start + _AT_ONCE],
+                lambda array, start=start: array[start : start + at_once],
                 self._data,
             )
-            yield x, y, min(_AT_ONCE, len(self) - start)
+            yield x, y, min(at_once, len(self) - start)
 
     def loss_of(self, model: keras.Model) -> Callable[[Any, Any], Any]:
         """The loss of a model as a function of inputs and targets.

@@ -10,6 +10,8 @@ from typing import NoReturn
 import keras
 from absl import logging
 
+from dsr_tf.layers import HELD_KINDS
+from dsr_tf.layers import HOLDING_KINDS
 from dsr_tf.layers import MASKED_KINDS
 from dsr_tf.layers import Hashed
 from dsr_tf.layers import Masked
@@ -67,6 +69,35 @@ def reason_to_skip(layer: keras.layers.Layer, kinds: Mapping[type, Any]) -> str:
     if getattr(layer, "quantization_mode", None):
         return f"it is quantized to {layer.quantization_mode}"
     return ""
+
+
+def also_held_by(model: keras.Model) -> Callable[[keras.layers.Layer], str]:
+    """A function that says why the kernels of a layer are not its alone.
+
+    Where another layer of the model holds the variable as well, it reads and
+    trains what a mask of this one would make inactive.
+    """
+    holders: dict[int, list[keras.layers.Layer]] = {}
+    for layer in dict.fromkeys(model._flatten_layers()):
+        # Wrappers of Keras' hold what is of the layer inside.
+        if type(layer) in HOLDING_KINDS or type(layer) in HELD_KINDS:
+            continue
+        for variable in {id(v) for v in _own_variables(layer)}:
+            holders.setdefault(variable, []).append(layer)
+
+    def reason(layer: keras.layers.Layer) -> str:
+        names = MASKED_KINDS[type(layer)]._channel_axes
+        for variable in _own_variables(layer):
+            for other in holders[id(variable)]:
+                if other is not layer and variable.name in names:
+                    return f"its {variable.name} is held by {other.name} too"
+        return ""
+
+    return reason
+
+
+def _own_variables(layer: keras.layers.Layer) -> list[keras.Variable]:
+    return layer._trainable_variables + layer._non_trainable_variables
 
 
 def refuse_nothing_to_do(

@@ -12,6 +12,7 @@ from dsr_tf.conversion.inplace import prepared
 from dsr_tf.conversion.inplace import scope_of
 from dsr_tf.conversion.mask_plan import MaskPlan
 from dsr_tf.conversion.selection import Filters
+from dsr_tf.conversion.selection import also_held_by
 from dsr_tf.conversion.selection import as_predicate
 from dsr_tf.conversion.selection import check_model
 from dsr_tf.conversion.selection import reason_to_skip
@@ -133,6 +134,7 @@ def sparsify(
         reason = reason_to_skip(layer, MASKED_KINDS)
         if not reason and not wanted(layer, path):
             reason = "the filters leave it out"
+        reason = reason or also_held(layer)
         if not reason:
             try:
                 mask_layer(
@@ -151,6 +153,7 @@ def sparsify(
         return not reason
 
     sparse = prepared(model, "sparsify", inplace)
+    also_held = also_held_by(sparse)
     try:
         with scope_of(sparse):
             mask_parts(sparse, visit)

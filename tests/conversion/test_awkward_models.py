@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from keras import ops
 
 import dsr_tf
 from tests.conftest import assert_zero_outside_masks
@@ -250,3 +251,70 @@ def test_projections_of_different_granularity(tmp_path):
             "key": "head",
             "value": "head",
         }
+
+
+class Twice(layers.Layer):
+    """Two layers with one variable."""
+
+    def build(self, shape):
+        self.first, self.second = layers.Dense(6), layers.Dense(6)
+        self.first.build(shape)
+        self.second.built, self.second.bias = True, self.first.bias
+        self.second._kernel = self.first._kernel
+
+    def call(self, x):
+        return self.second(self.first(x))
+
+
+class Scores(layers.Layer):
+    """It holds the table of an embedding, past the layer."""
+
+    def build(self, shape):
+        self.words = layers.Embedding(5, 6)
+        self.words.build(shape)
+        self.table = self.words.embeddings
+
+    def call(self, x):
+        scores = ops.matmul(x, ops.transpose(self.table))
+        return self.words(ops.argmax(scores, axis=-1))
+
+
+@pytest.mark.parametrize("kind", [Twice, Scores])
+def test_a_kernel_that_two_layers_hold_stays_dense(kind):
+    model = chain(layers.Dense(6), kind())
+    before = {type(layer) for layer in model.layers[1]._flatten_layers()}
+    dsr_tf.sparsify(model, 0.5, seed=0, inplace=True)
+    assert len(dsr_tf.masked_weights(model)) == 2
+    assert before == {type(v) for v in model.layers[1]._flatten_layers()}
+    assert any("held by" in why for why in model.skipped_layers.values())
+
+
+def test_spectral_normalization_only_reads_the_kernel():
+    wrapped = layers.SpectralNormalization(layers.Dense(6))
+    sparse = dsr_tf.sparsify(chain(wrapped), 0.5, seed=0)
+    assert len(dsr_tf.masked_weights(sparse)) == 2
+
+
+def test_snip_of_a_loss_that_adds_up():
+    """A part of the examples counts as much as the others."""
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(40, 6)).astype("float32")
+    x[32:] *= 20
+    model = chain(layers.Dense(6, activation="tanh"))
+    first, second = (
+        [
+            values(w.mask)
+            for w in dsr_tf.masked_weights(
+                dsr_tf.sparsify(
+                    model,
+                    0.5,
+                    mask="snip",
+                    data=(x, x[:, :1]),
+                    loss=keras.losses.MeanSquaredError(reduction=reduction),
+                )
+            )
+        ]
+        for reduction in ("sum", "sum_over_batch_size")
+    )
+    for ours, theirs in zip(first, second, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
