@@ -92,6 +92,7 @@ _OWN_ATTRIBUTES = (
     "masked_variables",
     "_mask_seed",
     "_head_axes",
+    "_became_masked",
 )
 
 

@@ -133,6 +133,7 @@ class Masked(_KerasLayer):
         been changed.
         """
         self._describe(sparsity, granularity, seed, head_axes)
+        self.__dict__["_became_masked"] = True
         if not self.built:
             return  # Masks will come with the weights.
         kernels = {name: self.stored(name) for name in self.masked_names}

@@ -18,8 +18,10 @@ class MaskedWeight:
 
     Attributes:
         path: Its name in the model, such as `"sparse_dense/kernel"`: names
-            of layers from the model down, then that of the variable. It is
-            the same before and after saving, and no two are alike.
+            of layers from the model down, then that of the variable. No two
+            are alike. It is the same before and after saving, but for
+            layers without a name that a layer of a user's makes: Keras
+            numbers these as they are made.
         variable: The `MaskedVariable`, which the layer owns.
         trainable: Whether the model trains it; False where the layer, or
             one around it, is frozen. Frozen weights never move.

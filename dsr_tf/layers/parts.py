@@ -66,6 +66,7 @@ def _mask_parts(
         found |= _mask_parts(part, visit, paths, axes, seen)
     if found and type(layer) in HOLDING_KINDS:
         layer.__class__ = HOLDING_KINDS[type(layer)]
+        vars(layer)["_became_masked"] = True
     elif found and not _has_parts_in_its_configuration(layer):
         add_parts(layer)
     found |= visit(layer, paths[id(layer)], head_axes)
@@ -80,7 +81,7 @@ def unmask_parts(layer: keras.layers.Layer) -> None:
         ValueError: if a masked layer is of no kind that has a dense one, or
             the code of what holds it makes it masked; nothing is changed.
     """
-    _refuse_made_masked(layer, False)
+    _refuse_made_masked(layer)
     for part in layer._flatten_layers():
         if isinstance(part, Masked):
             unmask_layer(part)
@@ -96,13 +97,14 @@ def forget_parts(layer: keras.layers.Layer) -> None:
             remove_parts(part)
         elif type(part) in HELD_KINDS:
             part.__class__ = HELD_KINDS[type(part)]
+            vars(part).pop("_became_masked", None)
 
 
-def _refuse_made_masked(layer: Any, is_inside: bool) -> None:
-    is_inside |= isinstance(layer, SparseParts)
-    knows = is_inside or _has_parts_in_its_configuration(layer)
+def _refuse_made_masked(layer: Any) -> None:
+    knows = _has_parts_in_its_configuration(layer)
     for part in layer._layers:
-        if isinstance(part, Masked) and not knows:
+        is_sparse = isinstance(part, Masked) or type(part) in HELD_KINDS
+        if is_sparse and not (knows or vars(part).get("_became_masked")):
             raise ValueError(
                 f"Layer '{layer.name}' ({type(layer).__name__}) makes its "
                 f"layer '{part.name}' ({type(part).__name__}) masked in its "
@@ -114,7 +116,7 @@ def _refuse_made_masked(layer: Any, is_inside: bool) -> None:
                 f"Layer '{part.name}' is of the kind {type(part).__name__}, "
                 "which has no dense kind."
             )
-        _refuse_made_masked(part, is_inside)
+        _refuse_made_masked(part)
 
 
 _register = keras.saving.register_keras_serializable("dsr_tf", "SparseParts")

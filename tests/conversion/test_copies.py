@@ -295,6 +295,38 @@ class Own(layers.Layer):
         return self.dense(x)
 
 
+class Half(Own):
+    """One of its layers is masked in its code, others by `sparsify`."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.other = layers.Dense(5, name="other")
+
+    def build(self, shape):
+        super().build(shape)
+        self.other.build(shape)
+
+    def call(self, x):
+        return self.dense(self.other(x))
+
+
+def half():
+    model = keras.Sequential([keras.Input((5,)), Half(name="own")])
+    return dsr_tf.sparsify(model, 0.5)
+
+
+class OwnLSTM(Own):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = dsr_tf.layers.SparseLSTM(3, name="deep")
+
+    def build(self, shape):
+        self.dense.build((None, *shape))
+
+    def call(self, x):
+        return self.dense(x[None])
+
+
 class Special(dsr_tf.layers.SparseDense):
     pass
 
