@@ -93,10 +93,14 @@ class Distribution:
         self._given: dict[re.Pattern[str], float] = {}
         self.is_complete = False
         if isinstance(identifier, Mapping) and identifier:
-            given = {
-                pattern: check_sparsity(value, "distribution")
-                for pattern, value in identifier.items()
-            }
+            given = dict(identifier)
+            for pattern, value in given.items():
+                if not is_number(value) or not 0 <= value < 1:
+                    raise ValueError(
+                        "`distribution` must have a number in [0, 1) for each "
+                        "expression: the share of weights that are inactive. "
+                        f"Received: distribution={{{pattern!r}: {value!r}}}"
+                    )
             self.is_complete = REST in given
             # After all others, and found in every path.
             rest = {"": given.pop(REST)} if self.is_complete else {}
@@ -138,6 +142,14 @@ class Distribution:
             ValueError: if the budget is less than one group a kernel, or
                 does not agree with the sparsities given by name.
         """
+        for pattern in self._given:
+            if not any(pattern.search(path) for path in paths):
+                raise ValueError(
+                    f"`distribution` has a sparsity for {pattern.pattern!r}, "
+                    "which is found in the path of no kernel. Accepted are "
+                    f"parts of {', '.join(paths[:3])}"
+                    f"{', ...' if len(paths) > 3 else ''}"
+                )
         sizes = [math.prod(shape) for shape in shapes]
         capacities = [n // size for n, size in zip(sizes, group_sizes)]
         given = [

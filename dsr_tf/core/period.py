@@ -62,7 +62,11 @@ def get(period: int | Mapping[int, int] | str | AnyPeriod) -> AnyPeriod:
         return period
     if period == AUTO:
         return AutomaticPeriod()
-    return Schedule(period, "period", integer=True)
+    try:
+        return Schedule(period, "period", integer=True)
+    except ValueError as error:
+        told = str(error).replace("must be ", f"must be '{AUTO}', ", 1)
+        raise ValueError(told) from None
 
 
 def in_updates(period: AnyPeriod, steps_per_epoch: int) -> Schedule:

@@ -11,6 +11,8 @@ from typing import TypeVar
 
 import keras
 
+from dsr_tf.core.checks import is_integer
+
 # Keras' layer -> its masked kind; -> its tied kind; and back from both.
 MASKED_KINDS: dict[type, Any] = {}
 HASHED_KINDS: dict[type, Any] = {}
@@ -31,9 +33,20 @@ def masks(
     Args:
         dense_kind: The class of the layer as Keras has it.
         **channel_axes: For each weight that is masked, by the name that
-            the layer adds it under, the axes along which output channels
-            differ, such as `kernel=(-1,)`.
+            the layer adds it under and keeps it in an attribute of, the
+            axes along which output channels differ, such as `kernel=(-1,)`.
+
+    Raises:
+        TypeError: if axes are no tuple of integers.
     """
+
+    for name, axes in channel_axes.items():
+        if not isinstance(axes, tuple) or not all(map(is_integer, axes)):
+            raise TypeError(
+                "`masks` takes, for each weight, a tuple of the axes along "
+                f"which output channels differ, such as (-1,). Received: "
+                f"{name}={axes!r}"
+            )
 
     def register(kind: Any) -> Any:
         kind._channel_axes = channel_axes

@@ -137,6 +137,7 @@ class Masked(_KerasLayer):
         if not self.built:
             return  # Masks will come with the weights.
         kernels = {name: self.stored(name) for name in self.masked_names}
+        self.check_names([name for name in kernels if kernels[name] is None])
         groupings = {
             name: self._grouping(name, tuple(kernel.shape))
             for name, kernel in kernels.items()
@@ -155,6 +156,20 @@ class Masked(_KerasLayer):
             if draw:
                 weight = self.masked_variables[name]
                 weight.set_mask(self._random_mask(name, grouping))
+
+    def check_names(self, missing: Sequence[str]) -> None:
+        """Refuse a kind that is said to mask what its layers do not have.
+
+        Raises:
+            ValueError: if something is missing.
+        """
+        if missing:
+            raise ValueError(
+                f"Layer '{self.name}' ({type(self).__name__}) should mask "
+                f"{', '.join(missing)}, as `masks` says: weights that it adds "
+                "under these names, and keeps in attributes of these names. "
+                f"It has {', '.join(v.name for v in self.variables)}"
+            )
 
     def stored(self, name: str) -> Any:
         """The variable of a weight, not what the forward pass reads."""

@@ -113,6 +113,9 @@ def masked_weights(model: keras.Model) -> list[MaskedWeight]:
                 f"Layer '{layer.name}' is not built yet: call the model on "
                 "data, or `model.build(input_shape)`, first."
             )
+        layer.check_names(
+            [n for n in layer.masked_names if n not in layer.masked_variables]
+        )
         for variable in layer.masked_variables.values():
             name = f"{path}/{variable.name}".lstrip("/")
             is_trained = id(variable.kernel) in trained

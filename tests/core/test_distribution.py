@@ -143,6 +143,14 @@ def test_sparsities_by_name_that_cannot_hold(given, sparsity, left):
         share_out(given, [(5, 2), (5, 4)], sparsity)
 
 
+def test_an_expression_that_is_found_nowhere_is_refused():
+    share_out = distribution.Distribution({"fc": 0.5, "fd": 0.9})
+    with pytest.raises(ValueError, match="for 'fd'.* parts of fc1, fc2"):
+        share_out(["fc1", "fc2"], [(4, 4), (4, 4)], [1, 1], Budget(16, ""))
+    with pytest.raises(ValueError, match="distribution={'fc': 50}"):
+        distribution.Distribution({"fc": 50})
+
+
 def test_every_kernel_gets_a_group():
     counts = share_out("uniform", [(1000,), (3,), (3,)], 0.99)
     assert counts == [8, 1, 1]

@@ -39,5 +39,7 @@ def test_what_counts_updates_stays(value, steps_per_epoch):
 
 @pytest.mark.parametrize("value", [0, "Auto", "0:auto", None, 1.5])
 def test_other_periods_are_refused(value):
-    with pytest.raises(ValueError, match="`period` must be a positive integer"):
+    with pytest.raises(
+        ValueError, match="`period` must be 'auto', a positive integer"
+    ):
         periods.get(value)

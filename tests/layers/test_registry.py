@@ -8,6 +8,7 @@ import dsr_tf
 from dsr_tf.core import discovery
 from dsr_tf.layers import DENSE_KINDS
 from dsr_tf.layers import MASKED_KINDS
+from dsr_tf.layers.kinds import masks
 from tests.conftest import values
 
 FILE = '''
@@ -72,6 +73,31 @@ def test_a_file_is_all_that_a_kind_takes(new_kind, tmp_path):
     back = dsr_tf.strip(sparse)
     assert type(back.layers[-1]) is new_kind
     np.testing.assert_array_equal(values(back(x)), values(sparse(x)))
+
+
+def test_a_kind_that_masks_what_its_layers_do_not_have():
+    class Own(keras.layers.Layer):
+        def build(self, input_shape):
+            self.scales = self.add_weight(name="w", shape=(input_shape[-1],))
+
+        def call(self, inputs):
+            return inputs * self.scales
+
+    @masks(Own, scale=(-1,))
+    class SparseOwn(dsr_tf.layers.Masked, Own):
+        pass
+
+    try:
+        model = keras.Sequential([keras.Input((3,)), Own(name="own")])
+        with pytest.raises(ValueError, match="'own'.*mask scale.*It has w"):
+            dsr_tf.sparsify(model, 0.5)
+        model = keras.Sequential([keras.Input((3,)), SparseOwn()])
+        with pytest.raises(ValueError, match="should mask scale"):
+            dsr_tf.masked_weights(model)
+    finally:
+        del DENSE_KINDS[MASKED_KINDS.pop(Own)]
+    with pytest.raises(TypeError, match="Received: scale=-1"):
+        masks(Own, scale=-1)
 
 
 def test_kinds_are_public():
