@@ -115,6 +115,7 @@ class Reallocation(MaskCallback):
         self.stop_epoch = stop_epoch
         self.seed = seed
         self._last_record: Record | None = None
+        self._first_count = 0
         # A `Reallocator`, once `check` has made one.
         self._reallocator: Any = None
         self._warned = False
@@ -170,6 +171,7 @@ class Reallocation(MaskCallback):
         self, model: keras.Model, optimizer: keras.optimizers.Optimizer
     ) -> None:
         self._reallocator.begin(optimizer, self._epoch)
+        self._first_count = self._reallocator.read_state().num_reallocations
 
     def _set_epoch(self, epoch: int) -> None:
         super()._set_epoch(epoch)
@@ -239,6 +241,12 @@ class Reallocation(MaskCallback):
             return (
                 f"it is over after update {step} (stop_epoch="
                 f"{self.stop_epoch}, {self.method})"
+            )
+        count = self._reallocator.read_state().num_reallocations
+        if count > self._first_count:
+            return (
+                "another callback has reallocated the same weights before it "
+                "each time; a model takes one method at a time"
             )
         updates = step - self._first_step
         return (

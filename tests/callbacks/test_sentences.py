@@ -54,6 +54,17 @@ def test_pruning_that_is_undone_is_told(data, caplog, is_first):
     assert f"({now} active weights, where pruning had reached" in told[0]
 
 
+def test_another_callback_that_moved_the_weights_is_told(data, caplog):
+    model = make_model(momentum())
+    first = Reallocation(methods.SET(0.3), period=10, seed=0)
+    second = Reallocation(methods.DSR(20), period=10, seed=0)
+    with caplog.at_level("WARNING", logger="absl"):
+        fit(model, data, first, second)
+    told = [r.message for r in caplog.records if "changed no mask" in r.message]
+    assert len(told) == 1
+    assert "another callback has reallocated the same weights" in told[0]
+
+
 @needs_tensorflow
 @pytest.mark.parametrize(
     "callback, reason",
