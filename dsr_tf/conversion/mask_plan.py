@@ -48,8 +48,6 @@ class MaskPlan:
         granularity: Granularity,
     ) -> None:
         self._distribution = Distribution(distribution)
-        is_complete = self._distribution.is_complete
-        self._target = Target(sparsity, parameters, sparsity_of, is_complete)
         self._rule = rule = initial_masks.get(mask)
         self._seed = draws.check_seed(seed)
         if granularity.pattern is not None:
@@ -57,7 +55,9 @@ class MaskPlan:
             sparsity = _checked_by_pattern(
                 granularity, sparsity, sparsity_of, distribution, rule
             )
-            self._target = Target(sparsity, parameters, sparsity_of)
+        self._target = Target(
+            sparsity, parameters, sparsity_of, self._distribution.is_complete
+        )
         if rule.shares_budget and distribution != "uniform":
             raise ValueError(
                 f"`distribution` must be 'uniform', or not be given, with mask="

@@ -10,6 +10,7 @@ from typing import NoReturn
 import keras
 from absl import logging
 
+from dsr_tf.conversion.state import own_variables
 from dsr_tf.layers import HELD_KINDS
 from dsr_tf.layers import HOLDING_KINDS
 from dsr_tf.layers import MASKED_KINDS
@@ -82,22 +83,18 @@ def also_held_by(model: keras.Model) -> Callable[[keras.layers.Layer], str]:
         # Wrappers of Keras' hold what is of the layer inside.
         if type(layer) in HOLDING_KINDS or type(layer) in HELD_KINDS:
             continue
-        for variable in {id(v) for v in _own_variables(layer)}:
+        for variable in {id(v) for v in own_variables(layer)}:
             holders.setdefault(variable, []).append(layer)
 
     def reason(layer: keras.layers.Layer) -> str:
         names = MASKED_KINDS[type(layer)]._channel_axes
-        for variable in _own_variables(layer):
+        for variable in own_variables(layer):
             for other in holders[id(variable)]:
                 if other is not layer and variable.name in names:
                     return f"its {variable.name} is held by {other.name} too"
         return ""
 
     return reason
-
-
-def _own_variables(layer: keras.layers.Layer) -> list[keras.Variable]:
-    return layer._trainable_variables + layer._non_trainable_variables
 
 
 def refuse_nothing_to_do(

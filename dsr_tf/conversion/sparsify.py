@@ -18,6 +18,7 @@ from dsr_tf.conversion.selection import check_model
 from dsr_tf.conversion.selection import reason_to_skip
 from dsr_tf.conversion.selection import refuse_nothing_to_do
 from dsr_tf.conversion.selection import report
+from dsr_tf.conversion.state import own_variables
 from dsr_tf.core import granularity as granularities
 from dsr_tf.core import optimizer_slots
 from dsr_tf.layers import HELD_KINDS
@@ -191,8 +192,7 @@ def _own_weights(layer: keras.layers.Layer) -> list[keras.Variable]:
     if type(layer) in HELD_KINDS or type(layer) in HOLDING_KINDS:
         return []  # What they have serves the layers inside.
     inside = {id(v) for part in layer._layers for v in part.variables}
-    own = layer._trainable_variables + layer._non_trainable_variables
-    return [v for v in own if id(v) not in inside]
+    return [v for v in own_variables(layer) if id(v) not in inside]
 
 
 def _clear_slots(model: keras.Model, weights: list[MaskedWeight]) -> None:
@@ -203,11 +203,9 @@ def _clear_slots(model: keras.Model, weights: list[MaskedWeight]) -> None:
     for optimizer in optimizers - {None}:
         for weight in weights:
             inactive = ~ops.convert_to_numpy(weight.mask).reshape(-1)
-            for slot, fresh in optimizer_slots.slots(optimizer, weight.kernel):
-                values = ops.convert_to_numpy(slot).copy()
-                groups = weight.grouping.groups(values)
-                groups[inactive] = fresh
-                slot.assign(weight.grouping.ungroup(groups))
+            optimizer_slots.start_afresh(
+                optimizer, weight.kernel, weight.grouping, inactive
+            )
 
 
 def _warn_of_dense_layers(model: keras.Model) -> None:

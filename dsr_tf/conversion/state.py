@@ -20,6 +20,7 @@ from keras import ops
 from dsr_tf.layers import DENSE_KINDS
 from dsr_tf.layers import Hashed
 from dsr_tf.layers import Masked
+from dsr_tf.layers.masked import stored
 
 
 class Transfer:
@@ -61,7 +62,7 @@ class Transfer:
             ValueError: if some were.
         """
         for layer in model._flatten_layers():
-            for variable in _own_variables(layer):
+            for variable in own_variables(layer):
                 if id(variable) not in self._became:
                     raise ValueError(
                         f"The variable {variable.path} of '{layer.name}' "
@@ -99,7 +100,7 @@ class Transfer:
         for name in names:
             _convert_kernel(old, new, name, beside)
         ours, theirs = (
-            {variable.name: variable for variable in _own_variables(layer)}
+            {variable.name: variable for variable in own_variables(layer)}
             for layer in (old, new)
         )
         dense = ours if special is new else theirs
@@ -156,7 +157,7 @@ class Transfer:
 
 def _convert_kernel(old: Any, new: Any, name: str, beside: bool) -> None:
     """Copy one kernel between kinds of layers that keep it differently."""
-    kernel = _stored(old, name) if beside else getattr(old, name)
+    kernel = stored(old, name) if beside else getattr(old, name)
     kernel = np.array(ops.convert_to_numpy(kernel))
     shape = tuple(getattr(new, name).shape)
     if kernel.shape != shape:
@@ -164,7 +165,7 @@ def _convert_kernel(old: Any, new: Any, name: str, beside: bool) -> None:
             f"The kernel {kernel.shape} of layer '{old.name}' cannot be "
             f"that of a layer with a kernel {shape}."
         )
-    before, after = (_stored(layer, name) for layer in (old, new))
+    before, after = (stored(layer, name) for layer in (old, new))
     if isinstance(new, Hashed):
         new.set_kernel(kernel)
     else:
@@ -172,11 +173,6 @@ def _convert_kernel(old: Any, new: Any, name: str, beside: bool) -> None:
     # LoRA freezes the kernel of `old`, which says nothing of `new`.
     if not getattr(old, "lora_enabled", False):
         after.trainable = before.trainable
-
-
-def _stored(layer: keras.layers.Layer, name: str) -> Any:
-    """The variable of a kernel, not what the forward pass makes of it."""
-    return vars(layer).get(f"_{name}", vars(layer).get(name))
 
 
 def load_tables(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
@@ -301,7 +297,8 @@ def _plain(value: object) -> object:
     return repr(value)
 
 
-def _own_variables(layer: keras.layers.Layer) -> list[keras.Variable]:
+def own_variables(layer: keras.layers.Layer) -> list[keras.Variable]:
+    """The variables that a layer itself has added or holds."""
     return layer._trainable_variables + layer._non_trainable_variables
 
 

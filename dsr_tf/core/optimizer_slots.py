@@ -10,6 +10,10 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 
 import keras
+import numpy as np
+from keras import ops
+
+from dsr_tf.core.grouping import Grouping
 
 # Lists of slots by the names that Keras' optimizers give them: linear in
 # the gradient; and, for want of those, growing with its magnitude.
@@ -55,6 +59,26 @@ def slots(
         the optimizer has not been built yet.
     """
     return [(slot, fresh) for _, slot, fresh in _named(optimizer, variable)]
+
+
+def start_afresh(
+    optimizer: keras.optimizers.Optimizer,
+    variable: keras.Variable,
+    grouping: Grouping,
+    chosen: np.ndarray,
+) -> None:
+    """Let slots of some groups of a variable be as if never used.
+
+    Args:
+        optimizer: A Keras optimizer.
+        variable: A variable that it updates, or does not.
+        grouping: The `Grouping` of the variable.
+        chosen: Boolean array `(num_groups,)`.
+    """
+    for slot, fresh in slots(optimizer, variable):
+        groups = grouping.groups(ops.convert_to_numpy(slot).copy())
+        groups[chosen] = fresh
+        slot.assign(grouping.ungroup(groups))
 
 
 def accumulated_gradient(

@@ -62,11 +62,7 @@ def get(period: int | Mapping[int, int] | str | AnyPeriod) -> AnyPeriod:
         return period
     if period == AUTO:
         return AutomaticPeriod()
-    try:
-        return Schedule(period, "period", integer=True)
-    except ValueError as error:
-        told = str(error).replace("must be ", f"must be '{AUTO}', ", 1)
-        raise ValueError(told) from None
+    return Schedule(period, "period", integer=True, also=f"'{AUTO}', ")
 
 
 def in_updates(period: AnyPeriod, steps_per_epoch: int) -> Schedule:

@@ -21,6 +21,7 @@ class Schedule:
             which no epoch may stand twice.
         name: What to call it in messages.
         integer: Whether the numbers must be whole.
+        also: What else is accepted, for messages.
 
     Raises:
         ValueError: if `value` is none of these.
@@ -31,8 +32,10 @@ class Schedule:
         value: "float | Mapping[int, float] | str | Schedule",
         name: str = "schedule",
         integer: bool = False,
+        also: str = "",
     ) -> None:
         self._received, self._name, self._integer = value, name, integer
+        self._also = also
         if isinstance(value, Schedule):
             value = value.values
         if isinstance(value, str):
@@ -118,8 +121,8 @@ class Schedule:
     def _refuse(self) -> NoReturn:
         kind = "integer" if self._integer else "number"
         raise ValueError(
-            f"`{self._name}` must be a positive {kind}, or a schedule "
-            "{first_epoch: value} that starts at epoch 0 (as a flag: "
+            f"`{self._name}` must be {self._also}a positive {kind}, or a "
+            "schedule {first_epoch: value} that starts at epoch 0 (as a flag: "
             "0:VALUE,EPOCH:VALUE,..., each epoch once). Received: "
             f"{self._name}={self._received!r}"
         ) from None

@@ -173,7 +173,7 @@ class Masked(_KerasLayer):
 
     def stored(self, name: str) -> Any:
         """The variable of a weight, not what the forward pass reads."""
-        return vars(self).get(f"_{name}", vars(self).get(name))
+        return stored(self, name)
 
     def _grouping(self, name: str, shape: Sequence[int | None]) -> Grouping:
         return self.granularity.grouping(
@@ -332,3 +332,8 @@ class Masked(_KerasLayer):
             seed=self.seed,
         )
         return config
+
+
+def stored(layer: Any, name: str) -> Any:
+    """The variable of a weight of any layer, masked or not."""
+    return vars(layer).get(f"_{name}", vars(layer).get(name))

@@ -176,10 +176,7 @@ class Pruner:
             weight.mask.assign(kept.reshape(weight.mask.shape))
         groups[~kept] = 0
         weight.kernel.assign(grouping.ungroup(groups))
-        for slot, fresh in optimizer_slots.slots(optimizer, weight.kernel):
-            values = grouping.groups(ops.convert_to_numpy(slot).copy())
-            values[~kept] = fresh
-            slot.assign(grouping.ungroup(values))
+        optimizer_slots.start_afresh(optimizer, weight.kernel, grouping, ~kept)
         return before - weight.num_active
 
 

@@ -286,7 +286,7 @@ class Reallocator:
             kernel.pruned = pruned
         # Bundles of N:M have room for what they lose; the other kernels, for
         # what they lose together.
-        sharing = _sharing(kernels)
+        sharing = [kernel for kernel in kernels if kernel.slots is None]
         num_free_weights = sum(
             k.num_free_groups * k.group_size for k in sharing
         )
@@ -301,12 +301,16 @@ class Reallocator:
         self.method.update(state, num_below, budget)
 
     def _grow(self, kernels: list[Kernel], state: ReallocationState) -> None:
-        sharing = _sharing(kernels)
-        total = state.carry + sum(k.num_pruned_weights for k in sharing)
-        views = [kernel.view() for kernel in sharing]
-        shares = iter(self.method.redistribute(total, views) if views else [])
-        for stream, kernel in enumerate(kernels):
-            view = kernel.view()
+        views = [kernel.view() for kernel in kernels]
+        sharing = [view for view in views if view.bundles is None]
+        total = state.carry + sum(
+            view.num_pruned_groups * view.group_size for view in sharing
+        )
+        shares = iter(
+            self.method.redistribute(total, sharing) if sharing else []
+        )
+        for stream, (kernel, view) in enumerate(zip(kernels, views)):
+            # A bundle of N:M grows what it loses.
             count = view.num_pruned_groups
             if view.bundles is None:
                 count = next(shares)
@@ -315,11 +319,6 @@ class Reallocator:
                     state.seed or 0, state.num_reallocations + 1, stream
                 )
                 kernel.grown = self.method.grow(view, count, generator)
-
-
-def _sharing(kernels: list[Kernel]) -> list[Kernel]:
-    """Those that give to and take from each other: all but N:M."""
-    return [kernel for kernel in kernels if kernel.slots is None]
 
 
 def _is_on_one_gpu(model: keras.Model) -> bool:

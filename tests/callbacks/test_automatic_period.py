@@ -107,3 +107,15 @@ def test_a_loop_of_ones_own(data, caplog):
     callback.end()
     assert [r.step for r in records] == [100, 200]
     assert len(messages(caplog)) == 1
+
+
+def test_the_default_moves_weights_of_any_model(data):
+    model, records = make_model(), []
+    callback = DynamicSparseReparameterization(
+        period=2, seed=0, listener=records.append
+    )
+    fit(model, data, callback, epochs=2)
+    # A tenth of 90 weights, once the threshold has found its place.
+    moved = [r.num_pruned for r in records[10:]]
+    assert 4 < np.mean(moved) < 18, moved
+    assert {r.num_active for r in records} == {90}

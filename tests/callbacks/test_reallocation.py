@@ -245,18 +245,6 @@ def test_a_share_moves_as_the_number_that_it_is(data):
     assert_same(first, second)
 
 
-def test_the_default_moves_weights_of_any_model(data):
-    model, records = make_model(), []
-    callback = DynamicSparseReparameterization(
-        period=2, seed=0, listener=records.append
-    )
-    fit(model, data, [callback], epochs=2)
-    # A tenth of 90 weights, once the threshold has found its place.
-    moved = [r.num_pruned for r in records[10:]]
-    assert 4 < np.mean(moved) < 18, moved
-    assert {r.num_active for r in records} == {90}
-
-
 def test_static_never_moves(data):
     model = make_model()
     before = [values(w.mask) for w in layers.masked_weights(model)]
