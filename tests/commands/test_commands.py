@@ -59,7 +59,7 @@ def refuse(command, arguments, tmp_path, capsys):
         ([NEW, "--strategy=tpu"], "--strategy=tpu: no such devices (Please"),
         ([NEW, "--strategy=multi_worker"], "variable TF_CONFIG must be like"),
         ([NEW, "--distribution=x"], "`distribution` must be one of uniform"),
-        ([NEW, "--distribution=fc1:2"], "must be a number in [0, 1)"),
+        ([NEW, "--distribution=fc1:2"], "must have a number in [0, 1)"),
         ([NEW, "--distribution=fc1:0.1"], "sparsities given by name leave"),
         ([NEW, "--width=0"], "--width=0: must be a number above 0"),
         ([NEW, "--cosine", "--learning_rate=0:1,2:.1"], "must be one number"),
