@@ -1,0 +1,1 @@
+"""Whole channels of a model: found, scored, chosen, removed."""
