@@ -58,7 +58,7 @@ class Taps:
         for layer, own in zip(self._layers, found):
             if not own:
                 raise ValueError(
-                    f"Layer '{layer.path}' is not called by model "
+                    f"Layer '{layer.name}' is not called by model "
                     f"'{self._model.name}'"
                 )
         return found
@@ -76,7 +76,7 @@ class _Run(keras.Model):
         super().__init__(name="taps", autocast=False)
         self.model = model
         # Not among the layers of this model.
-        vars(self)["_taps"] = taps
+        self.__dict__["_taps"] = taps
 
     def call(self, inputs: Any) -> list[list[Any]]:
         inputs, passed_on = inputs
@@ -100,11 +100,12 @@ def _tapped(
         found.append(tap(inputs, outputs, value))
         return outputs
 
-    before = {"call": vars(layer)["call"]} if "call" in vars(layer) else {}
     # Past Keras' tracking of attributes.
-    vars(layer)["call"] = call_and_read
+    attributes = layer.__dict__
+    before = {"call": attributes["call"]} if "call" in attributes else {}
+    attributes["call"] = call_and_read
     try:
         yield
     finally:
-        del vars(layer)["call"]
-        vars(layer).update(before)
+        del attributes["call"]
+        attributes.update(before)
