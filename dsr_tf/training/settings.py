@@ -102,8 +102,8 @@ class Settings:
     )
     granularity: str = _flag(
         "element",
-        "What one mask entry governs: element, kernel, channel or block:HxW; "
-        "or N:M, N of every M consecutive weights, such as 2:4.",
+        "What one mask entry governs: element, kernel, shape, input, channel "
+        "or block:HxW; or N:M, N of every M consecutive weights, such as 2:4.",
         Named(granularity.get),
     )
     keep_dense: str = _flag(
