@@ -111,8 +111,9 @@ def _values_read(
         model, [(reader.layer, lambda x, y, passed: x) for reader in readers]
     )
     found: list[list[np.ndarray]] = [[] for _ in readers]
+    nothing = [np.zeros(1)] * len(readers)
     for inputs in [data] if data is not None else _examples(model):
-        for own, calls in zip(found, taps.read(inputs, [np.zeros(1)] * len(readers))):
+        for own, calls in zip(found, taps.read(inputs, nothing)):
             own.extend(calls)
     results = []
     for reader, calls in zip(readers, found):
