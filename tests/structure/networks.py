@@ -65,7 +65,9 @@ def num_parameters(model):
     return sum(int(np.prod(v.shape)) for v in model.trainable_variables)
 
 
-def check_narrow(model, share=0.4, selections=False, seed=0, tolerance=1e-6):
+def check_narrow(
+    model, share=0.4, selections=False, seed=0, tolerance=1e-6, batch=3
+):
     """Narrow a model at random, and check what always holds."""
     shake(model, seed)
     found = structure.Structure(model, selections)
