@@ -48,6 +48,8 @@ ORDER = [
     "reallocation",
     "methods",
     "layers",
+    "regularizers",
+    "constraints",
     "losses",
     "optimizers",
     "command_line",
