@@ -43,6 +43,7 @@ from dsr_tf import layers
 from dsr_tf import losses
 from dsr_tf import optimizers
 from dsr_tf import regularizers
+from dsr_tf.conversion import regularize
 from dsr_tf.conversion import sparsify
 from dsr_tf.conversion import strip
 from dsr_tf.conversion import tie
@@ -60,6 +61,7 @@ __all__ = [
     "methods",
     "models",
     "optimizers",
+    "regularize",
     "regularizers",
     "sparsify",
     "sparsity_summary",
