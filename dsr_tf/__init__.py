@@ -66,6 +66,7 @@ __all__ = [
     "sparsify",
     "sparsity_summary",
     "strip",
+    "structure",
     "tie",
 ]
 
