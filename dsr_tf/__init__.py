@@ -60,6 +60,7 @@ __all__ = [
     "sparsify",
     "sparsity_summary",
     "strip",
+    "structure",
     "tie",
 ]
 

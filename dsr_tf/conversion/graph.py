@@ -1,7 +1,6 @@
 """Copies of models: the same graph, made of other layers."""
 
 import contextlib
-import inspect
 import warnings
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -10,21 +9,12 @@ from typing import Any
 import keras
 from absl import logging
 
+from dsr_tf.conversion.single import basics_of
+from dsr_tf.conversion.single import copy_layer
+from dsr_tf.conversion.single import copy_operation
 from dsr_tf.conversion.state import Transfer
 from dsr_tf.conversion.state import first_line
-from dsr_tf.conversion.state import load_tables
-from dsr_tf.layers.parts import SparseParts
-from dsr_tf.layers.parts import add_parts
-from dsr_tf.layers.parts import as_plain
 from dsr_tf.layers.parts import lists_layers
-
-# Objects of these classes are shared with the copy, not made again from a
-# configuration: not all of them have one, and none keeps state.
-_SHARED = (
-    keras.initializers.Initializer,
-    keras.regularizers.Regularizer,
-    keras.constraints.Constraint,
-)
 
 # Methods that a subclass may have and still be no more than its layers.
 _HARMLESS = {"get_config", "from_config"}
@@ -50,19 +40,67 @@ def is_graph(model: object) -> bool:
     return False
 
 
-def rebuild(
-    model: keras.Model,
-    convert: Callable[[keras.layers.Layer], keras.layers.Layer] | None = None,
-) -> keras.Model:
+class Changes:
+    """What a copy of a model does otherwise; by itself, nothing.
+
+    Attributes:
+        transfer: What carries the states of layers over.
+    """
+
+    def __init__(self) -> None:
+        self.transfer = Transfer()
+
+    def layer(self, layer: keras.layers.Layer) -> keras.layers.Layer:
+        """The layer that takes the place of one, new and not built.
+
+        It is called for the layers in models and in `TimeDistributed`, not
+        for layers inside of other layers.
+        """
+        return copy_layer(layer)
+
+    def operation(self, operation: Any) -> Any:
+        """What takes the place of an operation that is no layer."""
+        return copy_operation(operation)
+
+    def shape(self, tensor: Any) -> tuple[int | None, ...]:
+        """The shape of an input of a model, or of a model inside of it."""
+        return tensor.shape
+
+    def call(self, operation: Any, *args: Any, **kwargs: Any) -> Any:
+        """Call what was made for an operation."""
+        return operation(*args, **kwargs)
+
+    def calls(self, model: keras.Sequential) -> bool:
+        """Whether `call` does more for a layer of a Sequential model, which
+        is then copied as one made of inputs and outputs."""
+        return False
+
+
+class Converting(Changes):
+    """Layers become others.
+
+    Args:
+        convert: Function that receives a layer and returns the one that
+            takes its place, new and not built.
+    """
+
+    def __init__(
+        self, convert: Callable[[keras.layers.Layer], keras.layers.Layer]
+    ) -> None:
+        super().__init__()
+        self._convert = convert
+
+    def layer(self, layer: keras.layers.Layer) -> keras.layers.Layer:
+        return self._convert(layer)
+
+
+def rebuild(model: keras.Model, changes: Changes | None = None) -> keras.Model:
     """Copy a model, states and all.
 
     Args:
         model: A built model: Sequential, functional, or of a class that is
             made again from its configuration.
-        convert: Function that receives a layer and returns the layer that
-            takes its place, new and not built. It is called for the layers
-            in models and in `TimeDistributed`, not for layers inside of
-            other layers. By default, layers are copied.
+        changes: What the copy does otherwise; by default, nothing.
 
     Returns:
         The copy, in which layers are shared as they were, and each layer
@@ -72,7 +110,7 @@ def rebuild(
         ValueError: if something cannot be copied.
     """
     copies, converted = {}, []
-    convert = convert or copy_layer
+    changes = changes or Changes()
 
     def copied(operation: Any) -> Any:
         if id(operation) not in copies:
@@ -81,14 +119,14 @@ def rebuild(
 
     def made(operation: Any) -> Any:
         if not isinstance(operation, keras.layers.Layer):
-            return _copy_operation(operation)
+            return changes.operation(operation)
         if is_graph(operation):
-            return _copy_graph(operation, copied)
+            return _copy_graph(operation, copied, changes)
         if type(operation) is keras.layers.TimeDistributed:
             return keras.layers.TimeDistributed(
-                copied(operation.layer), **_basics(operation)
+                copied(operation.layer), **basics_of(operation)
             )
-        converted.append((operation, convert(operation)))
+        converted.append((operation, changes.layer(operation)))
         return converted[-1][1]
 
     own = {
@@ -100,10 +138,9 @@ def rebuild(
         copy = copied(model)
         if not is_graph(model):
             _build_like(model, copy)
-    transfer = Transfer()
     for old, new in converted:
-        transfer.copy(old, new)
-    transfer.check_complete(model)
+        changes.transfer.copy(old, new)
+    changes.transfer.check_complete(model)
     _compile_like(model, copy)
     return copy
 
@@ -124,129 +161,29 @@ def _build_like(model: keras.Model, copy: keras.Model) -> None:
         )
 
 
-def copy_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
-    """A new layer of the same kind and configuration, not built.
-
-    Raises:
-        ValueError: if its configuration does not make one.
-    """
-    if isinstance(layer, SparseParts):
-        with as_plain(layer):
-            copy = copy_layer(layer)
-        add_parts(copy, layer.masked_parts())
-        return copy
-    try:
-        if type(layer) is keras.layers.Lambda:
-            copy = _copy_lambda(layer)
-        else:
-            copy = _made_again(layer)
-    except Exception as error:  # Layers of users raise what they like.
-        raise ValueError(
-            f"Layer '{layer.name}' ({type(layer).__name__}) cannot be copied: "
-            "`from_config` does not make one from its `get_config` "
-            f"({first_line(error)})"
-        ) from error
-    if isinstance(layer, keras.layers.RNN):
-        _copy_settings_of_cells(layer, copy)
-    load_tables(layer, copy)
-    return copy
-
-
-# What recurrent layers and their cells are given, and leave out of their
-# configuration.
-_LEFT_OUT = ("use_cudnn", "implementation", "dropout_mask_count", "seed")
-
-
-def _copy_settings_of_cells(layer: Any, copy: Any) -> None:
-    for old, new in zip(layer._flatten_layers(), copy._flatten_layers()):
-        for name in _LEFT_OUT:
-            if name in vars(old):
-                setattr(new, name, vars(old)[name])
-
-
-def _made_again(layer: keras.layers.Layer) -> keras.layers.Layer:
-    """A layer from the configuration of another, or from its arguments.
-
-    Classes of users may have no `get_config`, or take no `name`. Most of
-    them keep what they were given under the names of the arguments. (Whether
-    the copy has the same arguments and variables is compared in the end.)
-    """
-    try:
-        return type(layer).from_config(config_of(layer))
-    except Exception as error:  # Layers of users raise what they like.
-        arguments = inspect.signature(type(layer)).parameters
-        takes_any = any(p.kind is p.VAR_KEYWORD for p in arguments.values())
-        values = {**vars(layer), **_basics(layer)}
-        given = {name: values[name] for name in arguments if name in values}
-        if takes_any:
-            given.update(_basics(layer))
-        missing = [
-            name
-            for name, parameter in arguments.items()
-            if name not in given
-            and parameter.default is parameter.empty
-            and parameter.kind
-            not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
-        ]
-        if missing:
-            raise error
-        copy = type(layer)(**given)
-        copy.name, copy.trainable = layer.name, layer.trainable
-        return copy
-
-
-def _copy_lambda(layer: keras.layers.Lambda) -> keras.layers.Lambda:
-    """A copy with the same function objects.
-
-    Made again from their code, functions would lose their globals.
-    """
-    return keras.layers.Lambda(
-        layer.function,
-        output_shape=layer._output_shape,
-        mask=layer.mask,
-        arguments=layer.arguments,
-        **_basics(layer),
-    )
-
-
-def _basics(layer: keras.layers.Layer) -> dict[str, Any]:
-    return {
-        "name": layer.name,
-        "trainable": layer.trainable,
-        "dtype": layer.dtype_policy,
-    }
-
-
-def config_of(layer: keras.layers.Layer) -> dict[str, Any]:
-    """A layer's configuration, with functions as they are.
-
-    `get_config` may give them as code or by name, which is for files.
-    """
-    config = layer.get_config()
-    for name in config:
-        value = vars(layer).get(name)
-        if inspect.isfunction(value) or isinstance(value, _SHARED):
-            config[name] = value
-    return config
-
-
-def without_lora(config: dict[str, Any]) -> None:
-    """Take LoRA out of a configuration; its product goes into the kernel."""
-    config.pop("lora_rank", None)
-    config.pop("lora_alpha", None)
-
-
 def _copy_graph(
-    model: keras.Model, copied: Callable[[Any], Any]
+    model: keras.Model, copied: Callable[[Any], Any], changes: Changes
 ) -> keras.Model:
+    graph: Any = model
     with _not_compiled(model):
         if isinstance(model, keras.Sequential):
-            return keras.models.clone_model(model, clone_function=copied)
+            if not changes.calls(model):
+                return keras.models.clone_model(
+                    model,
+                    clone_function=copied,
+                    input_tensors=_copy_inputs(model, changes),
+                )
+            graph = model._functional
+
+        def call(operation: Any, *args: Any, **kwargs: Any) -> Any:
+            _refuse_shared_variables(operation, args, kwargs)
+            return changes.call(operation, *args, **kwargs)
+
         return keras.models.clone_model(
-            model,
-            input_tensors=keras.tree.map_structure(_copy_input, model.input),
+            graph,
+            input_tensors=_copy_inputs(graph, changes),
             clone_function=copied,
-            call_function=_call,
+            call_function=call,
         )
 
 
@@ -273,10 +210,22 @@ def _compile_like(model: keras.Model, copy: keras.Model) -> None:
             )
 
 
-def _copy_input(tensor: Any) -> Any:
+def _copy_inputs(model: Any, changes: Changes) -> Any:
+    def copy(tensor: Any) -> Any:
+        return _copy_input(tensor, changes.shape(tensor))
+
+    if isinstance(model, keras.Sequential):
+        if not model.inputs or changes.shape(model.inputs[0]) == (
+            model.inputs[0].shape
+        ):
+            return None
+    return keras.tree.map_structure(copy, model.input)
+
+
+def _copy_input(tensor: Any, shape: tuple[int | None, ...]) -> Any:
     layer = tensor._keras_history.operation
     copy = keras.Input(
-        batch_shape=tensor.shape,
+        batch_shape=shape,
         dtype=tensor.dtype,
         name=layer.name,
         sparse=tensor.sparse,
@@ -287,20 +236,12 @@ def _copy_input(tensor: Any) -> Any:
     return copy
 
 
-def _call(operation: Any, *args: Any, **kwargs: Any) -> Any:
+def _refuse_shared_variables(
+    operation: Any, args: Any, kwargs: dict[str, Any]
+) -> None:
     for value in keras.tree.flatten((args, kwargs)):
         if isinstance(value, keras.Variable):
             raise ValueError(
                 f"'{operation.name}' is called with the variable "
                 f"{value.path}, which a copy would share with the model"
             )
-    return operation(*args, **kwargs)
-
-
-def _copy_operation(operation: Any) -> Any:
-    """A copy of what has no state, such as `keras.ops.relu` of a tensor."""
-    kind: Any = type(operation)
-    copy = kind.__new__(kind)
-    vars(copy).update(vars(operation))
-    copy._inbound_nodes, copy._outbound_nodes = [], []
-    return copy

@@ -1,10 +1,10 @@
 """The model that a verb changes: a copy of what it was given, or that."""
 
 import contextlib
-from collections.abc import Callable
 
 import keras
 
+from dsr_tf.conversion.graph import Changes
 from dsr_tf.conversion.graph import rebuild
 
 
@@ -12,7 +12,7 @@ def prepared(
     model: keras.Model,
     verb: str,
     inplace: bool,
-    convert: Callable[[keras.layers.Layer], keras.layers.Layer] | None = None,
+    changes: Changes | None = None,
 ) -> keras.Model:
     """A copy of a model, or with `inplace` the model itself.
 
@@ -20,7 +20,7 @@ def prepared(
         model: A built Keras model.
         verb: The name of the function that changes it.
         inplace: Whether the model itself is changed.
-        convert: As for `rebuild`, for copies.
+        changes: As for `rebuild`, for copies.
 
     Raises:
         ValueError: if the model cannot be copied.
@@ -33,7 +33,7 @@ def prepared(
                 part.predict_function = None
         return model
     try:
-        return rebuild(model, convert)
+        return rebuild(model, changes)
     except ValueError as error:
         raise ValueError(
             f"{str(error).rstrip('.')}. `{verb}(model, ..., inplace=True)` "

@@ -2,10 +2,11 @@
 
 import keras
 
-from dsr_tf.conversion.graph import config_of
-from dsr_tf.conversion.graph import copy_layer
+from dsr_tf.conversion.graph import Converting
 from dsr_tf.conversion.inplace import prepared
 from dsr_tf.conversion.selection import check_model
+from dsr_tf.conversion.single import config_of
+from dsr_tf.conversion.single import copy_layer
 from dsr_tf.layers import DENSE_KINDS
 from dsr_tf.layers import Hashed
 from dsr_tf.layers import Masked
@@ -38,7 +39,7 @@ def strip(model: keras.Model, inplace: bool = False) -> keras.Model:
             f"Model '{model.name}' has no masked or tied layers: there is "
             "nothing to strip."
         )
-    dense = prepared(model, "strip", inplace, _untied)
+    dense = prepared(model, "strip", inplace, Converting(_untied))
     unmask_parts(dense)
     if has_sparse_layers(dense):
         raise ValueError(

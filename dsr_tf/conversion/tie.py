@@ -2,16 +2,17 @@
 
 import keras
 
-from dsr_tf.conversion.graph import config_of
-from dsr_tf.conversion.graph import copy_layer
+from dsr_tf.conversion.graph import Converting
 from dsr_tf.conversion.graph import rebuild
-from dsr_tf.conversion.graph import without_lora
 from dsr_tf.conversion.selection import Filters
 from dsr_tf.conversion.selection import as_predicate
 from dsr_tf.conversion.selection import check_model
 from dsr_tf.conversion.selection import reason_to_skip
 from dsr_tf.conversion.selection import refuse_nothing_to_do
 from dsr_tf.conversion.selection import report
+from dsr_tf.conversion.single import config_of
+from dsr_tf.conversion.single import copy_layer
+from dsr_tf.conversion.single import without_lora
 from dsr_tf.core import distribution as distributions
 from dsr_tf.core import draws
 from dsr_tf.layers import HASHED_KINDS
@@ -71,7 +72,7 @@ def tie(
         converted.add(tied)
         return tied
 
-    tied = rebuild(model, convert)
+    tied = rebuild(model, Converting(convert))
     if not converted:
         refuse_nothing_to_do(model, "tie", skipped, filters)
     report(tied, "tie", skipped)

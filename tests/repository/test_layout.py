@@ -42,6 +42,7 @@ ORDER = [
     "data",
     "models",
     "export",
+    "structure",
     "conversion",
     "callbacks",
     "pruning",

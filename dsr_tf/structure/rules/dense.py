@@ -1,0 +1,73 @@
+"""Layers that multiply all channels by a matrix, and tables of vectors."""
+
+import re
+
+import keras
+
+from dsr_tf.structure.call import Call
+from dsr_tf.structure.call import CannotFollow
+from dsr_tf.structure.call import Channels
+from dsr_tf.structure.call import check_activation
+from dsr_tf.structure.rules.registry import register
+
+
+@register(keras.layers.Dense)
+def dense(call: Call) -> list[Channels]:
+    check_extras(call)
+    inputs = call.selected(call.along(-1), -1)
+    outputs = call.fresh(call.layer.units)
+    call.weight(
+        "kernel",
+        {-2: ("in", inputs), -1: ("out", outputs)},
+        num_uses=call.num_positions(-1),
+    )
+    call.weight("bias", {-1: ("bias", outputs)})
+    call.resizes(units=outputs)
+    check_activation(call, outputs)
+    return call.pass_on(outputs, -1)
+
+
+@register(keras.layers.EinsumDense)
+def einsum_dense(call: Call) -> list[Channels]:
+    """As `dense`, where the equation says no more than that."""
+    check_extras(call)
+    equation = call.layer.equation.replace(" ", "")
+    match = re.fullmatch(r"(.*)(\w),\2(\w)->\1\3", equation)
+    bias_axes = call.layer.bias_axes
+    if match is None or bias_axes not in (None, match and match[3]):
+        raise CannotFollow(f"its equation is {equation}")
+    inputs = call.along(-1)
+    outputs = call.fresh(call.outputs[0].shape[-1])
+    call.weight(
+        "kernel",
+        {-2: ("in", inputs), -1: ("out", outputs)},
+        num_uses=call.num_positions(-1),
+    )
+    call.weight("bias", {-1: ("bias", outputs)})
+    shape = call.layer.partial_output_shape
+    place = ("output_shape", len(shape) - 1)
+    call.resizes_at(place, outputs)
+    check_activation(call, outputs)
+    return call.pass_on(outputs, -1)
+
+
+@register(keras.layers.Embedding)
+def embedding(call: Call) -> list[Channels]:
+    check_extras(call)
+    call.along(-1)
+    outputs = call.fresh(call.layer.output_dim)
+    call.weight("embeddings", {-1: ("out", outputs)})
+    call.resizes(output_dim=outputs)
+    return call.pass_on(outputs, -1)
+
+
+def check_extras(call: Call) -> None:
+    """Refuse layers that keep more than their own weights.
+
+    Raises:
+        CannotFollow: if one does.
+    """
+    if getattr(call.layer, "lora_enabled", False):
+        raise CannotFollow("it has LoRA")
+    if getattr(call.layer, "quantization_mode", None):
+        raise CannotFollow(f"it is quantized to {call.layer.quantization_mode}")

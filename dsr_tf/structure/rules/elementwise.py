@@ -1,0 +1,80 @@
+"""What acts on each number by itself, or on each channel by itself."""
+
+from typing import Any
+
+import keras
+
+from dsr_tf.structure.call import Call
+from dsr_tf.structure.call import CannotFollow
+from dsr_tf.structure.call import Channels
+from dsr_tf.structure.call import is_elementwise
+from dsr_tf.structure.rules.registry import register
+from dsr_tf.structure.rules.registry import rule_of
+
+_LAYERS = (
+    keras.layers.ActivityRegularization,
+    keras.layers.AlphaDropout,
+    keras.layers.Dropout,
+    keras.layers.ELU,
+    keras.layers.GaussianDropout,
+    keras.layers.GaussianNoise,
+    keras.layers.Identity,
+    keras.layers.LeakyReLU,
+    keras.layers.ReLU,
+    keras.layers.SpatialDropout1D,
+    keras.layers.SpatialDropout2D,
+    keras.layers.SpatialDropout3D,
+)
+_OPERATIONS = (
+    "Abs Absolute Cast Celu Clip Cos Elu Erf Exp Gelu HardShrink HardSigmoid "
+    "HardSilu HardTanh Identity LeakyRelu Log Log1p LogSigmoid Negative Relu "
+    "Relu6 Round Rsqrt Selu Sigmoid Sign Silu Sin SoftShrink Softplus "
+    "Softsign SparsePlus SparseSigmoid Sqrt Square Squareplus StopGradient "
+    "Tanh TanhShrink Threshold"
+).split()
+
+
+@register(*_LAYERS, *_OPERATIONS)
+def elementwise(call: Call) -> list[Channels]:
+    """Channels stay as they are.
+
+    It serves for every layer that takes one tensor and treats channels
+    apart, with no weights for them.
+    """
+    channels = call.only_input()
+    return [channels for _ in call.outputs]
+
+
+@register(keras.layers.Activation)
+def activation(call: Call) -> list[Channels]:
+    if not is_elementwise(call.layer.activation):
+        raise CannotFollow("it mixes channels")
+    return elementwise(call)
+
+
+@register(keras.layers.Rescaling)
+def rescaling(call: Call) -> list[Channels]:
+    if not all(
+        isinstance(x, (int, float))
+        for x in (call.layer.scale, call.layer.offset)
+    ):
+        raise CannotFollow("it has a number for each channel")
+    return elementwise(call)
+
+
+@register(keras.layers.PReLU)
+def prelu(call: Call) -> list[Channels]:
+    channels = call.only_input()
+    shared = call.layer.shared_axes or ()
+    axis = len(call.inputs[0].shape) + channels.axis
+    if axis not in shared:
+        call.weight("alpha", {channels.axis: ("scale", channels.labels)})
+    return [channels]
+
+
+def is_elementwise_layer(function: Any) -> bool:
+    """Whether a layer, given as an activation function, is elementwise."""
+    return (
+        isinstance(function, keras.layers.Layer)
+        and rule_of(function) is elementwise
+    )

@@ -1,0 +1,40 @@
+"""Normalization of each channel by itself, and scales of channels.
+
+Layer, group and unit normalization have no rule: where a channel goes, the
+values of all others change.
+"""
+
+import keras
+from keras.src.applications.convnext import LayerScale
+
+from dsr_tf.structure.call import Call
+from dsr_tf.structure.call import Channels
+from dsr_tf.structure.rules.registry import register
+
+_ROLES = {
+    "gamma": "scale",
+    "beta": "shift",
+    "moving_mean": "statistic",
+    "moving_variance": "statistic",
+}
+
+
+@register(keras.layers.BatchNormalization)
+def batch_normalization(call: Call) -> list[Channels]:
+    axis = call.layer.axis
+    if axis >= 0:
+        axis -= len(call.inputs[0].shape)
+    labels = call.selected(call.along(axis, call.inputs[0]), axis)
+    for name, role in _ROLES.items():
+        call.weight(name, {0: (role, labels)})
+    return call.pass_on(labels, axis)
+
+
+@register(LayerScale)
+def layer_scale(call: Call) -> list[Channels]:
+    labels = call.along(-1)
+    # It adds its weight without a name.
+    name = call.layer.gamma.name
+    call.weight(name, {0: ("scale", labels)})
+    call.resizes(projection_dim=labels)
+    return call.pass_on(labels, -1)

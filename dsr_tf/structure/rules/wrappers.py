@@ -1,0 +1,39 @@
+"""Layers that apply another layer: to every time step, or both ways."""
+
+import keras
+import numpy as np
+
+from dsr_tf.structure.call import Call
+from dsr_tf.structure.call import CannotFollow
+from dsr_tf.structure.call import Channels
+from dsr_tf.structure.rules.recurrent import recurrent
+from dsr_tf.structure.rules.registry import register
+from dsr_tf.structure.rules.registry import rule_of
+
+
+@register(keras.layers.TimeDistributed)
+def time_distributed(call: Call) -> list[Channels]:
+    layer = call.layer.layer
+    rule = rule_of(layer)
+    if rule is None or not isinstance(layer, keras.layers.Layer):
+        raise CannotFollow(f"no rule for {type(layer).__name__}")
+    if isinstance(layer, (keras.layers.Flatten, keras.layers.Reshape)):
+        raise CannotFollow("it gives each time step another shape")
+    # Axes are counted from the end, where steps are like the whole.
+    return rule(call.inside(layer))
+
+
+@register(keras.layers.Bidirectional)
+def bidirectional(call: Call) -> list[Channels]:
+    layer = call.layer
+    forward, backward = layer.forward_layer, layer.backward_layer
+    if rule_of(forward) is not recurrent or rule_of(backward) is not recurrent:
+        raise CannotFollow(f"no rule for {type(forward).__name__}")
+    if len(call.inputs) > 1 or len(call.outputs) > 1 or not layer.merge_mode:
+        raise CannotFollow("it is given or returns states")
+    (first,) = recurrent(call.inside(forward, "layer", "config"))
+    (second,) = recurrent(call.inside(backward, "backward_layer", "config"))
+    if layer.merge_mode == "concat":
+        return [Channels(-1, np.concatenate([first.labels, second.labels]))]
+    call.unite(first.labels, second.labels)
+    return [Channels(-1, first.labels)]
