@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from dsr_tf.core.batches import num_examples
+
 # Examples whose gradients are computed at once. In inference mode examples do
 # not see each other, so this is about memory only.
 _AT_ONCE = 32
@@ -39,7 +41,7 @@ class Batch:
             self._loss_weights = model._compile_loss._user_loss_weights
 
     def __len__(self) -> int:
-        return _num_examples(self._data)
+        return num_examples(self._data)
 
     def pieces(self) -> Iterator[tuple[Any, Any, int]]:
         """Inputs and targets of a few examples, and the number of these."""
@@ -89,16 +91,5 @@ def _checked(data: Any) -> tuple[Any, Any]:
             f"Received: data of type {type(data).__name__}"
             + (f" and length {len(data)}" if hasattr(data, "__len__") else "")
         )
-    arrays = keras.tree.flatten(data)
-    shapes: list[Any] = [getattr(array, "shape", ()) for array in arrays]
-    counts = {int(shape[0]) if len(shape) else 0 for shape in shapes}
-    if len(counts) != 1 or 0 in counts:
-        raise ValueError(
-            "`data` must hold arrays or tensors of the same number of "
-            f"examples, at least one. Received: data of shapes {shapes}"
-        )
+    num_examples(data)
     return data[0], data[1]
-
-
-def _num_examples(data: Any) -> int:
-    return int(keras.tree.flatten(data)[0].shape[0])

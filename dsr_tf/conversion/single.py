@@ -20,8 +20,14 @@ _SHARED = (
 )
 
 
-def copy_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
+def copy_layer(
+    layer: keras.layers.Layer, config: dict[str, Any] | None = None
+) -> keras.layers.Layer:
     """A new layer of the same kind and configuration, not built.
+
+    Args:
+        layer: A layer.
+        config: Another configuration for the new one.
 
     Raises:
         ValueError: if its configuration does not make one.
@@ -35,7 +41,7 @@ def copy_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
         if type(layer) is keras.layers.Lambda:
             copy = _copy_lambda(layer)
         else:
-            copy = _made_again(layer)
+            copy = _made_again(layer, config)
     except Exception as error:  # Layers of users raise what they like.
         raise ValueError(
             f"Layer '{layer.name}' ({type(layer).__name__}) cannot be copied: "
@@ -60,13 +66,17 @@ def _copy_settings_of_cells(layer: Any, copy: Any) -> None:
                 setattr(new, name, vars(old)[name])
 
 
-def _made_again(layer: keras.layers.Layer) -> keras.layers.Layer:
+def _made_again(
+    layer: keras.layers.Layer, config: dict[str, Any] | None
+) -> keras.layers.Layer:
     """A layer from the configuration of another, or from its arguments.
 
     Classes of users may have no `get_config`, or take no `name`. Most of
     them keep what they were given under the names of the arguments. (Whether
     the copy has the same arguments and variables is compared in the end.)
     """
+    if config is not None:
+        return type(layer).from_config(config)
     try:
         return type(layer).from_config(config_of(layer))
     except Exception as error:  # Layers of users raise what they like.

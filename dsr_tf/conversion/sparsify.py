@@ -78,8 +78,8 @@ def sparsify(
             a list of such, or a callable that receives the layer; None for
             all.
         granularity: What one mask entry governs: `"element"`, `"kernel"`,
-            `"channel"`, `"head"`, `"block:HxW"` or `"N:M"`, see
-            `dsr_tf.core.granularity`.
+            `"shape"`, `"input"`, `"channel"`, `"head"`, `"block:HxW"` or
+            `"N:M"`, see `dsr_tf.core.granularity`.
         mask: `"random"`; `"magnitude"` to keep the largest weights of each
             kernel of a trained model; `"global_magnitude"`, the largest of
             all kernels together; or `"snip"`, those that the loss of `data`

@@ -2,10 +2,12 @@
 
 import dataclasses
 import re
+from collections.abc import Callable
 from collections.abc import Sequence
 
 from dsr_tf.core import distribution
 from dsr_tf.core.grouping import Grouping
+from dsr_tf.core.kernel_axes import KernelAxes
 from dsr_tf.core.pattern import Pattern
 
 
@@ -21,19 +23,49 @@ class DoesNotFit(ValueError):
         self.reason = reason
 
 
+def _all(axes: KernelAxes) -> frozenset[int]:
+    return frozenset(range(axes.num_axes))
+
+
+# The axes that a kernel is cut along, at each index; the groups are whole
+# along all others.
+_CUTS: dict[str, Callable[[KernelAxes], frozenset[int]]] = {
+    "element": _all,
+    "kernel": lambda axes: _all(axes) & {axes.num_axes - 2, axes.num_axes - 1},
+    "shape": lambda axes: _all(axes) - axes.outputs,
+    "input": lambda axes: axes.inputs,
+    "channel": lambda axes: axes.channels,
+    "head": lambda axes: frozenset(() if axes.heads is None else (axes.heads,)),
+    "layer": lambda axes: frozenset(),
+}
+# What a kernel lacks that cannot be cut, by name.
+_LACKS = {"head": "heads", "shape": "inputs", "input": "inputs"}
+
+
 @dataclasses.dataclass(frozen=True)
 class Granularity:
     """One way to cut kernels into groups.
 
     Attributes:
-        name: `"element"`, every weight by itself; `"kernel"`, the window
-            that a convolution slides, for one input and output channel (a
-            single weight where there is no window); `"channel"`, all
-            weights of an output channel; `"head"`, what a projection of an
-            attention layer has of a head; `"block:HxW"`, H x W of the matrix
-            of the last two axes; `"N:M"`, such as `"2:4"`, every weight by
-            itself, but N of every M consecutive ones along the axis of the
-            inputs are active, see `dsr_tf.core.pattern`.
+        name: What a group is, of a convolution's kernel (h, w, C, F):
+            `"element"`, one weight, (1, 1, 1, 1);
+            `"kernel"`, the window for one input and one output channel,
+            (h, w, 1, 1), a single weight where there is no window;
+            `"shape"`, one position of the window and one input channel, for
+            all output channels, (1, 1, 1, F);
+            `"input"`, all that reads an input channel, (h, w, 1, F);
+            `"channel"`, all that makes an output channel, (h, w, C, 1);
+            `"head"`, what a projection of an attention layer has of a head;
+            `"layer"`, the whole kernel, (h, w, C, F), for penalties: a mask
+            of one group has nothing to choose;
+            `"block:HxW"`, H x W of the matrix of the last two axes;
+            `"N:M"`, such as `"2:4"`, one weight, but N of every M
+            consecutive ones along the axis of the inputs are active, see
+            `dsr_tf.core.pattern`.
+            Where axes stand for something else, as in transposed and
+            depthwise kernels, groups do too, see `KernelAxes`. "shape" and
+            "channel" are the columns and rows that Wen et al. (2016,
+            section 3.1) penalize.
     """
 
     name: str
@@ -68,26 +100,21 @@ class Granularity:
     def grouping(
         self,
         kernel_shape: Sequence[int | None],
-        channel_axes: Sequence[int] = (-1,),
-        input_axis: int | None = -2,
-        head_axis: int | None = None,
+        axes: KernelAxes | None = None,
     ) -> Grouping:
         """The groups of a kernel.
 
         Args:
             kernel_shape: Its shape, the window before the channels.
-            channel_axes: Axes along which output channels differ.
-            input_axis: The axis along which inputs differ, which bundles
-                of N:M lie along; None if there is none.
-            head_axis: The axis along which heads of attention differ; None
-                if there is none.
+            axes: What its axes stand for; None for those of a Dense or
+                convolution layer.
 
         Returns:
             A `Grouping`.
 
         Raises:
-            ValueError: if blocks do not divide the kernel, or its shape is
-                not known.
+            ValueError: if blocks do not divide the kernel, it lacks what
+                groups go by, or its shape is not known.
         """
         shape = tuple(n for n in kernel_shape if n is not None)
         if len(shape) < len(kernel_shape):
@@ -95,31 +122,47 @@ class Granularity:
                 "A masked kernel needs inputs whose channels are known. "
                 f"Received: kernel of shape {tuple(kernel_shape)}"
             )
+        axes = axes or KernelAxes.of(len(shape))
         if self.pattern is not None:
-            return self._with_pattern(shape, input_axis, *self.pattern)
-        window = len(shape) - 2
+            return self._with_pattern(shape, axes.summed, *self.pattern)
         block = _block_size(self.name)
         if block is not None:
-            blocks = (1,) * window + block
-        elif self.name == "kernel":
-            blocks = (*shape[:window], 1, 1)
-        elif self.name == "channel":
-            axes = {axis % len(shape) for axis in channel_axes}
-            blocks = tuple(
-                1 if axis in axes else n for axis, n in enumerate(shape)
+            return self._in_blocks(shape, block)
+        cut = self.cut_axes(axes)
+        blocks = [1 if axis in cut else n for axis, n in enumerate(shape)]
+        return Grouping(shape, tuple(blocks))
+
+    def cut_axes(self, axes: KernelAxes) -> frozenset[int]:
+        """The axes along which a weight's group differs at each index.
+
+        Of a granularity that goes by axes, neither blocks nor N:M.
+
+        Raises:
+            DoesNotFit: if the kernel has none of them.
+        """
+        cut = _CUTS[self.name](axes)
+        lacks = _LACKS.get(self.name)
+        if lacks and not cut:
+            needed = f"a kernel with {lacks}"
+            if lacks == "heads":
+                needed = "a projection of an attention layer"
+            raise DoesNotFit(
+                f"`granularity` {self.name!r} needs {needed}. Received: a "
+                f"kernel of {axes.num_axes} axes without {lacks}",
+                f"its kernel has no {lacks}",
             )
-        elif self.name == "head":
-            if head_axis is None:
-                raise DoesNotFit(
-                    "`granularity` 'head' needs a projection of an attention "
-                    f"layer. Received: kernel of shape {shape} without heads",
-                    "its kernel has no heads",
-                )
-            heads = head_axis % len(shape)
-            blocks = tuple(1 if i == heads else n for i, n in enumerate(shape))
-        else:
-            blocks = (1,) * len(shape)
-        if any(n % b for n, b in zip(shape, blocks)):
+        return cut
+
+    @property
+    def goes_by_axes(self) -> bool:
+        """Whether groups are whole along some axes, cut along the others."""
+        return self.name in _CUTS
+
+    def _in_blocks(
+        self, shape: tuple[int, ...], block: tuple[int, ...]
+    ) -> Grouping:
+        blocks = (1,) * (len(shape) - 2) + block
+        if len(shape) < 2 or any(n % b for n, b in zip(shape, blocks)):
             raise DoesNotFit(
                 f"`granularity` {self.name!r} needs a kernel whose last two "
                 f"axes its blocks divide. Received: kernel of shape {shape}",
@@ -130,18 +173,17 @@ class Granularity:
     def _with_pattern(
         self,
         shape: tuple[int, ...],
-        input_axis: int | None,
+        axis: int | None,
         num_active: int,
         size: int,
     ) -> Grouping:
-        if input_axis is None or not -len(shape) <= input_axis < len(shape):
+        if axis is None:
             raise DoesNotFit(
                 f"`granularity` {self.name!r} needs a kernel that sums over "
                 f"an axis of inputs. Received: kernel of shape {shape}, "
                 "which has no such axis",
                 f"its kernel has no axis of inputs for {self.name}",
             )
-        axis = input_axis % len(shape)
         if shape[axis] % size:
             raise DoesNotFit(
                 f"`granularity` {self.name!r} needs a kernel with a number "
@@ -163,15 +205,15 @@ def get(identifier: str | Granularity) -> Granularity:
     if isinstance(identifier, Granularity):
         return identifier
     if isinstance(identifier, str) and (
-        identifier in ("element", "kernel", "channel", "head")
+        identifier in _CUTS
         or _block_size(identifier) is not None
         or _numbers_of_pattern(identifier) is not None
     ):
         return Granularity(identifier)
     raise ValueError(
-        "`granularity` must be one of element, kernel, channel, head, "
-        "block:HxW such as block:4x4, or N:M such as 2:4, N being less than "
-        f"M. Received: granularity={identifier!r}"
+        f"`granularity` must be one of {', '.join(_CUTS)}, block:HxW such as "
+        "block:4x4, or N:M such as 2:4, N being less than M. Received: "
+        f"granularity={identifier!r}"
     )
 
 

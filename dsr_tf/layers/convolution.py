@@ -46,8 +46,8 @@ class SparseConv1D(SparseConvolution, keras.layers.Conv1D):
         kernel_size: Integer, length of the window.
         sparsity: Share of inactive weights, in [0, 1).
         granularity: What one mask entry governs: `"element"`, `"kernel"`,
-            `"channel"`, `"block:HxW"` or `"N:M"`, see
-            `dsr_tf.core.granularity`.
+            `"shape"`, `"input"`, `"channel"`, `"layer"`, `"block:HxW"` or
+            `"N:M"`, see `dsr_tf.core.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.Conv1D`.
 
@@ -68,8 +68,8 @@ class SparseConv2D(SparseConvolution, keras.layers.Conv2D):
         kernel_size: Integer or pair, height and width of the window.
         sparsity: Share of inactive weights, in [0, 1).
         granularity: What one mask entry governs: `"element"`, `"kernel"`,
-            `"channel"`, `"block:HxW"` or `"N:M"`, see
-            `dsr_tf.core.granularity`.
+            `"shape"`, `"input"`, `"channel"`, `"layer"`, `"block:HxW"` or
+            `"N:M"`, see `dsr_tf.core.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.Conv2D`.
 
@@ -90,8 +90,8 @@ class SparseConv3D(SparseConvolution, keras.layers.Conv3D):
         kernel_size: Integer or triple, size of the window.
         sparsity: Share of inactive weights, in [0, 1).
         granularity: What one mask entry governs: `"element"`, `"kernel"`,
-            `"channel"`, `"block:HxW"` or `"N:M"`, see
-            `dsr_tf.core.granularity`.
+            `"shape"`, `"input"`, `"channel"`, `"layer"`, `"block:HxW"` or
+            `"N:M"`, see `dsr_tf.core.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.Conv3D`.
 

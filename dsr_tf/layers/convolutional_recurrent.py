@@ -40,7 +40,8 @@ class SparseConvLSTM2D(SparseRecurrent, keras.layers.ConvLSTM2D):
         sparsity: Share of inactive weights, in [0, 1); or a dict with
             the keys `"kernel"` and `"recurrent_kernel"`.
         granularity: What one mask entry governs: `"element"`, `"kernel"`,
-            `"channel"` or `"block:HxW"`, see `dsr_tf.core.granularity`.
+            `"shape"`, `"input"`, `"channel"`, `"layer"` or `"block:HxW"`,
+            see `dsr_tf.core.granularity`.
         seed: Integer that masks are drawn from, and which units drop out;
             None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.ConvLSTM2D`.

@@ -1,11 +1,13 @@
 """Sparse versions of Keras' densely connected layers."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 
 from dsr_tf.core.granularity import Granularity
+from dsr_tf.core.kernel_axes import KernelAxes
 from dsr_tf.layers.kinds import masks
 from dsr_tf.layers.masked import Masked
 
@@ -23,8 +25,8 @@ class SparseDense(Masked, keras.layers.Dense):
         sparsity: Share of inactive weights, in [0, 1). The layer starts with
             `round((1 - sparsity) * num_groups)` active groups, at least one.
         granularity: What one mask entry governs: `"element"`, `"kernel"`,
-            `"channel"`, `"block:HxW"` or `"N:M"`, see
-            `dsr_tf.core.granularity`.
+            `"shape"`, `"input"`, `"channel"`, `"layer"`, `"block:HxW"` or
+            `"N:M"`, see `dsr_tf.core.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.Dense`.
 
@@ -77,8 +79,8 @@ class SparseEinsumDense(Masked, keras.layers.EinsumDense):
         output_shape: Expected shape of the output without the batch.
         sparsity: Share of inactive weights, in [0, 1).
         granularity: What one mask entry governs: `"element"`, `"kernel"`,
-            `"channel"`, `"block:HxW"` or `"N:M"`, see
-            `dsr_tf.core.granularity`.
+            `"shape"`, `"input"`, `"channel"`, `"layer"`, `"block:HxW"` or
+            `"N:M"`, see `dsr_tf.core.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.EinsumDense`.
 
@@ -106,10 +108,18 @@ class SparseEinsumDense(Masked, keras.layers.EinsumDense):
             **kwargs,
         )
 
-    def input_axis(self, name: str, num_axes: int) -> int | None:
-        # The last one that the equation sums over: of "abc,cde->abde" the
-        # first of three.
-        terms, outputs = self.equation.split("->")
-        kernel = terms.split(",")[1]
+    @classmethod
+    def kernel_axes(cls, layer: Any, name: str, num_axes: int) -> KernelAxes:
+        # By the letters of the equation, such as "abc,cde->abde". Where it
+        # sums over several axes, bundles of N:M lie along the last.
+        terms, outputs = layer.equation.split("->")
+        inputs, kernel = terms.split(",")
         summed = [i for i, axis in enumerate(kernel) if axis not in outputs]
-        return max(summed, default=None)
+        return dataclasses.replace(
+            super().kernel_axes(layer, name, num_axes),
+            inputs=frozenset(i for i, a in enumerate(kernel) if a in inputs),
+            outputs=frozenset(
+                i for i, a in enumerate(kernel) if a not in inputs
+            ),
+            summed=max(summed, default=None),
+        )

@@ -39,8 +39,8 @@ class SparseDepthwiseConv1D(_Depthwise, keras.layers.DepthwiseConv1D):
         kernel_size: Integer, length of the window.
         sparsity: Share of inactive weights, in [0, 1).
         granularity: What one mask entry governs: `"element"`, `"kernel"`,
-            `"channel"`, `"block:HxW"` or `"N:M"`, see
-            `dsr_tf.core.granularity`.
+            `"shape"`, `"input"`, `"channel"`, `"layer"`, `"block:HxW"` or
+            `"N:M"`, see `dsr_tf.core.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.DepthwiseConv1D`.
 
@@ -60,8 +60,8 @@ class SparseDepthwiseConv2D(_Depthwise, keras.layers.DepthwiseConv2D):
         kernel_size: Integer or pair, height and width of the window.
         sparsity: Share of inactive weights, in [0, 1).
         granularity: What one mask entry governs: `"element"`, `"kernel"`,
-            `"channel"`, `"block:HxW"` or `"N:M"`, see
-            `dsr_tf.core.granularity`.
+            `"shape"`, `"input"`, `"channel"`, `"layer"`, `"block:HxW"` or
+            `"N:M"`, see `dsr_tf.core.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.DepthwiseConv2D`.
 
@@ -88,8 +88,8 @@ class SparseSeparableConv1D(SparseConvolution, keras.layers.SeparableConv1D):
         sparsity: Share of inactive weights, in [0, 1); or a dict with
             the keys `"depthwise_kernel"` and `"pointwise_kernel"`.
         granularity: What one mask entry governs: `"element"`, `"kernel"`,
-            `"channel"`, `"block:HxW"` or `"N:M"`, see
-            `dsr_tf.core.granularity`.
+            `"shape"`, `"input"`, `"channel"`, `"layer"`, `"block:HxW"` or
+            `"N:M"`, see `dsr_tf.core.granularity`.
         seed: Integer that masks are drawn from; None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.SeparableConv1D`.
 
@@ -116,8 +116,8 @@ class SparseSeparableConv2D(SparseConvolution, keras.layers.SeparableConv2D):
         sparsity: Share of inactive weights, in [0, 1); or a dict with
             the keys `"depthwise_kernel"` and `"pointwise_kernel"`.
         granularity: What one mask entry governs: `"element"`, `"kernel"`,
-            `"channel"`, `"block:HxW"` or `"N:M"`, see
-            `dsr_tf.core.granularity`.
+            `"shape"`, `"input"`, `"channel"`, `"layer"`, `"block:HxW"` or
+            `"N:M"`, see `dsr_tf.core.granularity`.
         seed: Integer that masks are drawn from; None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.SeparableConv2D`.
 

@@ -4,12 +4,14 @@ Rows are masked when they have been looked up: a large table is neither
 multiplied by its mask in every step, nor has it a dense gradient.
 """
 
+import dataclasses
 from typing import Any
 
 import keras
 from keras import ops
 
 from dsr_tf.core.granularity import Granularity
+from dsr_tf.core.kernel_axes import KernelAxes
 from dsr_tf.layers.kinds import masks
 from dsr_tf.layers.masked import Masked
 from dsr_tf.layers.masked_variable import MaskedVariable
@@ -44,8 +46,8 @@ class SparseEmbedding(Masked, MasksRows):
         output_dim: Positive integer, length of a vector.
         sparsity: Share of inactive weights, in [0, 1).
         granularity: What one mask entry governs: `"element"`, `"kernel"`,
-            `"channel"`, `"block:HxW"` or `"N:M"`, see
-            `dsr_tf.core.granularity`.
+            `"shape"`, `"input"`, `"channel"`, `"layer"`, `"block:HxW"` or
+            `"N:M"`, see `dsr_tf.core.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.Embedding`.
 
@@ -81,7 +83,11 @@ class SparseEmbedding(Masked, MasksRows):
             **kwargs,
         )
 
-    def input_axis(self, name: str, num_axes: int) -> int:
+    @classmethod
+    def kernel_axes(
+        cls, layer: keras.layers.Layer, name: str, num_axes: int
+    ) -> KernelAxes:
         # No sum is over words: bundles of N:M are parts of a word's vector,
         # which whatever multiplies the table sums over.
-        return num_axes - 1
+        axes = super().kernel_axes(layer, name, num_axes)
+        return dataclasses.replace(axes, summed=num_axes - 1)

@@ -6,6 +6,7 @@ Keras reads them, so `call` is Keras' own. Beside the masks are small
 variables in which callbacks keep what must survive a restart (`kept_state`).
 """
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from dsr_tf.core import draws
 from dsr_tf.core import granularity as granularities
 from dsr_tf.core.granularity import Granularity
 from dsr_tf.core.grouping import Grouping
+from dsr_tf.core.kernel_axes import KernelAxes
 from dsr_tf.layers import given_sparsity
 from dsr_tf.layers import kept_state
 from dsr_tf.layers.active_penalty import ActivePenalty
@@ -176,27 +178,28 @@ class Masked(_KerasLayer):
         return stored(self, name)
 
     def _grouping(self, name: str, shape: Sequence[int | None]) -> Grouping:
-        return self.granularity.grouping(
-            shape,
-            self._channel_axes[name],
-            self.input_axis(name, len(shape)),
-            self._head_axes.get(name),
-        )
+        axes = self.kernel_axes(self, name, len(shape))
+        if name in self._head_axes:
+            heads = self._head_axes[name] % len(shape)
+            axes = dataclasses.replace(axes, heads=heads)
+        return self.granularity.grouping(shape, axes)
 
-    def input_axis(self, name: str, num_axes: int) -> int | None:
-        """The axis of a masked weight along which its inputs differ.
+    @classmethod
+    def kernel_axes(
+        cls, layer: keras.layers.Layer, name: str, num_axes: int
+    ) -> KernelAxes:
+        """What the axes of a weight stand for.
 
         Args:
-            name: Name of the weight.
+            layer: A layer of this kind, or of the dense kind.
+            name: Name of the weight, one of those that are masked.
             num_axes: Number of its axes.
 
         Returns:
-            An axis, by default that of the last two along which output
-            channels do not differ; None if there is none.
+            A `KernelAxes`, by default of a kernel whose last two axes are
+            inputs and outputs.
         """
-        channels = {axis % num_axes for axis in self._channel_axes[name]}
-        last_two = range(max(0, num_axes - 2), num_axes)
-        return max(set(last_two) - channels, default=None)
+        return KernelAxes.of(num_axes, cls._channel_axes[name])
 
     def _random_mask(self, name: str, grouping: Grouping) -> np.ndarray:
         return grouping.random_mask(

@@ -111,7 +111,8 @@ class SparseLSTM(SparseRecurrent, keras.layers.LSTM):
         sparsity: Share of inactive weights, in [0, 1); or a dict with
             the keys `"kernel"` and `"recurrent_kernel"`.
         granularity: What one mask entry governs: `"element"`, `"kernel"`,
-            `"channel"` or `"block:HxW"`, see `dsr_tf.core.granularity`.
+            `"shape"`, `"input"`, `"channel"`, `"layer"` or `"block:HxW"`,
+            see `dsr_tf.core.granularity`.
         seed: Integer that masks are drawn from, and which units drop out;
             None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.LSTM`.
@@ -134,7 +135,8 @@ class SparseGRU(SparseRecurrent, keras.layers.GRU):
         sparsity: Share of inactive weights, in [0, 1); or a dict with
             the keys `"kernel"` and `"recurrent_kernel"`.
         granularity: What one mask entry governs: `"element"`, `"kernel"`,
-            `"channel"` or `"block:HxW"`, see `dsr_tf.core.granularity`.
+            `"shape"`, `"input"`, `"channel"`, `"layer"` or `"block:HxW"`,
+            see `dsr_tf.core.granularity`.
         seed: Integer that masks are drawn from, and which units drop out;
             None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.GRU`.
@@ -157,7 +159,8 @@ class SparseSimpleRNN(SparseRecurrent, keras.layers.SimpleRNN):
         sparsity: Share of inactive weights, in [0, 1); or a dict with
             the keys `"kernel"` and `"recurrent_kernel"`.
         granularity: What one mask entry governs: `"element"`, `"kernel"`,
-            `"channel"` or `"block:HxW"`, see `dsr_tf.core.granularity`.
+            `"shape"`, `"input"`, `"channel"`, `"layer"` or `"block:HxW"`,
+            see `dsr_tf.core.granularity`.
         seed: Integer that masks are drawn from, and which units drop out;
             None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.SimpleRNN`.

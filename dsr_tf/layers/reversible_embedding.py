@@ -1,9 +1,11 @@
 """Sparse version of Keras' embedding that also scores words."""
 
+import dataclasses
 from typing import Any
 
 import keras
 
+from dsr_tf.core.kernel_axes import KernelAxes
 from dsr_tf.layers.embedding import MasksRows
 from dsr_tf.layers.kinds import masks
 from dsr_tf.layers.masked import Masked
@@ -28,7 +30,8 @@ class SparseReversibleEmbedding(
         output_dim: Positive integer, length of a vector.
         sparsity: Share of inactive weights, in [0, 1).
         granularity: What one mask entry governs: `"element"`, `"kernel"`,
-            `"channel"` or `"block:HxW"`, see `dsr_tf.core.granularity`.
+            `"shape"`, `"input"`, `"channel"`, `"layer"` or `"block:HxW"`,
+            see `dsr_tf.core.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.ReversibleEmbedding`.
 
@@ -56,6 +59,11 @@ class SparseReversibleEmbedding(
         names = super().masked_names
         return names[:1] if self.tie_weights else names
 
-    def input_axis(self, name: str, num_axes: int) -> int:
-        # Both are parts of a word's vector.
-        return num_axes - 1 if name == "embeddings" else num_axes - 2
+    @classmethod
+    def kernel_axes(
+        cls, layer: keras.layers.Layer, name: str, num_axes: int
+    ) -> KernelAxes:
+        # Bundles of N:M are parts of a word's vector in both.
+        axes = super().kernel_axes(layer, name, num_axes)
+        of_vector = num_axes - 1 if name == "embeddings" else num_axes - 2
+        return dataclasses.replace(axes, summed=of_vector)

@@ -15,8 +15,8 @@ class SparseConv1DTranspose(SparseConvolution, keras.layers.Conv1DTranspose):
         kernel_size: Integer, length of the window.
         sparsity: Share of inactive weights, in [0, 1).
         granularity: What one mask entry governs: `"element"`, `"kernel"`,
-            `"channel"`, `"block:HxW"` or `"N:M"`, see
-            `dsr_tf.core.granularity`.
+            `"shape"`, `"input"`, `"channel"`, `"layer"`, `"block:HxW"` or
+            `"N:M"`, see `dsr_tf.core.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.Conv1DTranspose`.
 
@@ -37,8 +37,8 @@ class SparseConv2DTranspose(SparseConvolution, keras.layers.Conv2DTranspose):
         kernel_size: Integer or pair, height and width of the window.
         sparsity: Share of inactive weights, in [0, 1).
         granularity: What one mask entry governs: `"element"`, `"kernel"`,
-            `"channel"`, `"block:HxW"` or `"N:M"`, see
-            `dsr_tf.core.granularity`.
+            `"shape"`, `"input"`, `"channel"`, `"layer"`, `"block:HxW"` or
+            `"N:M"`, see `dsr_tf.core.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.Conv2DTranspose`.
 
@@ -59,8 +59,8 @@ class SparseConv3DTranspose(SparseConvolution, keras.layers.Conv3DTranspose):
         kernel_size: Integer or triple, size of the window.
         sparsity: Share of inactive weights, in [0, 1).
         granularity: What one mask entry governs: `"element"`, `"kernel"`,
-            `"channel"`, `"block:HxW"` or `"N:M"`, see
-            `dsr_tf.core.granularity`.
+            `"shape"`, `"input"`, `"channel"`, `"layer"`, `"block:HxW"` or
+            `"N:M"`, see `dsr_tf.core.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
         **kwargs: Any other argument of `keras.layers.Conv3DTranspose`.
 

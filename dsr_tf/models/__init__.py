@@ -1,24 +1,35 @@
-"""The paper's networks: plain functions that return a dense Keras model."""
+"""The papers' networks: plain functions that return a dense Keras model."""
 
-# In the order in which --help lists them, that of the paper's experiments.
+# In the order in which --help lists them: those of the paper's experiments,
+# and those of the papers on pruning.
 from dsr_tf.models.lenet import lenet_300_100
 
 # isort: split
 from dsr_tf.models.wide_resnet import wrn_28_2
 
 # isort: split
+from dsr_tf.models.resnet import resnet50
+
+# isort: split
 from dsr_tf.core import discovery
+from dsr_tf.models.caffe_lenet import lenet_5
+from dsr_tf.models.cifar_resnet import resnet_cifar
+from dsr_tf.models.cifar_vgg import vgg_cifar
+from dsr_tf.models.fully_connected import mlp
 from dsr_tf.models.registry import MODELS
 from dsr_tf.models.registry import PAPER_DENSE
 from dsr_tf.models.registry import register
-from dsr_tf.models.resnet import resnet50
 
 __all__ = [
     "MODELS",
     "PAPER_DENSE",
     "lenet_300_100",
+    "lenet_5",
+    "mlp",
     "register",
     "resnet50",
+    "resnet_cifar",
+    "vgg_cifar",
     "wrn_28_2",
 ]
 

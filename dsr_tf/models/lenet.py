@@ -4,7 +4,10 @@ from collections.abc import Sequence
 
 import keras
 
-from dsr_tf.models.parts import normalization
+from dsr_tf.models.parts import Parts
+from dsr_tf.models.parts import in_float32
+from dsr_tf.models.parts import relu
+from dsr_tf.models.parts import uniform_fan_in
 from dsr_tf.models.registry import register
 from dsr_tf.models.width import scaled
 
@@ -16,6 +19,7 @@ def lenet_300_100(
     width: float = 1.0,
     batch_normalization: bool = True,
     l1: float = 0.0,
+    initial_gamma: float = 1.0,
 ) -> keras.Model:
     """Fully connected layers of 300 and 100 units and one of logits.
 
@@ -31,11 +35,13 @@ def lenet_300_100(
             last, rounded, at least one.
         batch_normalization: Whether to normalize; else layers have biases.
         l1: Multiplier of the L1 penalty on the kernels, `l1 * sum(|w|)`.
+        initial_gamma: Number that the scales of normalizations start from.
 
     Returns:
         A functional `keras.Model` from float inputs to logits
         `(batch, num_classes)`. It is dense; see `dsr_tf.sparsify`.
     """
+    parts = Parts(l1, initial_gamma)
     inputs = keras.Input(input_shape, name="image")
     x = keras.layers.Flatten(name="flatten")(inputs)
     for name, units in (
@@ -43,20 +49,11 @@ def lenet_300_100(
         ("fc2", scaled(100, width)),
         ("fc3", num_classes),
     ):
-        x = keras.layers.Dense(
-            units,
-            use_bias=not batch_normalization,
-            kernel_initializer=keras.initializers.VarianceScaling(
-                1 / 3, "fan_in", "uniform"
-            ),
-            kernel_regularizer=keras.regularizers.L1(l1) if l1 else None,
-            name=name,
-        )(x)
+        x = parts.dense(
+            x, units, name, uniform_fan_in(), not batch_normalization
+        )
         if batch_normalization:
-            x = normalization(x, f"{name}_bn")
+            x = parts.normalization(x, f"{name}_bn")
         if name != "fc3":
-            x = keras.layers.ReLU(name=f"{name}_relu")(x)
-    outputs = keras.layers.Activation("linear", dtype="float32", name="logits")(
-        x
-    )
-    return keras.Model(inputs, outputs, name="lenet_300_100")
+            x = relu(x, f"{name}_relu")
+    return keras.Model(inputs, in_float32(x), name="lenet_300_100")

@@ -21,7 +21,7 @@ def register(
 
     It takes at least `input_shape`, `num_classes`, `width` and `l1`, as
     `lenet_300_100` does; any other argument that has the name of a flag of
-    `dsr_tf.train` receives the value of that flag.
+    `dsr_tf.train` receives the value of that flag if it is given.
 
     Args:
         name: Name of the network, for `--model`.
@@ -66,10 +66,16 @@ def arguments(name: str, settings: object) -> dict:
 
     Args:
         name: Name of the network.
-        settings: Object with an attribute for each flag of a run.
+        settings: Object with an attribute for each flag of a run; None is
+            the value of a flag that is not given.
     """
-    return {
-        parameter: getattr(settings, parameter)
-        for parameter in inspect.signature(MODELS[name]).parameters
-        if hasattr(settings, parameter)
+    given = {
+        parameter: getattr(settings, parameter, None)
+        for parameter in parameters(name)
     }
+    return {n: value for n, value in given.items() if value is not None}
+
+
+def parameters(name: str) -> list[str]:
+    """The names of all arguments that a network takes."""
+    return list(inspect.signature(MODELS[name]).parameters)

@@ -5,11 +5,9 @@ from typing import Any
 
 import keras
 
-from dsr_tf.models.parts import convolution
-from dsr_tf.models.parts import logits
-from dsr_tf.models.parts import normalization
+from dsr_tf.models.parts import Parts
+from dsr_tf.models.parts import image_means
 from dsr_tf.models.parts import relu
-from dsr_tf.models.parts import residual_groups
 from dsr_tf.models.registry import register
 from dsr_tf.models.width import scaled
 
@@ -25,6 +23,7 @@ def resnet50(
     num_classes: int = 1000,
     width: float = 1.0,
     l1: float = 0.0,
+    initial_gamma: float = 1.0,
 ) -> keras.Model:
     """Residual network of 50 layers, version 1.5.
 
@@ -39,35 +38,42 @@ def resnet50(
         width: Positive number; multiplies all channels, the stem's too,
             rounded, at least one.
         l1: Multiplier of the L1 penalty on the kernels, `l1 * sum(|w|)`.
+        initial_gamma: Number that the scales of normalizations start from.
 
     Returns:
         A functional `keras.Model` from float images to float32 logits
         `(batch, num_classes)`. It is dense; see `dsr_tf.sparsify`.
     """
+    parts = Parts(l1, initial_gamma)
     inputs = keras.Input(input_shape, name="image")
-    x = convolution(inputs, scaled(_STEM, width), 7, "stem", 2, l1)
-    x = relu(normalization(x, "stem_bn"), "stem_relu")
+    x = parts.convolution(inputs, scaled(_STEM, width), 7, "stem", 2)
+    x = relu(parts.normalization(x, "stem_bn"), "stem_relu")
     # Nothing is below 0 here, so zeros at the border change no maximum.
     x = keras.layers.ZeroPadding2D(1, name="stem_pool_padding")(x)
     x = keras.layers.MaxPooling2D(3, 2, name="stem_pool")(x)
-    x = residual_groups(x, _GROUPS, width, _block, l1)
-    outputs = logits(x, num_classes, l1)
+    x = parts.residual_groups(x, _GROUPS, width, _block)
+    outputs = parts.logits(image_means(x), num_classes)
     return keras.Model(inputs, outputs, name="resnet50")
 
 
 def _block(
-    x: Any, channels: int, stride: int, name: str, l1: float, has_shortcut: bool
+    parts: Parts,
+    x: Any,
+    channels: int,
+    stride: int,
+    name: str,
+    has_shortcut: bool,
 ) -> Any:
     """1x1, 3x3 and 1x1, the last to four times the channels."""
     wide = _EXPANSION * channels
-    branch = convolution(x, channels, 1, f"{name}_conv1", l1=l1)
-    branch = relu(normalization(branch, f"{name}_bn1"), f"{name}_relu1")
-    branch = convolution(branch, channels, 3, f"{name}_conv2", stride, l1)
-    branch = relu(normalization(branch, f"{name}_bn2"), f"{name}_relu2")
-    branch = convolution(branch, wide, 1, f"{name}_conv3", l1=l1)
-    branch = normalization(branch, f"{name}_bn3")
+    branch = parts.convolution(x, channels, 1, f"{name}_conv1")
+    branch = relu(parts.normalization(branch, f"{name}_bn1"), f"{name}_relu1")
+    branch = parts.convolution(branch, channels, 3, f"{name}_conv2", stride)
+    branch = relu(parts.normalization(branch, f"{name}_bn2"), f"{name}_relu2")
+    branch = parts.convolution(branch, wide, 1, f"{name}_conv3")
+    branch = parts.normalization(branch, f"{name}_bn3")
     if has_shortcut:
-        x = convolution(x, wide, 1, f"{name}_shortcut", stride, l1)
-        x = normalization(x, f"{name}_shortcut_bn")
+        x = parts.convolution(x, wide, 1, f"{name}_shortcut", stride)
+        x = parts.normalization(x, f"{name}_shortcut_bn")
     x = keras.layers.Add(name=f"{name}_add")([x, branch])
     return relu(x, f"{name}_relu")

@@ -11,6 +11,7 @@ from dsr_tf.conversion.graph import Changes
 from dsr_tf.conversion.graph import rebuild
 from dsr_tf.conversion.selection import check_model
 from dsr_tf.conversion.single import config_of
+from dsr_tf.conversion.single import copy_layer
 from dsr_tf.conversion.state import Transfer
 from dsr_tf.layers import Masked
 from dsr_tf.layers.parts import unmask_parts
@@ -94,14 +95,14 @@ class _Narrowing(Changes):
 
     def layer(self, layer: keras.layers.Layer) -> keras.layers.Layer:
         sizes = self._sizes(layer)
-        if not sizes:
-            copy = super().layer(layer)
-        else:
-            config = config_of(layer)
+        if sizes or isinstance(layer, keras.layers.Bidirectional):
+            config = _without_shapes(config_of(layer))
             for place, size in sizes.items():
                 config = _with_entry(config, place, size)
-            copy = type(layer).from_config(config)
+            copy = copy_layer(layer, config)
             self._resized.add(id(layer))
+        else:
+            copy = super().layer(layer)
         self._made_of[id(copy)] = layer
         return copy
 
@@ -177,6 +178,17 @@ class _CuttingTransfer(Transfer):
             b.assign(cut(ops.convert_to_numpy(a), self._cuts.get(id(a), {})))
             if b.trainable != a.trainable:
                 b.trainable = a.trainable
+
+
+def _without_shapes(value: Any) -> Any:
+    """A configuration without the shapes that layers inside are built for."""
+    if isinstance(value, dict):
+        return {
+            key: _without_shapes(entry)
+            for key, entry in value.items()
+            if key != "build_config"
+        }
+    return value
 
 
 def _with_entry(value: Any, place: tuple[str | int, ...], entry: int) -> Any:

@@ -11,6 +11,7 @@ from absl import flags
 from dsr_tf import recipes
 from dsr_tf.command_line import UsageError
 from dsr_tf.command_line import define
+from dsr_tf.command_line import written
 from dsr_tf.command_line.flag_kinds import LARGEST_INTEGER
 from dsr_tf.command_line.flag_kinds import Steps
 from dsr_tf.core import period as periods
@@ -19,6 +20,8 @@ from dsr_tf.core.period import AUTO
 from dsr_tf.core.period import AutomaticPeriod
 from dsr_tf.core.schedule import Schedule
 from dsr_tf.export import target
+from dsr_tf.models import MODELS
+from dsr_tf.models import registry
 from dsr_tf.training.settings import Settings
 
 # A resumed run may differ from the one it continues in these only.
@@ -33,6 +36,8 @@ FREE_TO_CHANGE = (
     "jit_compile",
     "steps_per_execution",
 )
+# Those are arguments of some networks, and do nothing with the others.
+_OF_SOME_NETWORKS = ("depth", "batch_normalization", "initial_gamma")
 # Settings that are objects; flags and files hold them as text.
 _WRITTEN = (Schedule, AutomaticPeriod)
 
@@ -102,7 +107,19 @@ class Experiment(Settings):
                 "flag --mixed_precision=float16: scales the loss on one device "
                 f"only; with --strategy={self.strategy} give bfloat16"
             )
+        self._check_network()
         self._check_scale()
+
+    def _check_network(self) -> None:
+        """Refuse what is an argument of other networks only."""
+        for name in _OF_SOME_NETWORKS:
+            value = getattr(self, name)
+            models = [m for m in MODELS if name in registry.parameters(m)]
+            if value != getattr(Settings, name) and self.model not in models:
+                raise UsageError(
+                    f"flag --{name}={written(value)}: needs one of "
+                    f"--model={','.join(models)}, not {self.model}"
+                )
 
     def _check_scale(self) -> None:
         """Refuse a scale with which other flags have values out of range."""

@@ -38,8 +38,20 @@ class Settings:
     # Never None in an `Experiment`, which refuses that.
     output_dir: str = _flag(None, "Folder for everything that the run writes.")
     model: str = _flag("lenet_300_100", "Network.", tuple(MODELS))
+    depth: int | None = _flag(
+        None,
+        "Layers of resnet_cifar (56, or others of 6 n + 2) or vgg_cifar (16 "
+        "or 19); not given: the first of these.",
+        Whole(1),
+    )
     batch_normalization: bool = _flag(
-        True, "Whether LeNet-300-100 normalizes batches, as the authors' does."
+        True, "Whether lenet_300_100 and mlp normalize batches."
+    )
+    initial_gamma: float | None = _flag(
+        None,
+        "Where the scales of batch normalization start; not given: 1, or "
+        "0.5 in vgg_cifar.",
+        Number(above=True),
     )
     dataset: str = _flag(
         "digits",
@@ -90,8 +102,8 @@ class Settings:
     )
     granularity: str = _flag(
         "element",
-        "What one mask entry governs: element, kernel, channel or block:HxW; "
-        "or N:M, N of every M consecutive weights, such as 2:4.",
+        "What one mask entry governs: element, kernel, shape, input, channel "
+        "or block:HxW; or N:M, N of every M consecutive weights, such as 2:4.",
         Named(granularity.get),
     )
     keep_dense: str = _flag(

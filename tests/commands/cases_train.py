@@ -37,6 +37,8 @@ VALUES = {
     "width": ("0", "-1", "nan", "inf", "1e7", "1e30", "20000"),
     "image_size": ("0", "-1", "9", "2000000000", "1e3"),
     "model": ("vgg", ""),
+    "depth": ("0", "1.5", "x", "20"),
+    "initial_gamma": ("0", "-1", "nan"),
     "method": ("rigged", ""),
     "strategy": ("tpus", "tpu", "multi_worker"),
     "granularity": ("x", "", "block:0x1", "block:4", "block:7x7", "4:4"),
@@ -89,6 +91,21 @@ TOGETHER = [
     ("--output_dir=a\udcff", "--output_dir: must be UTF-8 text"),
     ("--momentum=0", "--nesterov=true needs a momentum above 0"),
     ("--cosine --learning_rate=0:1,2:.1", "one number with --cosine"),
+    ("--depth=20", "needs one of --model=resnet_cifar,vgg_cifar, not lenet_30"),
+    (
+        "--model=wrn_28_2 --nobatch_normalization",
+        "--batch_normalization=false: needs one of --model=lenet_300_100,mlp, ",
+    ),
+    (
+        "--model=lenet_5 --initial_gamma=0.5",
+        "--initial_gamma=0.5: needs one of --model=lenet_300_100,wrn_28_2,",
+    ),
+    ("--model=vgg_cifar --depth=17", "--depth=17: `depth` must be one of 16, "),
+    ("--model=resnet_cifar --depth=21", "--depth=21: `depth` must be 6 n + 2"),
+    (
+        "--model=lenet_5",
+        "--model=lenet_5: Images of lenet_5 must have at least",
+    ),
     (
         "--keep_dense=none --sparse_shortcuts",
         "--sparse_shortcuts=true: changes --keep_dense=paper",

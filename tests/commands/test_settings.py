@@ -55,8 +55,8 @@ NUMBERS = {
     field.name: field.metadata["kind"]
     for field in dataclasses.fields(Experiment)
     if isinstance(field.metadata["kind"], (Whole, CountOrShare, Number, Steps))
-    # It must go with the others; `tests/commands/cases_train.py` tries it.
-    and field.name != "schedule_scale"
+    # They must go with the others; `tests/commands/cases_train.py` tries them.
+    and field.name not in ("schedule_scale", "depth")
 }
 
 

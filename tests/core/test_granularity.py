@@ -8,6 +8,7 @@ import dsr_tf
 from dsr_tf import layers
 from dsr_tf.core import granularity
 from dsr_tf.core.grouping import Grouping
+from dsr_tf.core.kernel_axes import KernelAxes
 from dsr_tf.reallocation.reallocator import Reallocator
 from tests.conftest import assert_zero_outside_masks
 from tests.conftest import values
@@ -22,6 +23,14 @@ from tests.conftest import values
         ("kernel", (5, 4, 8), (1, 4, 8), 5),
         ("channel", (3, 3, 4, 8), (1, 1, 1, 8), 36),
         ("channel", (4, 8), (1, 8), 4),
+        ("shape", (3, 3, 4, 8), (3, 3, 4, 1), 8),
+        ("shape", (4, 8), (4, 1), 8),
+        ("shape", (5, 3, 3, 4, 8), (5, 3, 3, 4, 1), 8),
+        ("input", (3, 3, 4, 8), (1, 1, 4, 1), 72),
+        ("input", (4, 8), (4, 1), 8),
+        ("input", (5, 4, 8), (1, 4, 1), 40),
+        ("layer", (3, 3, 4, 8), (1, 1, 1, 1), 288),
+        ("layer", (4, 8), (1, 1), 32),
         ("block:2x4", (6, 8), (3, 2), 8),
         ("block:2x4", (3, 3, 6, 8), (3, 3, 3, 2), 8),
     ],
@@ -51,17 +60,66 @@ def test_blocks_by_hand():
     ]
 
 
-def test_channels_of_every_layer_are_its_outputs():
-    cases = [
-        (layers.SparseConv2D(8, 3), (1, 1, 1, 8)),
-        (layers.SparseConv2DTranspose(8, 3), (1, 1, 8, 1)),
-        (layers.SparseDepthwiseConv2D(3, depth_multiplier=2), (1, 1, 4, 2)),
-    ]
-    for layer, shape in cases:
-        config = {**layer.get_config(), "granularity": "channel"}
-        channels = type(layer).from_config(config)
-        channels.build((None, 9, 9, 4))
-        assert tuple(channels.mask.shape) == shape
+@pytest.mark.parametrize(
+    "layer, shapes",
+    [
+        (
+            layers.SparseConv2D(8, 3),
+            {
+                "channel": (1, 1, 1, 8),
+                "input": (1, 1, 4, 1),
+                "shape": (3, 3, 4, 1),
+            },
+        ),
+        (
+            layers.SparseConv2DTranspose(8, 3),
+            {
+                "channel": (1, 1, 8, 1),
+                "input": (1, 1, 1, 4),
+                "shape": (3, 3, 1, 4),
+            },
+        ),
+        (
+            layers.SparseDepthwiseConv2D(3, depth_multiplier=2),
+            {
+                "channel": (1, 1, 4, 2),
+                "input": (1, 1, 4, 1),
+                "shape": (3, 3, 4, 1),
+            },
+        ),
+        (
+            layers.SparseEmbedding(9, 5),
+            {"channel": (1, 5), "input": (9, 1), "shape": (9, 1)},
+        ),
+        (
+            # The query of attention: heads of 2, from 4 channels.
+            layers.SparseEinsumDense("abxc,chd->abxhd", (None, 9, 3, 2)),
+            {"input": (4, 1, 1), "shape": (4, 1, 1)},
+        ),
+        (
+            # Its output, which sums over heads of 9.
+            layers.SparseEinsumDense("abhd,hdc->abc", (None, 5)),
+            {"channel": (1, 1, 5), "input": (9, 4, 1), "shape": (9, 4, 1)},
+        ),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_groups_of_every_layer_are_of_its_inputs_and_outputs(layer, shapes):
+    for name, shape in {**shapes, "layer": None}.items():
+        config = {**layer.get_config(), "granularity": name}
+        cut = type(layer).from_config(config)
+        cut.build((None, 9, 9, 4))
+        shape = shape or (1,) * len(cut.mask.shape)
+        assert tuple(cut.mask.shape) == shape, name
+
+
+def test_weights_without_inputs_do_not_fit():
+    axes = KernelAxes.of(1)
+    for name in ("shape", "input"):
+        with pytest.raises(granularity.DoesNotFit, match="without inputs"):
+            granularity.get(name).grouping((5,), axes)
+    assert granularity.get("channel").grouping((5,), axes).num_groups == 5
+    assert granularity.get("layer").grouping((5,), axes).num_groups == 1
 
 
 sizes = st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4))
@@ -88,7 +146,9 @@ def test_groups_agree_with_the_spread_mask(mask_shape, block_shape, seed):
     )
 
 
-@pytest.mark.parametrize("name", ["element", "kernel", "channel", "block:2x2"])
+@pytest.mark.parametrize(
+    "name", ["element", "kernel", "shape", "input", "channel", "block:2x2"]
+)
 def test_training_files_and_export(name, tmp_path):
     inputs = keras.Input((8, 8, 4))
     x = keras.layers.Conv2D(8, 3, activation="relu")(inputs)

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,10 +7,15 @@ from hypothesis import strategies as st
 
 from dsr_tf.core import granularity
 from dsr_tf.core import pattern
+from dsr_tf.core.kernel_axes import KernelAxes
 
 
-def grouping_of(name, shape, **arguments):
-    return granularity.get(name).grouping(shape, **arguments)
+def grouping_of(name, shape, summed=-2):
+    """The groups of a kernel with inputs along an axis, or none."""
+    if summed is not None:
+        summed %= len(shape)
+    axes = dataclasses.replace(KernelAxes.of(len(shape)), summed=summed)
+    return granularity.get(name).grouping(shape, axes)
 
 
 def test_bundles_lie_along_the_inputs():
@@ -46,7 +53,7 @@ def test_masks_of_any_shape(shape, size, axis, data, seed):
     """Masks have the pattern; bundles and slots agree with each other."""
     num_active = data.draw(st.integers(1, size - 1))
     shape = tuple(n * size if i == axis else n for i, n in enumerate(shape))
-    grouping = grouping_of(f"{num_active}:{size}", shape, input_axis=axis)
+    grouping = grouping_of(f"{num_active}:{size}", shape, axis)
     found = grouping.pattern
     kernel = np.random.default_rng(seed).normal(size=shape)
     bundles = found.bundles(kernel)
@@ -111,10 +118,10 @@ def test_the_sparsity_of_a_pattern():
     "shape, axis, message",
     [
         ((6, 4), -2, r"that 4 divides.*\(6, 4\) with 6 along axis 0"),
-        ((8,), -2, "no such axis"),
+        ((8,), None, "no such axis"),
         ((3, 3, 8, 1), None, "sums over an axis of inputs"),
     ],
 )
 def test_kernels_that_do_not_fit(shape, axis, message):
     with pytest.raises(granularity.DoesNotFit, match=message):
-        grouping_of("2:4", shape, input_axis=axis)
+        grouping_of("2:4", shape, axis)

@@ -8,7 +8,7 @@ import pytest
 
 import dsr_tf
 from dsr_tf import models
-from dsr_tf.models.parts import convolution
+from dsr_tf.models.parts import Parts
 
 
 def sparse_summary(name, sparsity, sparse_shortcuts=False):
@@ -102,7 +102,9 @@ def test_initial_weights(name):
 def test_padding_is_the_same_on_every_side(size, stride):
     """An output is a sum over the padded image, at multiples of the stride."""
     inputs = keras.Input((8, 8, 1))
-    model = keras.Model(inputs, convolution(inputs, 1, size, "conv", stride))
+    model = keras.Model(
+        inputs, Parts().convolution(inputs, 1, size, "conv", stride)
+    )
     image = np.random.default_rng(0).normal(size=(8, 8)).astype("float32")
     (output,) = model.predict_on_batch(image[None, :, :, None])[..., 0]
     kernel = np.asarray(model.get_layer("conv").kernel)[..., 0, 0]

@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 
 import dsr_tf
 from dsr_tf.models import lenet_300_100
@@ -31,14 +30,3 @@ def test_sparse_counts():
     model = dsr_tf.sparsify(lenet_300_100(), 0.99, seed=0)
     summary = dsr_tf.sparsity_summary(model)
     assert [layer.num_active for layer in summary.layers] == [2352, 300, 10]
-
-
-def test_the_penalty_is_on_kernels():
-    model = lenet_300_100(l1=0.5)
-    total = float(sum(model.losses))
-    expected = sum(
-        0.5 * np.abs(weight.numpy().astype("float64")).sum()
-        for weight in model.trainable_weights
-        if weight.name == "kernel"
-    )
-    assert total == pytest.approx(expected, rel=1e-5)

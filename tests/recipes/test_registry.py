@@ -79,7 +79,10 @@ def test_names_are_there_once(monkeypatch):
         models.register("resnet50")(models.resnet50)
     with pytest.raises(TypeError, match="without l1, width"):
         models.register("x")(lambda input_shape, num_classes: None)
-    assert list(models.MODELS) == ["lenet_300_100", "wrn_28_2", "resnet50"]
+    assert list(models.MODELS) == [
+        *("lenet_300_100", "wrn_28_2", "resnet50"),
+        *("lenet_5", "resnet_cifar", "vgg_cifar", "mlp"),
+    ]
 
 
 def test_a_new_file_in_a_folder_is_found(tmp_path, monkeypatch):
@@ -109,6 +112,7 @@ def test_a_new_file_in_a_folder_is_found(tmp_path, monkeypatch):
 def test_a_network_gets_the_flags_that_it_takes():
     class Settings:
         l1, width, batch_normalization, seed = 0.5, 2.0, False, 3
+        initial_gamma = None  # Not given: the network's own.
 
     assert models_registry.arguments("lenet_300_100", Settings) == {
         "l1": 0.5,

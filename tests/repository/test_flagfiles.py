@@ -55,15 +55,19 @@ TABLE_4 = {
 }
 
 
-@pytest.mark.parametrize("name", TABLE_4)
-def test_dsr_is_table_4(name):
+def experiment_of(folder, name):
     flag_values = flags.FlagValues()
     experiments.define_flags(flag_values)
-    path = ROOT / "flags" / name / "dsr.flags"
+    path = ROOT / "flags" / folder / f"{name}.flags"
     command_line.parse(
         flag_values, ["t", f"--flagfile={path}", "--output_dir=x"], ""
     )
-    e = experiments.from_flags(flag_values)
+    return experiments.from_flags(flag_values)
+
+
+@pytest.mark.parametrize("name", TABLE_4)
+def test_dsr_is_table_4(name):
+    e = experiment_of(name, "dsr")
     size, rates, penalties, num_reallocated, period = TABLE_4[name]
     assert (e.epochs, e.batch_size) == size
     assert (e.momentum, e.nesterov) == (0.9, True)
@@ -75,3 +79,66 @@ def test_dsr_is_table_4(name):
     )
     assert e.period.values == period
     assert e.learning_rate.values == rates
+
+
+# Dense networks of the papers on pruning: network, updates, rate, L2.
+_BY_HALVES = {0: 0.1, 80: 0.01, 120: 0.001}
+PRUNED = {
+    "resnet20_cifar10/dense": (
+        ("resnet_cifar", 20, None),
+        (164, 128, False),
+        {0: 0.1, 82: 0.01, 123: 0.001},
+        1e-4,
+    ),
+    "resnet56_cifar10/dense": (
+        ("resnet_cifar", 56, None),
+        (160, 64, False),
+        _BY_HALVES,
+        1e-4,
+    ),
+    "vgg16_cifar10/dense": (
+        ("vgg_cifar", 16, 0.5),
+        (160, 64, False),
+        _BY_HALVES,
+        1e-4,
+    ),
+    "vgg19_cifar10/dense": (
+        ("vgg_cifar", 19, 0.5),
+        (160, 64, True),
+        _BY_HALVES,
+        1e-4,
+    ),
+    "mlp_mnist/dense": (
+        ("mlp", None, 0.5),
+        (30, 256, True),
+        {0: 0.1, 10: 0.01, 20: 0.001},
+        1e-4,
+    ),
+    "mlp_mnist/dense_ssl": (
+        ("mlp", None, None),
+        (21, 64, False),
+        {0: 0.01, 11: 1e-3, 15: 1e-4, 19: 1e-5},
+        5e-4,
+    ),
+    "lenet5_mnist/dense": (
+        ("lenet_5", None, None),
+        (11, 64, False),
+        {
+            epoch: round(0.01 * (1 + 1e-4 * 937 * (epoch + 0.5)) ** -0.75, 5)
+            for epoch in range(11)
+        },
+        5e-4,
+    ),
+}
+
+
+@pytest.mark.parametrize("path", PRUNED)
+def test_dense_networks_are_those_of_the_papers(path):
+    e = experiment_of(*path.split("/"))
+    network, size, rates, decay = PRUNED[path]
+    assert (e.model, e.depth, e.initial_gamma) == network
+    assert (e.epochs, e.batch_size, e.nesterov) == size
+    assert e.learning_rate.values == rates
+    assert (e.momentum, e.l1, e.l2) == (0.9, 0, decay)
+    assert e.batch_normalization == (path != "mlp_mnist/dense_ssl")
+    assert e.augmentation == ("crop_flip" if "cifar" in path else "none")

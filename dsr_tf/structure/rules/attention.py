@@ -20,8 +20,8 @@ def multi_head_attention(call: Call) -> list[Channels]:
     query = call.channels_of(_tensors(call)[0]).labels
     sizes = (layer.key_dim, layer.value_dim)
     outputs = _attention(call, heads, heads, sizes)
-    if layer.output_shape is not None:
-        shape = layer.output_shape
+    shape = layer._output_shape
+    if shape is not None:
         if not isinstance(shape, int) and len(shape) != 1:
             raise CannotFollow("its outputs have several axes")
         at = () if isinstance(shape, int) else (0,)
@@ -39,9 +39,11 @@ def grouped_query_attention(call: Call) -> list[Channels]:
     # Several heads that ask share one that is asked.
     asking = np.repeat(heads, layer.num_query_heads // len(heads))
     call.resizes(num_key_value_heads=heads, num_query_heads=asking)
-    query = call.channels_of(_tensors(call)[0]).labels
+    query, _, value = (call.along(-1, tensor) for tensor in _tensors(call))
     outputs = _attention(call, asking, heads, (layer.head_dim, layer.head_dim))
+    # Keras wants all of them to be as long.
     call.unite(query, outputs)
+    call.unite(query, value)
     return call.pass_on(outputs, -1)
 
 

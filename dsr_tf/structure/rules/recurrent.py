@@ -36,7 +36,7 @@ def recurrent(call: Call) -> list[Channels]:
 @register(*_CONVOLUTIONAL)
 def convolutional_recurrent(call: Call) -> list[Channels]:
     layer = call.layer
-    axis = channel_axis(layer, layer.rank + 1)
+    axis = channel_axis(layer.cell, layer.cell.rank + 1)
     outputs = _units(call, layer.filters, 4, axis)
     call.resizes(filters=outputs)
     return call.pass_on(outputs, axis)

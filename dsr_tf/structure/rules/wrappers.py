@@ -33,7 +33,7 @@ def bidirectional(call: Call) -> list[Channels]:
         raise CannotFollow("it is given or returns states")
     (first,) = recurrent(call.inside(forward, "layer", "config"))
     (second,) = recurrent(call.inside(backward, "backward_layer", "config"))
-    if layer.merge_mode == "concat":
-        return [Channels(-1, np.concatenate([first.labels, second.labels]))]
+    # Keras takes both to have as many units, whatever it does with them.
     call.unite(first.labels, second.labels)
-    return [Channels(-1, first.labels)]
+    num_copies = 2 if layer.merge_mode == "concat" else 1
+    return [Channels(-1, np.tile(first.labels, num_copies))]

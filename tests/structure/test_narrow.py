@@ -1,0 +1,227 @@
+"""Narrow models compute what masked ones do, and cost what is said."""
+
+import re
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import dsr_tf
+from dsr_tf import structure
+from tests.structure import networks
+from tests.structure.networks import NETWORKS
+from tests.structure.networks import assert_equal_outputs
+from tests.structure.networks import check_narrow
+
+
+@pytest.mark.parametrize("build", NETWORKS.values(), ids=NETWORKS)
+def test_narrow_equals_mask(build):
+    model = build()
+    found, keep, narrowed = check_narrow(model)
+    assert found.sets and narrowed.count_params() < model.count_params()
+    # All units of a set but one go.
+    least = {
+        x.name: np.arange(x.num_units) == x.num_units - 1 for x in found.sets
+    }
+    assert_equal_outputs(
+        structure.mask(model, least),
+        structure.narrow(model, least),
+        networks.inputs_of(model),
+    )
+
+
+@pytest.mark.parametrize("build", NETWORKS.values(), ids=NETWORKS)
+def test_nothing_to_remove_is_an_equal_copy(build):
+    model = networks.shake(build())
+    copy = structure.narrow(model, {})
+    inputs = networks.inputs_of(model)
+    assert_equal_outputs(model, copy, inputs, tolerance=0)
+    assert type(copy) is type(model)
+
+
+@pytest.mark.parametrize("build", NETWORKS.values(), ids=NETWORKS)
+def test_narrow_twice_is_narrow_once(build):
+    model = networks.shake(build())
+    first = networks.random_keep(structure.channel_sets(model), seed=1)
+    once = structure.narrow(model, first)
+    second = networks.random_keep(structure.channel_sets(once), seed=2)
+    both = {}
+    for name, stays in first.items():
+        both[name] = stays.copy()
+        both[name][stays] = second[name]
+    ours = structure.narrow(once, second).variables
+    theirs = structure.narrow(model, both).variables
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(np.array(a), np.array(b))
+
+
+@pytest.mark.parametrize("build", [networks.residual, networks.sequential])
+def test_selections(build):
+    model = build()
+    found, _, narrowed = check_narrow(model, selections=True)
+    selections = [x for x in found.sets if x.kind == "selection"]
+    assert selections
+    assert not any(x.with_role("out") for x in selections)
+
+
+def test_selections_of_a_pre_activation_network():
+    found = structure.channel_sets(networks.residual(), selections=True)
+    names = {x.name for x in found if x.kind == "selection"}
+    assert names == {
+        "stem/selection",
+        "bn0a/selection",
+        "bn1a/selection",
+        "bn/selection",
+    }
+    assert {x.name for x in found if x.kind == "stream"} == {
+        "stem",
+        "shortcut1",
+    }
+
+
+def test_what_has_gone_is_not_selected():
+    model = networks.shake(networks.residual())
+    keep = {
+        "stem": np.arange(6) < 3,
+        "bn0a/selection": np.arange(6) % 2 == 0,
+    }
+    narrowed = structure.narrow(model, keep)
+    assert narrowed.get_layer("bn0a").gamma.shape == (2,)
+    assert_equal_outputs(
+        structure.mask(model, keep), narrowed, networks.inputs_of(model)
+    )
+
+
+@pytest.mark.parametrize("selections", [False, True])
+def test_files_load_without_the_package(selections, tmp_path):
+    model = networks.shake(networks.residual())
+    found = structure.Structure(model, selections)
+    narrowed = structure.narrow(model, networks.random_keep(found.sets))
+    narrowed.save(tmp_path / "model.keras")
+    inputs = networks.inputs_of(model)
+    np.save(tmp_path / "inputs.npy", inputs)
+    program = (
+        "import sys; sys.modules['dsr_tf'] = None; import keras; "
+        "import numpy as np; "
+        f"model = keras.models.load_model(r'{tmp_path / 'model.keras'}'); "
+        f"x = np.load(r'{tmp_path / 'inputs.npy'}'); "
+        f"np.save(r'{tmp_path / 'outputs.npy'}', np.array(model(x)))"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+    np.testing.assert_array_equal(
+        np.load(tmp_path / "outputs.npy"), np.array(narrowed(inputs))
+    )
+
+
+def test_a_model_built_thin_costs_the_same():
+    def build(first, second):
+        inputs = keras.Input((9,))
+        x = keras.layers.Dense(first, "relu", name="first")(inputs)
+        x = keras.layers.BatchNormalization()(x)
+        x = keras.layers.Dense(second, "relu", name="second")(x)
+        return keras.Model(inputs, keras.layers.Dense(2)(x))
+
+    keep = {"first": np.arange(7) < 4, "second": np.arange(5) < 2}
+    cost = structure.cost(build(7, 5), keep)
+    assert cost == structure.cost(build(4, 2))
+    # By hand: kernels 36, 8 and 4; biases 4, 2 and 2; gamma and beta 8.
+    assert cost == structure.Cost(parameters=64, macs=48)
+
+
+def test_masked_layers_stay_masked():
+    model = dsr_tf.sparsify(networks.residual(), 0.5, seed=3)
+    found, keep, narrowed = check_narrow(model)
+    ours = {w.path: w for w in dsr_tf.masked_weights(narrowed)}
+    theirs = {w.path: w for w in dsr_tf.masked_weights(model)}
+    assert ours.keys() == theirs.keys()
+    weight = ours["conv0a/kernel"]
+    rows, columns = keep["stem"], keep["conv0a"]
+    expected = np.array(theirs["conv0a/kernel"].mask)[:, :, rows][..., columns]
+    np.testing.assert_array_equal(np.array(weight.mask), expected)
+
+
+@pytest.mark.parametrize("granularity", ["channel", "kernel", "block:1x5"])
+def test_granularities(granularity, caplog):
+    model = dsr_tf.sparsify(
+        networks.residual(),
+        0.4,
+        granularity=granularity,
+        filters="conv",
+        seed=1,
+    )
+    keep = {"conv0a": np.array([True, False, True, True, False])}
+    narrowed = structure.narrow(networks.shake(model), keep)
+    assert_equal_outputs(
+        structure.mask(model, keep), narrowed, networks.inputs_of(model)
+    )
+    kept = {w.path: w.granularity for w in dsr_tf.masked_weights(narrowed)}
+    is_block = granularity.startswith("block")
+    expected = "element" if is_block else granularity
+    assert kept["conv0a/kernel"] == expected
+    # Nothing is silent.
+    assert is_block == ("conv0a" in caplog.text)
+
+
+def test_recurrent_and_attention_layers_stay_masked():
+    for build in (networks.recurrent, networks.attention_without_norms):
+        model = dsr_tf.sparsify(build(), 0.5, seed=3)
+        _, _, narrowed = check_narrow(model)
+        ours = [w.path for w in dsr_tf.masked_weights(narrowed)]
+        assert ours == [w.path for w in dsr_tf.masked_weights(model)]
+
+
+def test_optimizer_goes_on():
+    model = networks.residual()
+    model.compile(keras.optimizers.Adam(0.01), "mse")
+    x, y = networks.inputs_of(model), np.ones((3, 4), "float32")
+    model.fit(x, y, epochs=2, verbose=0)
+    keep = networks.random_keep(structure.channel_sets(model))
+    narrowed = structure.narrow(model, keep, optimizer=True)
+    assert int(narrowed.optimizer.iterations) == 2
+    index = [v.path for v in model.trainable_variables].index("conv0a/kernel")
+    before, after = (m.optimizer._momentums[index] for m in (model, narrowed))
+    expected = np.array(before)[:, :, keep["stem"]][..., keep["conv0a"]]
+    np.testing.assert_array_equal(np.array(after), expected)
+    narrowed.fit(x, y, verbose=0)
+    fresh = structure.narrow(model, keep)
+    assert int(fresh.optimizer.iterations) == 0
+
+
+@pytest.mark.parametrize(
+    ("keep", "message"),
+    [
+        ({"stem": np.ones(5, "bool")}, "boolean array (6,) for 'stem'"),
+        ({"stem": np.ones(6)}, "Received: float64 (6,)"),
+        ({"stem": np.zeros(6, "bool")}, "must leave a unit of 'stem'"),
+        ({"sten": np.ones(6, "bool")}, "has no set 'sten'"),
+    ],
+)
+def test_refused_choices(keep, message):
+    model = networks.residual()
+    for function in (structure.narrow, structure.mask, structure.cost):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            function(model, keep)
+
+
+def test_no_optimizer_to_go_on_with():
+    with pytest.raises(ValueError, match="needs a model that is compiled"):
+        structure.narrow(networks.residual(), {}, optimizer=True)
+
+
+def test_no_graph():
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = keras.layers.Dense(2)
+
+        def call(self, x):
+            return self.dense(x)
+
+    model = Own()
+    model(np.ones((1, 3)))
+    with pytest.raises(ValueError, match="whose graph of layers Keras knows"):
+        structure.channel_sets(model)
+    with pytest.raises(TypeError, match="Received: model=3"):
+        structure.channel_sets(3)
