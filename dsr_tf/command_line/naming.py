@@ -12,6 +12,10 @@ _FLAG_OF = {
     "target_sparsity": "pruning_hparams",
     "weight_sparsity_map": "pruning_hparams",
     "budget": "parameter_budget",
+    "parameters": "parameter_budget",
+    "macs": "mac_budget",
+    "ratio": "prune_share",
+    "ratio_removed": "prune_share",
     "filters": "granularity",
 }
 

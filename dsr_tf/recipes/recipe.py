@@ -22,7 +22,7 @@ class Recipe:
     Attributes:
         name: The value of `--method`.
         has_masks: Whether kernels have masks, which another run can copy.
-        has_density: Whether `--sparsity` means anything to it.
+        has_phases: Whether `--phase` means anything to it.
         is_reference: Whether other methods are compared with it, as with the
             dense network.
         named_flag: The flag that a message names where the callback does
@@ -32,9 +32,13 @@ class Recipe:
 
     name: str = ""
     has_masks = False
-    has_density = True
+    has_phases = False
     is_reference = False
     named_flag: str | None = None
+
+    def has_density(self, experiment: Any) -> bool:
+        """Whether `--sparsity` changes anything."""
+        return True
 
     def check(self, experiment: Any) -> None:
         """Refuse settings that do not fit, before anything is built.

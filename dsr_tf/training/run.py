@@ -277,6 +277,7 @@ class Run:
                 summary = outputs.write(
                     self.experiment,
                     self.settings,
+                    self.data,
                     self.model,
                     self._metrics.rows,
                     len(self._reallocations.rows),

@@ -53,7 +53,11 @@ VALUES = {
     "steps_per_execution": ("-1", "x", "5", "99999"),
     "checkpoint_every_steps": ("-1", "x"),
     "checkpoints_to_keep": ("0", "x"),
-    "parameter_budget": ("0", "-1", "x", "99999999999999999999"),
+    "parameter_budget": ("0", "-1", "x", "1.5", "99999999999999999999"),
+    "mac_budget": ("0", "-1", "x", "1.5", "99999999999999999999"),
+    "prune_share": ("1", "-0.1", "nan", "x"),
+    "penalty": ("0", "-1", "nan", "x"),
+    "phase": ("first", "", "narrow", "penalty"),
     "dataset": (
         *("", "no_such_set", "../run", "run", "[/b]", "digits:1.0.0", "file"),
     ),
