@@ -50,6 +50,7 @@ _WITHOUT_EFFECT = (
     "prune_share",
     "phase",
     "penalty",
+    "narrow",
     "pruning_hparams",
     "resume",
     "checkpoint_every_steps",

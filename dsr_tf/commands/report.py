@@ -210,6 +210,11 @@ def _narrowed(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ),
         ("multiply-adds", f"{macs:,} of {found['dense_num_macs']:,}"),
         ("channels", f"{left:,} of {total:,}"),
+        *(
+            [("test accuracy as written", f"{found['test_accuracy']:.2%}")]
+            if "test_accuracy" in found
+            else []
+        ),
     ]
 
 

@@ -69,6 +69,7 @@ def _is_narrowed(value: Any) -> bool:
                 "dense_num_macs",
             )
         )
+        and _is_share(value.get("test_accuracy", 0))
         and isinstance(value.get("units"), dict)
         and all(map(_are_units, value["units"].values()))
     )

@@ -147,6 +147,13 @@ class Settings:
     initial_checkpoint: str | None = _flag(
         None, "Run or .keras file whose trained weights to start from."
     )
+    narrow: bool | None = _flag(
+        None,
+        "Methods with masks: whether the model that is written has only the "
+        "channels that the masks have left; --granularity=channel leaves "
+        "few.",
+        bool,
+    )
     copy_masks_from: str | None = _flag(
         None, "Run or .keras file whose masks to start from."
     )

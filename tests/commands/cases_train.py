@@ -57,6 +57,7 @@ VALUES = {
     "mac_budget": ("0", "-1", "x", "1.5", "99999999999999999999"),
     "prune_share": ("1", "-0.1", "nan", "x"),
     "penalty": ("0", "-1", "nan", "x"),
+    "narrow": ("maybe",),
     "phase": ("first", "", "narrow", "penalty"),
     "dataset": (
         *("", "no_such_set", "../run", "run", "[/b]", "digits:1.0.0", "file"),
@@ -146,6 +147,7 @@ TOGETHER = [
         "--method=thin --parameter_budget=9000000000000000000",
         "--parameter_budget=9000000000000000000: training 9,000,000,000,000,",
     ),
+    ("--narrow --method=dense", "--narrow=true: needs a --method with masks"),
     (
         "--copy_masks_from=run --method=dense",
         "--copy_masks_from=run: needs a --method with masks, not dense",
