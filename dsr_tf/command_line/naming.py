@@ -14,8 +14,7 @@ _FLAG_OF = {
     "budget": "parameter_budget",
     "parameters": "parameter_budget",
     "macs": "mac_budget",
-    "ratio": "prune_share",
-    "ratio_removed": "prune_share",
+    "share": "keep_share",
     "filters": "granularity",
 }
 

@@ -47,7 +47,7 @@ _WITHOUT_EFFECT = (
     "method",
     "parameter_budget",
     "mac_budget",
-    "prune_share",
+    "keep_share",
     "phase",
     "penalty",
     "narrow",

@@ -14,15 +14,18 @@ from dsr_tf.command_line import UsageError
 from dsr_tf.command_line import naming_flags
 from dsr_tf.recipes.budget import count
 from dsr_tf.recipes.budget import num_active
+from dsr_tf.recipes.budget import parse_share
 from dsr_tf.recipes.recipe import Recipe
 from dsr_tf.structure import cost
 
+# Of the channels that stay: one number, or some by regular expressions.
+Share = float | dict[str, float]
 PENALTY, NARROW = "penalty", "narrow"
 # Flags that say how much stays, and as what methods get that.
 _AMOUNTS = {
     "parameter_budget": "parameters",
     "mac_budget": "macs",
-    "prune_share": "share",
+    "keep_share": "share",
 }
 
 
@@ -56,7 +59,8 @@ class Narrowing(Recipe):
             dense: The trained network.
             images: See `Recipe.prepare`.
             **amount: One of `parameters` and `macs`, how many the network
-                may have, or `share`, of channels to remove.
+                may have, or `share`, of the channels that stay: a number in
+                (0, 1], or a dict `{regular expression: number}`.
 
         Raises:
             ValueError: if no network of that method is so small; the
@@ -103,23 +107,24 @@ class Narrowing(Recipe):
         self, experiment: Any, dense: keras.Model, images: Any
     ) -> keras.Model:
         flag, amount = self.amount(experiment, dense)
-        with naming_flags({flag: amount}, flag):
+        given = getattr(experiment, flag)
+        with naming_flags({flag: amount if given is None else given}, flag):
             return self.narrow(
                 experiment, dense, images, **{_AMOUNTS[flag]: amount}
             )
 
     def amount(
         self, experiment: Any, dense: keras.Model
-    ) -> tuple[str, int | float]:
-        """How much stays, or goes.
+    ) -> tuple[str, int | Share]:
+        """How much stays.
 
         Returns:
-            Name of the flag that says it, and the number. Where no flag
+            Name of the flag that says it, and the number of it. Where no flag
             does, as many parameters as are active in the sparse network of
             the same flags, as `--method=thin` has.
         """
-        if _is_given(experiment, "prune_share"):
-            return "prune_share", experiment.prune_share
+        if _is_given(experiment, "keep_share"):
+            return "keep_share", parse_share(experiment.keep_share)
         whole = cost(dense)
         macs = count(experiment.mac_budget, whole.macs)
         if macs is not None:

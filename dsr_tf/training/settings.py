@@ -19,6 +19,7 @@ from dsr_tf.core.schedule import Schedule
 from dsr_tf.data import AUGMENTATIONS
 from dsr_tf.models import MODELS
 from dsr_tf.pruning import PruningHyperparameters
+from dsr_tf.recipes.budget import parse_share
 from dsr_tf.training.cluster import STRATEGIES
 
 INITIAL_WEIGHTS = ("new", "original")
@@ -111,11 +112,12 @@ class Settings:
         "multiply-adds for an image, or their share of the dense network's.",
         CountOrShare(_LARGEST_BUDGET),
     )
-    prune_share: float | None = _flag(
+    keep_share: str | None = _flag(
         None,
-        "Methods that narrow, in place of a budget: the share of channels "
-        "to remove, in each layer or in all together, as the method does.",
-        Number(0, 1),
+        "Methods that narrow, in place of a budget: share of the channels "
+        "that stay, of each layer or of all together as the method has it; "
+        "or REGEX:SHARE,... for some layers by path, where others stay whole.",
+        Named(parse_share),
     )
     phase: str | None = _flag(
         None,

@@ -55,7 +55,10 @@ VALUES = {
     "checkpoints_to_keep": ("0", "x"),
     "parameter_budget": ("0", "-1", "x", "1.5", "99999999999999999999"),
     "mac_budget": ("0", "-1", "x", "1.5", "99999999999999999999"),
-    "prune_share": ("1", "-0.1", "nan", "x"),
+    "keep_share": (
+        *("0", "1.1", "-0.1", "nan", "x", "", "fc1:", "fc1:2", "(:0.5"),
+        "fc1:0.5,fc1:0.6",
+    ),
     "penalty": ("0", "-1", "nan", "x"),
     "narrow": ("maybe",),
     "phase": ("first", "", "narrow", "penalty"),

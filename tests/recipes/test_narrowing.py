@@ -35,7 +35,7 @@ class First(Narrowing):
         }
         share = amount.pop("share", None)
         if share is not None:
-            keep = {n: choose.share(s, share) for n, s in scores.items()}
+            keep = {n: choose.share(s, 1 - share) for n, s in scores.items()}
         else:
             keep = choose.to_budget(scores, structure.cost, **amount)
         return narrow(dense, keep)
@@ -105,10 +105,10 @@ def test_phases(settings, phase, methods):
             {
                 "method": "first",
                 "initial_checkpoint": "run",
-                "prune_share": 0.5,
+                "keep_share": "0.5",
                 "mac_budget": 9,
             },
-            "--prune_share=0.5: says how much stays, as --mac_budget does",
+            "--keep_share=0.5: says how much stays, as --mac_budget does",
         ),
     ],
 )
@@ -127,7 +127,8 @@ def test_flags_that_do_not_go_together(settings, message):
         ({"parameter_budget": 0.5}, ("parameter_budget", 25510)),
         ({"mac_budget": 0.25}, ("mac_budget", 12550)),
         ({"mac_budget": 9000}, ("mac_budget", 9000)),
-        ({"prune_share": 0.8}, ("prune_share", 0.8)),
+        ({"keep_share": "0.2"}, ("keep_share", 0.2)),
+        ({"keep_share": "c1:.5,2:1"}, ("keep_share", {"c1": 0.5, "2": 1})),
     ],
 )
 def test_how_much_stays(settings, amount, methods):
@@ -166,7 +167,7 @@ def runs(tmp_path_factory):
         folder / "second",
         method="shrunk",
         initial_checkpoint=str(folder / "first"),
-        prune_share=0.8,
+        keep_share="0.2",
     )
     return folder, first, second
 
