@@ -74,7 +74,8 @@ def _batches(data: Any, batch_size: int) -> Iterator[Any]:
         return _inputs_of(data[index] for index in indices)
     if isinstance(data, (tuple, list, dict)) or hasattr(data, "shape"):
         inputs = keras.utils.unpack_x_y_sample_weight(data)[0]
-        total = num_examples(data)
+        arrays = keras.tree.flatten(data)
+        total = num_examples([a for a in arrays if a is not None])
         return (
             keras.tree.map_structure(
                 lambda array, start=start: np.asarray(

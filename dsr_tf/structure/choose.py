@@ -48,10 +48,30 @@ def share(scores: ArrayLike, ratio_removed: float) -> np.ndarray:
     Raises:
         ValueError: if an argument is out of range.
     """
-    scores = _checked(scores)
     _check_ratio("ratio_removed", ratio_removed)
-    num_kept = int(len(scores) * (1 - ratio_removed) + _ROUNDING)
-    return _largest(scores, max(1, num_kept))
+    size = len(_checked(scores))
+    return largest(scores, number_of(size, 1 - ratio_removed))
+
+
+def number_of(size: int, share_kept: float) -> int:
+    """How many units of a set stay: a share, rounded down, at least one."""
+    return max(1, int(size * share_kept + _ROUNDING))
+
+
+def largest(scores: ArrayLike, number: int) -> np.ndarray:
+    """Keep so many units of one set, those with the largest scores.
+
+    Args:
+        scores: Array `(C,)`, finite.
+        number: How many.
+
+    Returns:
+        Boolean array `(C,)`.
+    """
+    scores = _checked(scores)
+    kept = np.zeros(len(scores), "bool")
+    kept[_descending(scores)[:number]] = True
+    return kept
 
 
 def globally(
@@ -83,7 +103,7 @@ def globally(
     together = np.sort(np.concatenate(list(checked.values())))
     threshold = together[int(len(together) * ratio + _ROUNDING)]
     return {
-        name: above(own, threshold) | _largest(own, least)
+        name: above(own, threshold) | largest(own, least)
         for name, own in checked.items()
     }
 
@@ -177,7 +197,7 @@ def to_budget(
         """What so many units of the order make."""
         taken = np.bincount(owners[order[:num_units]], minlength=len(sizes))
         return {
-            name: _largest(own, _rounded(n, len(own), multiple_of, least))
+            name: largest(own, _rounded(n, len(own), multiple_of, least))
             for (name, own), n in zip(checked.items(), taken.tolist())
         }
 
@@ -213,12 +233,6 @@ def _rounded(number: int, size: int, multiple_of: int, least: int) -> int:
 def _descending(scores: np.ndarray) -> np.ndarray:
     """Places from the largest on; of equal scores the first comes first."""
     return np.argsort(-scores, kind="stable")
-
-
-def _largest(scores: np.ndarray, number: int) -> np.ndarray:
-    kept = np.zeros(len(scores), "bool")
-    kept[_descending(scores)[:number]] = True
-    return kept
 
 
 def _checked_sets(scores: Mapping[str, ArrayLike]) -> dict[str, np.ndarray]:

@@ -173,31 +173,33 @@ def rescale(gram: np.ndarray, b: np.ndarray, kept: np.ndarray) -> np.ndarray:
 
 
 def reconstruct(
-    xx: np.ndarray, xy: np.ndarray, kept: np.ndarray
+    xx: np.ndarray, xy: np.ndarray, kept: np.ndarray, intercept: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
     """The kernel and bias on the kept inputs that come nearest to targets.
 
-    Ordinary least squares with an intercept. So that inputs that depend on
-    each other are no problem, 1e-8 of the trace is added to the diagonal.
+    Ordinary least squares. So that inputs that depend on each other are no
+    problem, 1e-8 of the trace is added to the diagonal.
 
     Args:
         xx: Array `(P + 1, P + 1)`: sums over samples of products of inputs,
             the last of which is 1.
         xy: Array `(P + 1, F)`: sums of products of these with the targets.
         kept: Boolean array `(P,)`.
+        intercept: Whether there is a bias.
 
     Returns:
-        The kernel `(number kept, F)` and the bias `(F,)`.
+        The kernel `(number kept, F)` and the bias `(F,)`, or zeros.
     """
-    number = xx[-1, -1]
-    x_sum, y_sum = xx[:-1, -1][kept], xy[-1]
-    square = xx[:-1, :-1][np.ix_(kept, kept)]
-    square = square - np.outer(x_sum, x_sum) / number
-    product = xy[:-1][kept] - np.outer(x_sum, y_sum) / number
+    square, product = xx[:-1, :-1][np.ix_(kept, kept)], xy[:-1][kept]
+    # Sums of inputs and of targets, for a sample.
+    x, y = xx[:-1, -1][kept] / xx[-1, -1], xy[-1] / xx[-1, -1]
+    if intercept:
+        square = square - np.outer(x, x) * xx[-1, -1]
+        product = product - np.outer(x, y) * xx[-1, -1]
     # All inputs may be constant.
-    square[np.diag_indices_from(square)] += 1e-8 * np.trace(square) or 1.0
-    kernel = np.linalg.solve(square, product)
-    return kernel, (y_sum - x_sum @ kernel) / number
+    ridge = 1e-8 * np.trace(square) or 1.0
+    kernel = np.linalg.solve(square + ridge * np.eye(len(square)), product)
+    return kernel, y - x @ kernel if intercept else np.zeros_like(y)
 
 
 def checked_moments(gram: np.ndarray, num_kept: int) -> np.ndarray:

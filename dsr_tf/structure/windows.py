@@ -98,22 +98,28 @@ def windows_of(layer: keras.layers.Layer) -> Windows:
     Raises:
         ValueError: if the layer is none, or a convolution in groups.
     """
-    kind = kind_of(layer)
-    if kind is keras.layers.Dense:
-        return Windows((1,), (1,), (1,))
-    if kind in _CONVOLUTIONS and layer.groups == 1:
-        return Windows(
-            layer.kernel_size,
-            layer.strides,
-            layer.dilation_rate,
-            layer.padding,
-            layer.data_format == "channels_first",
+    if not has_windows(layer):
+        raise ValueError(
+            "What input channels add to outputs is known of Dense, Conv1D, "
+            "Conv2D and Conv3D layers, without groups. Received: "
+            f"'{layer.name}' of type {type(layer).__name__}"
         )
-    raise ValueError(
-        "What input channels add to outputs is known of Dense, Conv1D, Conv2D "
-        f"and Conv3D layers, without groups. Received: '{layer.name}' of type "
-        f"{type(layer).__name__}"
+    if kind_of(layer) is keras.layers.Dense:
+        return Windows((1,), (1,), (1,))
+    return Windows(
+        layer.kernel_size,
+        layer.strides,
+        layer.dilation_rate,
+        layer.padding,
+        layer.data_format == "channels_first",
     )
+
+
+def has_windows(layer: keras.layers.Layer) -> bool:
+    """Whether a layer is one of those that `windows_of` takes."""
+    kind = kind_of(layer)
+    is_plain = kind in _CONVOLUTIONS and layer.groups == 1
+    return is_plain or kind is keras.layers.Dense
 
 
 def kernel_of(layer: keras.layers.Layer) -> np.ndarray:

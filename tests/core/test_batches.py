@@ -34,6 +34,7 @@ SOURCES = {
     "tensor": lambda: tf.constant(X),
     "inputs only": lambda: (X,),
     "inputs and targets": lambda: (X, Y),
+    "without targets": lambda: (X, None),
     "with weights": lambda: (X, Y, np.ones(7)),
     "tf.data": lambda: tf.data.Dataset.from_tensor_slices((X, Y)).batch(3),
     "tf.data of inputs": lambda: tf.data.Dataset.from_tensor_slices(X).batch(3),

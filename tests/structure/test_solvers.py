@@ -190,6 +190,17 @@ def test_reconstruct_is_least_squares_with_an_intercept():
     np.testing.assert_allclose(bias, expected[-1], atol=1e-4)
 
 
+def test_reconstruct_without_an_intercept():
+    generator = np.random.default_rng(0)
+    x, y = samples(4, 200, 6), generator.normal(size=(200, 3)) + 5
+    rows = np.concatenate([x, np.ones((200, 1))], axis=1)
+    kernel, bias = solvers.reconstruct(
+        rows.T @ rows, rows.T @ y, np.ones(6, "bool"), intercept=False
+    )
+    np.testing.assert_allclose(kernel, np.linalg.lstsq(x, y)[0], atol=1e-5)
+    np.testing.assert_array_equal(bias, np.zeros(3))
+
+
 def test_reconstruct_from_inputs_that_say_nothing():
     x = np.array([[2.0, 2.0, 1.0]] * 5)
     y = np.arange(5.0)[:, None]

@@ -1,0 +1,1 @@
+"""The papers' rules for channels: a file and a function each."""
