@@ -277,7 +277,9 @@ def test_a_layer_of_ones_own(tmp_path):
         norms(model.layers[0].scales, 0),
         rtol=1e-6,
     )
-    with pytest.raises(ValueError, match="'own/scales' cannot.*as `axes`"):
+    with pytest.raises(
+        ValueError, match="'own/scales' cannot get the.*as `axes`"
+    ):
         dsr_tf.regularize(model, {"own": GroupLasso(1, "channel")})
 
 
@@ -336,11 +338,11 @@ def test_weights_that_cannot_have_a_penalty(make, message):
         ({"regularizers": {"moving": "l1"}}, "no trainable weight"),
         (
             {"regularizers": {"conv": GroupLasso(1, "input")}},
-            "'conv/bias' cannot get it: .*without inputs",
+            "'conv/bias' cannot get the regularizer: .*without inputs",
         ),
         (
             {"regularizers": {"kernel": GroupLasso(1, "block:3x3")}},
-            "'conv/kernel' cannot get it: .*block:3x3",
+            "'conv/kernel' cannot get the regularizer: .*block:3x3",
         ),
     ],
 )
