@@ -185,4 +185,6 @@ def _for_weight(value: Any, weight: Place) -> Any:
     try:
         return fitted(value, shape, axes)
     except ValueError as error:
-        raise ValueError(f"'{weight.path}' cannot get it: {error}") from None
+        raise ValueError(
+            f"'{weight.path}' cannot get the regularizer: {error}"
+        ) from None

@@ -101,8 +101,10 @@ def places(model: keras.Model) -> list[Place]:
     holders = _holders(model)
     found, seen = [], set()
     for layer, path in layers_with_paths(model):
+        # Wrappers of Keras' hold what is of the layer inside.
+        inside = {id(v) for part in layer._layers for v in part.variables}
         for variable in layer._trainable_variables:
-            if id(variable) not in seen:
+            if id(variable) not in seen and id(variable) not in inside:
                 seen.add(id(variable))
                 name = f"{path}/{variable.name}".lstrip("/")
                 holder = holders.get(id(layer), model)

@@ -6,7 +6,6 @@ import keras
 
 from dsr_tf.recipes.narrowing import Narrowing
 from dsr_tf.recipes.narrowing import examples
-from dsr_tf.recipes.network import filters
 from dsr_tf.recipes.registry import register
 from dsr_tf.structure.methods.lasso import lasso
 
@@ -22,7 +21,6 @@ class Lasso(Narrowing):
         return lasso(
             dense,
             examples(experiment, images),
-            filters=filters(experiment, dense),
             num_places=experiment.num_places,
             seed=experiment.seed,
             **amount,

@@ -8,7 +8,6 @@ from dsr_tf.recipes.budget import parse_energy
 from dsr_tf.recipes.narrowing import Narrowing
 from dsr_tf.recipes.narrowing import Share
 from dsr_tf.recipes.narrowing import examples
-from dsr_tf.recipes.network import filters
 from dsr_tf.recipes.registry import register
 from dsr_tf.structure.methods.pfa import pfa
 
@@ -32,7 +31,6 @@ class PFA(Narrowing):
         return pfa(
             dense,
             examples(experiment, images),
-            filters=filters(experiment, dense),
             **amount,
         )
 

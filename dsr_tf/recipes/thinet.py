@@ -6,7 +6,6 @@ import keras
 
 from dsr_tf.recipes.narrowing import Narrowing
 from dsr_tf.recipes.narrowing import examples
-from dsr_tf.recipes.network import filters
 from dsr_tf.recipes.registry import register
 from dsr_tf.structure.methods.thinet import thinet
 
@@ -23,7 +22,6 @@ class ThiNet(Narrowing):
             dense,
             examples(experiment, images),
             rule=experiment.thinet_rule,
-            filters=filters(experiment, dense),
             num_places=experiment.num_places,
             seed=experiment.seed,
             **amount,

@@ -35,7 +35,8 @@ def candidates(
         method: Name of the method, for messages.
         filters: Regular expression, list of these, or function of a layer:
             of the first layer that makes the units, whose path is the set's
-            name. By default all are wanted.
+            name; of a selection, the first that reads them. By default all
+            are wanted.
         kinds: The kinds of sets, see `ChannelSet`.
         reason: Function of a set that says why it is left out; `""` if it is
             not.
@@ -46,9 +47,11 @@ def candidates(
     wanted = as_predicate(filters)
     found, skipped = [], []
     for one in structure.sets:
-        if one.kind not in kinds or not one.producers:
+        # Selections are made by nobody.
+        layers = one.producers or (one.kind == "selection" and one.readers)
+        if one.kind not in kinds or not layers:
             continue
-        if not wanted(one.producers[0], one.name):
+        if not wanted(layers[0], one.name):
             continue
         why = reason(one)
         if why:

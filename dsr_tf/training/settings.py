@@ -88,8 +88,9 @@ class Settings:
     method: str = _flag(
         "dsr",
         "How weights are saved: not at all (dense), by fewer units (thin) or "
-        "tied weights (hashed), by fixed (static) or moving masks, or by "
-        "pruning as training goes on (gradual).",
+        "tied weights (hashed), by fixed (static) or moving masks, by pruning "
+        "as training goes on (gradual); those after it remove whole channels "
+        "of a trained network.",
         recipes.names(),
     )
     sparsity: float = _flag(

@@ -114,7 +114,8 @@ def awkward_model():
     layers = keras.layers
     inputs = keras.Input((6, 6, 3))
     x = layers.Conv2DTranspose(5, 3, name="transposed")(inputs)
-    x = layers.DepthwiseConv2D(3, depth_multiplier=2, name="depthwise")(x)
+    depthwise = layers.DepthwiseConv2D(3, depth_multiplier=2, name="depthwise")
+    x = layers.SpectralNormalization(depthwise, name="normalized")(x)
     x = layers.SeparableConv2D(4, 3, name="separable")(x)
     x = layers.Reshape((16, 4))(x)
     x = layers.Bidirectional(layers.LSTM(3, return_sequences=True), name="bi")(
@@ -133,7 +134,7 @@ def awkward_model():
 # Over which axes the norms of outputs and of inputs are.
 AXES = {
     "transposed/kernel": ((0, 1, 3), (0, 1, 2)),
-    "depthwise/kernel": ((0, 1), (0, 1, 3)),
+    "normalized/depthwise/kernel": ((0, 1), (0, 1, 3)),
     "separable/depthwise_kernel": ((0, 1), (0, 1, 3)),
     "separable/pointwise_kernel": ((0, 1, 2), (0, 1, 3)),
     "bi/forward.*/kernel": (0, 1),
@@ -188,6 +189,19 @@ def test_dense_models_with_penalties_become_sparse():
     np.testing.assert_allclose(total(again), expected, rtol=1e-6)
     gradient = gradient_of(lambda: sum(again.losses), weight.kernel)
     np.testing.assert_array_equal(gradient != 0, values(weight.mask))
+
+
+def test_a_narrow_model_has_the_penalties_of_a_masked_one():
+    lasso = GroupLasso(0.5, "channel") + GroupLasso(0.1, "shape")
+    model = dsr_tf.regularize(
+        small_model(), {"kernel": lasso, "gamma": "l1"}, {"k": ZeroBelow(0.1)}
+    )
+    keep = {"conv": np.array([True, False, True, True])}
+    narrow = dsr_tf.structure.narrow(model, keep)
+    assert narrow.get_layer("conv").kernel.shape == (3, 3, 3, 3)
+    masked = dsr_tf.structure.mask(model, keep)
+    np.testing.assert_allclose(total(narrow), total(masked), rtol=1e-6)
+    assert narrow.get_layer("conv").kernel.constraint.threshold == 0.1
 
 
 def test_frozen_weights_are_penalized_once_they_train():
@@ -263,7 +277,9 @@ def test_a_layer_of_ones_own(tmp_path):
         norms(model.layers[0].scales, 0),
         rtol=1e-6,
     )
-    with pytest.raises(ValueError, match="'own/scales' cannot.*as `axes`"):
+    with pytest.raises(
+        ValueError, match="'own/scales' cannot get the.*as `axes`"
+    ):
         dsr_tf.regularize(model, {"own": GroupLasso(1, "channel")})
 
 
@@ -322,11 +338,11 @@ def test_weights_that_cannot_have_a_penalty(make, message):
         ({"regularizers": {"moving": "l1"}}, "no trainable weight"),
         (
             {"regularizers": {"conv": GroupLasso(1, "input")}},
-            "'conv/bias' cannot get it: .*without inputs",
+            "'conv/bias' cannot get the regularizer: .*without inputs",
         ),
         (
             {"regularizers": {"kernel": GroupLasso(1, "block:3x3")}},
-            "'conv/kernel' cannot get it: .*block:3x3",
+            "'conv/kernel' cannot get the regularizer: .*block:3x3",
         ),
     ],
 )

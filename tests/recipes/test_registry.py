@@ -24,7 +24,8 @@ def test_the_methods_that_there_are():
     """In the order in which --help lists them."""
     assert recipes.names() == (
         *("dense", "thin", "hashed", "static", "set", "deep_r", "rigl"),
-        *("snfs", "dsr", "gradual", "lasso", "pfa", "thinet"),
+        *("snfs", "dsr", "gradual", "l1_filters", "lasso", "pfa"),
+        *("slimming", "thinet"),
     )
     for name in recipes.names():
         assert recipes.get(name).name == name
@@ -58,10 +59,13 @@ def test_what_recipes_say_of_themselves():
     assert those(lambda r: r.is_reference) == {"dense"}
     given = {f.name: f.default for f in dataclasses.fields(Settings)}
     experiment = types.SimpleNamespace(**given)
-    assert those(lambda r: r.has_density(experiment)) == every - {"dense"}
-    assert those(lambda r: r.has_masks) == (
-        every - {"dense", "thin", "hashed", "lasso", "pfa", "thinet"}
-    )
+    # Slimming's first phase, without --initial_checkpoint.
+    without = {"dense", "slimming"}
+    assert those(lambda r: r.has_density(experiment)) == every - without
+    narrowing = those(lambda r: r.has_phases)
+    assert narrowing == {"l1_filters", "slimming", "thinet", "lasso", "pfa"}
+    without = {"dense", "thin", "hashed"} | narrowing
+    assert those(lambda r: r.has_masks) == every - without
 
 
 def test_nobody_asks_for_the_name_of_a_method():
@@ -112,7 +116,8 @@ def test_a_new_file_in_a_folder_is_found(tmp_path, monkeypatch):
     package = __import__("more_recipes")
     (module,) = discovery.import_modules(package.__name__, package.__path__)
     assert recipes.get("half").__class__ is module.Half
-    assert "half" in recipes.names()
+    # After those that have a place, by name.
+    assert recipes.names().index("half") == recipes.names().index("gradual") + 1
     for name in ("more_recipes", "more_recipes.half"):
         sys.modules.pop(name)
 
