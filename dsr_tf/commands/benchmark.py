@@ -50,6 +50,7 @@ _WITHOUT_EFFECT = (
     "keep_share",
     "phase",
     "penalty",
+    "penalty_groups",
     "num_examples",
     "num_places",
     "thinet_rule",

@@ -21,6 +21,8 @@ from dsr_tf.models import MODELS
 from dsr_tf.pruning import PruningHyperparameters
 from dsr_tf.recipes.budget import parse_energy
 from dsr_tf.recipes.budget import parse_share
+from dsr_tf.recipes.ssl import parse_groups
+from dsr_tf.structure.penalties import GRANULARITIES
 from dsr_tf.training.cluster import STRATEGIES
 
 INITIAL_WEIGHTS = ("new", "original")
@@ -133,6 +135,12 @@ class Settings:
         None,
         "Strength of the penalty of --phase=penalty; not given: the method's.",
         Number(above=True),
+    )
+    penalty_groups: str | None = _flag(
+        None,
+        "ssl: groups of weights that the penalty makes vanish, some of "
+        f"{','.join(GRANULARITIES)}; not given: channel,input.",
+        Named(parse_groups),
     )
     num_examples: int = _flag(
         5000,
