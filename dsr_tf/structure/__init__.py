@@ -5,6 +5,7 @@ keep = {sets[0].name: scores > threshold}
 smaller = dsr_tf.structure.narrow(model, keep)
 """
 
+from dsr_tf.structure.active_cost import active_cost
 from dsr_tf.structure.branches import Branch
 from dsr_tf.structure.branches import branches
 from dsr_tf.structure.branches import drop_branches
@@ -21,6 +22,13 @@ from dsr_tf.structure.choose import to_budget
 from dsr_tf.structure.constants import fold_constants
 from dsr_tf.structure.cost import Cost
 from dsr_tf.structure.masking import mask
+from dsr_tf.structure.methods.brain_damage import brain_damage
+from dsr_tf.structure.methods.l1_filters import l1_filters
+from dsr_tf.structure.methods.lasso import lasso
+from dsr_tf.structure.methods.pfa import pfa
+from dsr_tf.structure.methods.slimming import slimming
+from dsr_tf.structure.methods.ssl import ssl
+from dsr_tf.structure.methods.thinet import thinet
 from dsr_tf.structure.narrowing import narrow
 from dsr_tf.structure.penalties import group_penalties
 from dsr_tf.structure.probe import contributions
@@ -48,6 +56,8 @@ __all__ = [
     "Slice",
     "Structure",
     "above",
+    "active_cost",
+    "brain_damage",
     "branches",
     "channel_sets",
     "contributions",
@@ -57,16 +67,22 @@ __all__ = [
     "fold_constants",
     "globally",
     "group_penalties",
+    "l1_filters",
     "largest",
+    "lasso",
     "mask",
     "narrow",
     "norm",
+    "pfa",
     "recalibrate",
     "register",
     "responses",
     "scale",
     "share",
     "shrink_windows",
+    "slimming",
+    "ssl",
+    "thinet",
     "to_budget",
     "window_moments",
     "zero_branches",
