@@ -36,11 +36,14 @@ def _be_quiet() -> None:
 if _command_is_starting():
     _be_quiet()
 
-# Layers, losses and optimizers register with Keras as they are imported, so
+# Layers, losses and others register with Keras as they are imported, so
 # that files that hold them load.
+from dsr_tf import constraints
 from dsr_tf import layers
 from dsr_tf import losses
 from dsr_tf import optimizers
+from dsr_tf import regularizers
+from dsr_tf.conversion import regularize
 from dsr_tf.conversion import sparsify
 from dsr_tf.conversion import strip
 from dsr_tf.conversion import tie
@@ -50,6 +53,7 @@ from dsr_tf.layers.summary import sparsity_summary
 
 __all__ = [
     "callbacks",
+    "constraints",
     "export",
     "layers",
     "losses",
@@ -57,6 +61,8 @@ __all__ = [
     "methods",
     "models",
     "optimizers",
+    "regularize",
+    "regularizers",
     "sparsify",
     "sparsity_summary",
     "strip",

@@ -75,17 +75,20 @@ class Number(flags.ArgumentParser):
 
 
 class CountOrShare(flags.ArgumentParser):
-    """A positive integer, or a number in (0, 1)."""
+    """An integer from 1 to `maximum`, or a number in (0, 1)."""
+
+    def __init__(self, maximum: int = LARGEST_INTEGER) -> None:
+        self.maximum = maximum
 
     def parse(self, argument: Any) -> Any:
-        for kind in (Whole(1), Number(0, 1, above=True)):
+        for kind in (Whole(1, self.maximum), Number(0, 1, above=True)):
             try:
                 return kind.parse(argument)
             except ValueError:
                 pass
         raise ValueError(
-            f"must be an integer from 1 to {LARGEST_INTEGER}, or a share above "
-            "0 and below 1"
+            f"must be an integer from 1 to {self.maximum}, or a share above 0 "
+            "and below 1"
         )
 
     def flag_type(self) -> str:

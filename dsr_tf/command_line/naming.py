@@ -12,6 +12,9 @@ _FLAG_OF = {
     "target_sparsity": "pruning_hparams",
     "weight_sparsity_map": "pruning_hparams",
     "budget": "parameter_budget",
+    "parameters": "parameter_budget",
+    "macs": "mac_budget",
+    "share": "keep_share",
     "filters": "granularity",
 }
 

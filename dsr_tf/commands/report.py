@@ -183,6 +183,7 @@ def results_table(
             else []
         ),
         ("density of all parameters", f"{summary['model_density']:.4f}"),
+        *_narrowed(summary),
         ("reallocations", f"{summary['num_reallocations']:,}"),
         ("seconds per epoch", f"{summary['seconds_per_epoch']:.2f}"),
         (
@@ -193,6 +194,28 @@ def results_table(
     ):
         table.add_row(name, str(value))
     return table
+
+
+def _narrowed(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What is left of a network that has been made narrower."""
+    if "narrowed" not in summary:
+        return []
+    found, macs = summary["narrowed"], summary["num_macs"]
+    units = list(found["units"].values())
+    left, total = (sum(pair[place] for pair in units) for place in (0, 1))
+    return [
+        (
+            "parameters that are written",
+            f"{found['num_parameters']:,} of {found['dense_num_parameters']:,}",
+        ),
+        ("multiply-adds", f"{macs:,} of {found['dense_num_macs']:,}"),
+        ("channels", f"{left:,} of {total:,}"),
+        *(
+            [("test accuracy as written", f"{found['test_accuracy']:.2%}")]
+            if "test_accuracy" in found
+            else []
+        ),
+    ]
 
 
 def _compared(size: float, other: float) -> str:

@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
 def _train(
     name: str, flag_values: flags.FlagValues, signals: StopSignals
 ) -> None:
-    with command_line.usage_errors(name):
+    with command_line.run_errors(name):
         run = Run(experiments.from_flags(flag_values), signals)
     # Of several workers, one speaks.
     console = terminal.console(quiet=not run.cluster.is_chief)
@@ -61,7 +61,7 @@ def _announce(run: Run, console: Console) -> None:
             f"{run.cluster.num_replicas // run.cluster.num_workers} here.",
             highlight=False,
         )
-    if run.start:
+    if run.is_resumed:
         console.print(f"Resuming at step {run.start}.", highlight=False)
     elif experiment.resume:
         console.print("No checkpoint to resume from: starting at step 0.")

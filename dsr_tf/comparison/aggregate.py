@@ -21,6 +21,8 @@ class Row:
         difference: Mean accuracy minus that of the dense network; None
             where there is none.
         num_parameters: Mean number of parameters that are active.
+        num_macs: Mean number of multiply-adds for an image, those with zeros
+            included; None where runs of an earlier version did not note it.
         mask_density: Active share of the masked kernels; None without any.
         model_density: Active parameters over those of the dense network.
         epoch_ratio: Seconds of an epoch over those of the dense network,
@@ -34,6 +36,7 @@ class Row:
     deviation: float | None
     difference: float | None
     num_parameters: float
+    num_macs: float | None
     mask_density: float | None
     model_density: float | None
     epoch_ratio: float | None
@@ -90,6 +93,9 @@ def _row(
         deviation=statistics.stdev(accuracies) if len(accuracies) > 1 else None,
         difference=accuracy - mean("test_accuracy", dense) if dense else None,
         num_parameters=parameters,
+        num_macs=mean("num_macs")
+        if all("num_macs" in summary for summary in summaries)
+        else None,
         mask_density=mean("mask_density") if has_mask_density else None,
         model_density=parameters / mean("num_parameters", dense)
         if dense

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import re
+import types
 from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import Any
@@ -139,8 +140,9 @@ def plan(
                 f"{folder}: {error}"
             ) from error
         values = _parse([f"--flagfile={path}", *common]).flag_values_dict()
-        method = values["method"]
-        own = densities if recipes.get(method).has_density else [None]
+        recipe = recipes.get(values["method"])
+        has_density = recipe.has_density(types.SimpleNamespace(**values))
+        own: Sequence[float | None] = densities if has_density else [None]
         for density in own:
             runs += [
                 _planned(

@@ -20,6 +20,8 @@ _COLUMNS = (
     "all",
     "time",
 )
+# A terminal has no room for these.
+_MORE_COLUMNS = ("MACs",)
 _CAPTION = (
     "Test accuracy after the last epoch, mean ± standard deviation over "
     "seeds ({seeds}), and its difference to dense; active parameters, their "
@@ -52,12 +54,14 @@ def rich_table(rows: Sequence[Row], title: str) -> Table:
 
 def markdown(rows: Sequence[Row]) -> str:
     """The rows as a Markdown table, a string."""
+    columns = _COLUMNS + _MORE_COLUMNS
     lines = [
-        "| " + " | ".join(_COLUMNS) + " |",
-        "|" + "---|" * len(_COLUMNS),
+        "| " + " | ".join(columns) + " |",
+        "|" + "---|" * len(columns),
     ]
     for row in _by_density(rows):
-        lines.append("| " + " | ".join(_cells(row)) + " |")
+        cells = *_cells(row), _optional(row.num_macs, ",.0f")
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -81,17 +85,20 @@ def _cells(row: Row) -> tuple[str, ...]:
     accuracy = f"{100 * row.accuracy:.2f}"
     if row.deviation is not None:
         accuracy += f" ± {100 * row.deviation:.2f}"
-
-    def optional(value: float | None, form: str) -> str:
-        return "–" if value is None else format(value, form)
-
+    density = _optional(row.density, "g")
+    if row.density is None and row.mask_density == 1:
+        density = "1"  # The dense network.
     return (
-        "1" if row.density is None else f"{row.density:g}",
+        density,
         row.name,
         accuracy,
         "–" if row.difference is None else f"{100 * row.difference:+.2f}",
         f"{row.num_parameters:,.0f}",
-        optional(row.mask_density, ".4f"),
-        optional(row.model_density, ".4f"),
-        optional(row.epoch_ratio, ".2f"),
+        _optional(row.mask_density, ".4f"),
+        _optional(row.model_density, ".4f"),
+        _optional(row.epoch_ratio, ".2f"),
     )
+
+
+def _optional(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)

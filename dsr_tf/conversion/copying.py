@@ -15,12 +15,13 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
     """Copy the states of all layers between models of equal layers.
 
     Kernels are copied as the forward pass reads them, so a layer may be
-    dense in one model and masked in the other.
+    dense in one model and masked in the other. Each model keeps its own
+    penalties and constraints.
 
     Raises:
         ValueError: if two layers that belong together differ in shape.
     """
-    transfer = Transfer()
+    transfer = Transfer(may_differ=("_regularizer", "_constraint"))
     for old, new in _pairs(source, target):
         transfer.copy(old, new)
 

@@ -24,9 +24,15 @@ from dsr_tf.layers.masked import stored
 
 
 class Transfer:
-    """Copies the states of layers, and knows what became of each."""
+    """Copies the states of layers, and knows what became of each.
 
-    def __init__(self) -> None:
+    Args:
+        may_differ: Endings of names of arguments in which layers may
+            differ.
+    """
+
+    def __init__(self, may_differ: tuple[str, ...] = ()) -> None:
+        self._may_differ = may_differ
         # By identity: what is shared in one model is shared in the other.
         self._became: dict[int, tuple[Any, Any]] = {}
 
@@ -53,7 +59,7 @@ class Transfer:
         # Saving leaves out seeds, and adds LoRA to kernels.
         self._assign(old, old.variables, new.variables)
         for a, b in nested:
-            _compare(a, b)
+            _compare(a, b, self._may_differ)
 
     def check_complete(self, model: keras.Model) -> None:
         """Check that no variables of a model were left out.
@@ -224,7 +230,7 @@ def _load(old: Any, new: Any) -> None:
         raise ValueError(_lost(old, what)) from error
 
 
-def _compare(old: Any, new: Any) -> None:
+def _compare(old: Any, new: Any, may_differ: tuple[str, ...]) -> None:
     """Check that two layers save the same, and were made alike."""
     ours, theirs = _written(old), _written(new)
     for name in ours.keys() | theirs.keys():
@@ -237,7 +243,9 @@ def _compare(old: Any, new: Any) -> None:
             raise ValueError(_lost(old, "its vocabulary"))
     for name in _arguments(type(old)):
         ours, theirs = (vars(layer).get(name) for layer in (old, new))
-        if _is_plain(ours) and _plain(ours) != _plain(theirs):
+        if name.endswith(may_differ) or not _is_plain(ours):
+            continue
+        if _plain(ours) != _plain(theirs):
             raise ValueError(_lost(old, f"its argument {name}={ours!r}"))
 
 

@@ -64,8 +64,8 @@ class Granularity:
             `dsr_tf.core.pattern`.
             Where axes stand for something else, as in transposed and
             depthwise kernels, groups do too, see `KernelAxes`. "shape" and
-            "channel" are the columns and rows that Wen et al. (2016,
-            section 3.1) penalize.
+            "channel" are the columns and rows that Wen et al. (2016)
+            penalize.
     """
 
     name: str
@@ -147,8 +147,8 @@ class Granularity:
             if lacks == "heads":
                 needed = "a projection of an attention layer"
             raise DoesNotFit(
-                f"`granularity` {self.name!r} needs {needed}. Received: a "
-                f"kernel of {axes.num_axes} axes without {lacks}",
+                f"`granularity` {self.name!r} needs {needed}. Received: "
+                f"weight without {lacks}, num_axes={axes.num_axes}",
                 f"its kernel has no {lacks}",
             )
         return cut

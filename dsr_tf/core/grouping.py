@@ -98,6 +98,20 @@ class Grouping:
         blocks = ops.transpose(blocks, self._blocks_last)
         return ops.mean(ops.reshape(blocks, (-1, self.group_size)), axis=1)
 
+    def sums_of(self, values: Any) -> Any:
+        """Sum of each group of a tensor.
+
+        Args:
+            values: Tensor of shape `kernel_shape`.
+
+        Returns:
+            A tensor of shape `mask_shape`.
+        """
+        if self.group_size == 1:
+            return values
+        along = tuple(range(1, 2 * len(self.kernel_shape), 2))
+        return ops.sum(ops.reshape(values, self._interleaved), axis=along)
+
     def random_mask(
         self, num_active_groups: int, generator: np.random.Generator
     ) -> np.ndarray:

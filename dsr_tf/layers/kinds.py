@@ -12,6 +12,7 @@ from typing import TypeVar
 import keras
 
 from dsr_tf.core.checks import is_integer
+from dsr_tf.core.kernel_axes import KernelAxes
 
 # Keras' layer -> its masked kind; -> its tied kind; and back from both.
 MASKED_KINDS: dict[type, Any] = {}
@@ -81,6 +82,24 @@ def holds_masked(
         return keras.saving.register_keras_serializable("dsr_tf")(kind)
 
     return register
+
+
+def kernel_axes_of(layer: Any, name: str, num_axes: int) -> KernelAxes | None:
+    """What the axes of a weight of a layer stand for.
+
+    Args:
+        layer: Any layer: masked, of a kind that can be, or another.
+        name: Name of the variable.
+        num_axes: Number of its axes.
+
+    Returns:
+        A `KernelAxes`; None if it is not known.
+    """
+    kind: Any = MASKED_KINDS.get(type(layer), type(layer))
+    if name in getattr(kind, "_channel_axes", {}):
+        return kind.kernel_axes(layer, name, num_axes)
+    # Of a bias or a scale each number is that of a channel.
+    return KernelAxes.of(1) if num_axes == 1 else None
 
 
 def _masked_property(kind: type, name: str) -> property:

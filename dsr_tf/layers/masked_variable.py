@@ -121,6 +121,10 @@ class MaskedVariable:
             return regularizer.penalty
         return regularizer
 
+    @plain_regularizer.setter
+    def plain_regularizer(self, penalty: Any) -> None:
+        self.kernel.regularizer = ActivePenalty(self.layer, self.name, penalty)
+
     def masked(self, weights: Any) -> Any:
         """What the forward pass reads.
 

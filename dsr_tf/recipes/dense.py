@@ -1,5 +1,7 @@
 """`--method=dense`: all weights, the network that others are compared with."""
 
+from typing import Any
+
 from dsr_tf.recipes.recipe import Recipe
 from dsr_tf.recipes.registry import register
 
@@ -8,8 +10,10 @@ class Dense(Recipe):
     """The network as it is."""
 
     name = "dense"
-    has_density = False
     is_reference = True
+
+    def has_density(self, experiment: Any) -> bool:
+        return False
 
 
 register(Dense())

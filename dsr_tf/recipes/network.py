@@ -69,13 +69,18 @@ def _sizes(name: str, arguments: tuple) -> tuple[int, int]:
     with tf.Graph().as_default():
         network = models.MODELS[name](**dict(arguments))
         return (
-            sum(math.prod(v.shape) for v in network.trainable_variables),
+            num_parameters(network),
             sum(
                 math.prod(layer.output.shape[1:])
                 for layer in network.layers
                 if hasattr(layer, "kernel")
             ),
         )
+
+
+def num_parameters(network: keras.Model) -> int:
+    """How many parameters a network learns."""
+    return sum(math.prod(v.shape) for v in network.trainable_variables)
 
 
 def check_memory(num_parameters: int, what: str) -> None:

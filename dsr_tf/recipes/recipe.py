@@ -13,14 +13,16 @@ class Recipe:
     """Base of the recipes, and by itself one that changes nothing.
 
     A run builds the dense network of the width that the recipe says, draws
-    or loads its weights, and converts it. The callback, if there is one,
-    then acts while it trains. In what follows, `experiment` is an object
-    with an attribute for each flag of a run.
+    or loads its weights, and converts it. Before that, the recipe may make
+    another network of it (`prepare`), from those weights and training
+    images. The callback, if there is one, then acts while it trains. In what
+    follows, `experiment` is an object with an attribute for each flag of a
+    run.
 
     Attributes:
         name: The value of `--method`.
         has_masks: Whether kernels have masks, which another run can copy.
-        has_density: Whether `--sparsity` means anything to it.
+        has_phases: Whether `--phase` means anything to it.
         is_reference: Whether other methods are compared with it, as with the
             dense network.
         named_flag: The flag that a message names where the callback does
@@ -30,9 +32,13 @@ class Recipe:
 
     name: str = ""
     has_masks = False
-    has_density = True
+    has_phases = False
     is_reference = False
     named_flag: str | None = None
+
+    def has_density(self, experiment: Any) -> bool:
+        """Whether `--sparsity` changes anything."""
+        return True
 
     def check(self, experiment: Any) -> None:
         """Refuse settings that do not fit, before anything is built.
@@ -57,8 +63,41 @@ class Recipe:
         """
         return experiment.width
 
+    def prepares(self, experiment: Any) -> bool:
+        """Whether the run begins with `prepare`."""
+        return False
+
+    def prepare(
+        self, experiment: Any, dense: keras.Model, images: Any
+    ) -> keras.Model:
+        """Another network, made of the dense one before step 0.
+
+        It is called once in a run, and not again where one is resumed: from
+        then on checkpoints hold the architecture as well. On several
+        replicas it is called outside of the strategy; each worker calls it,
+        and all must make the same.
+
+        Args:
+            dense: The dense network, with its initial weights.
+            images: `tf.data.Dataset` of batches of (float32 images, int32
+                labels): training images as they are tested, not augmented,
+                in an order that depends on the seed only. One pass; each
+                iteration gives the same.
+
+        Returns:
+            A network that Keras can rebuild from `to_json`, with weights.
+
+        Raises:
+            UsageError, ValueError: if a setting does not fit the model.
+        """
+        return dense
+
     def convert(self, experiment: Any, dense: keras.Model) -> keras.Model:
         """The model that trains, made of a dense one with its weights.
+
+        Args:
+            dense: The dense network, or what `prepare` has made of it. Of a
+                resumed run the weights are not there yet.
 
         Raises:
             UsageError, ValueError: if a setting does not fit the model.

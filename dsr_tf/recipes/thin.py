@@ -4,11 +4,11 @@ from typing import Any
 
 from dsr_tf.command_line import UsageError
 from dsr_tf.command_line import naming_flags
-from dsr_tf.layers.summary import sparsity_summary
 from dsr_tf.models.width import find_width
+from dsr_tf.recipes.budget import count
+from dsr_tf.recipes.budget import num_active
 from dsr_tf.recipes.network import Network
 from dsr_tf.recipes.network import check_memory
-from dsr_tf.recipes.network import sparsify
 from dsr_tf.recipes.recipe import Recipe
 from dsr_tf.recipes.registry import register
 
@@ -23,10 +23,12 @@ class Thin(Recipe):
     name = "thin"
 
     def width(self, experiment: Any, network: Network) -> float:
-        budget = experiment.parameter_budget
+        width = experiment.width
+        budget = count(
+            experiment.parameter_budget, network.num_parameters(width)
+        )
         if budget is None:
-            sparse = sparsify(experiment, network.build(experiment.width))
-            budget = sparsity_summary(sparse).num_active_parameters
+            budget = num_active(experiment, network.build(width))
         with naming_flags({"parameter_budget": budget}, "parameter_budget"):
             check_memory(budget, f"training {budget:,} parameters")
         try:

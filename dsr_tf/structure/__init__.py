@@ -5,26 +5,44 @@ keep = {sets[0].name: scores > threshold}
 smaller = dsr_tf.structure.narrow(model, keep)
 """
 
+from dsr_tf.structure.branches import Branch
+from dsr_tf.structure.branches import branches
+from dsr_tf.structure.branches import drop_branches
+from dsr_tf.structure.call import Call
+from dsr_tf.structure.call import CannotFollow
+from dsr_tf.structure.call import Channels
 from dsr_tf.structure.channels import ChannelSet
 from dsr_tf.structure.channels import Slice
+from dsr_tf.structure.constants import fold_constants
 from dsr_tf.structure.cost import Cost
 from dsr_tf.structure.masking import mask
 from dsr_tf.structure.narrowing import narrow
+from dsr_tf.structure.recalibration import recalibrate
 from dsr_tf.structure.rules import register
 from dsr_tf.structure.rules.elementwise import elementwise
 from dsr_tf.structure.structure import Structure
 from dsr_tf.structure.structure import channel_sets
 from dsr_tf.structure.structure import cost
+from dsr_tf.structure.zero_units import zero_units
 
 __all__ = [
+    "Branch",
+    "Call",
+    "CannotFollow",
     "ChannelSet",
+    "Channels",
     "Cost",
     "Slice",
     "Structure",
+    "branches",
     "channel_sets",
     "cost",
+    "drop_branches",
     "elementwise",
+    "fold_constants",
     "mask",
     "narrow",
+    "recalibrate",
     "register",
+    "zero_units",
 ]

@@ -13,6 +13,7 @@ from dsr_tf.structure.cost import Cost
 from dsr_tf.structure.labels import FIXED
 from dsr_tf.structure.selections import trace_with_selections
 from dsr_tf.structure.trace import Trace
+from dsr_tf.structure.trace import graph_of
 
 # For each set by its name, a bool for each unit: True where it stays.
 Keep = Mapping[str, Any]
@@ -35,6 +36,7 @@ class Structure:
             them.
         fixed: Dict from the path of a layer to the reason why channels that
             meet it stay.
+        outputs: The output tensors of the graph.
         uncounted: Paths of layers whose MACs are not counted, for there is
             no rule for them.
 
@@ -55,6 +57,7 @@ class Structure:
         self.sets, self._roots = channels.sets_of(self.trace)
         self.fixed = dict(self.trace.fixed)
         self.uncounted = tuple(self.trace.uncounted)
+        self.outputs = list(graph_of(model).outputs)
         self._terms: Any = None
 
     @property

@@ -94,6 +94,14 @@ def train_batches(
     return batches.rebatch(each, drop_remainder=True)
 
 
+def plain_batches(experiment: Experiment, data: AnyData) -> Any:
+    """A pass over the training images as `Recipe.prepare` gets them."""
+    batches = datasets.train_batches(
+        data, experiment.batch_size, experiment.seed
+    )
+    return batches.take(steps_per_epoch(experiment, data))
+
+
 def learning_rate(
     experiment: Experiment, steps_per_epoch: int
 ) -> float | keras.optimizers.schedules.LearningRateSchedule:

@@ -56,6 +56,7 @@ class Checkpoint:
         tables: Dict from the name of a table to its text, as far as it had
             been written; None in the oldest files.
         stored: Dict of their values as the file holds them.
+        architecture: Text of the network; None where flags describe it.
     """
 
     path: str | os.PathLike
@@ -67,6 +68,7 @@ class Checkpoint:
     state: list[dict] | None
     tables: dict[str, str] | None
     stored: dict[str, np.ndarray]
+    architecture: str | None = None
 
     @functools.cached_property
     def values(self) -> list[np.ndarray]:
@@ -91,6 +93,7 @@ def save(
     settings: dict,
     num_kept: int = 2,
     tables: Mapping[str, str] | None = None,
+    architecture: str | None = None,
 ) -> None:
     """Write a checkpoint and delete all but the newest.
 
@@ -101,6 +104,7 @@ def save(
         settings: Dict of plain values to store with it.
         num_kept: Number of checkpoints to leave, at least 1.
         tables: Dict from the name of a table of the run to its text.
+        architecture: Text of a network that flags do not describe.
 
     Raises:
         RunError: if a weight is no longer a finite number; nothing is
@@ -124,6 +128,7 @@ def save(
         "shapes": [array.shape for array in arrays],
         "state": stored_variables.state(model),
         "tables": tables or {},
+        "architecture": architecture,
     }
     stored: dict[str, Any] = {
         "header": np.frombuffer(json.dumps(header).encode(), "uint8")
@@ -229,6 +234,7 @@ def _checked(
     """A `Checkpoint` whose parts are what they should be."""
     names, shapes = header["names"], header["shapes"]
     format, state = header.get("format", 1), header.get("state")
+    architecture = header.get("architecture")
     has_state = format >= stored_variables.FIRST_WITH_STATE_APART
     numbers = {f"{number:05d}" for number in range(len(names))}
     found = [name.partition(".") for name in stored]
@@ -242,6 +248,7 @@ def _checked(
         and header["step"] >= 0
         and isinstance(header["settings"], dict)
         and isinstance(tables, dict | None)
+        and isinstance(architecture, str | None)
         and all(isinstance(text, str) for text in (tables or {}).values())
         and isinstance(state, list) == has_state
         and all(isinstance(numbers, dict) for numbers in state or [])
@@ -258,6 +265,7 @@ def _checked(
         state,
         tables,
         stored,
+        architecture,
     )
 
 
@@ -279,8 +287,10 @@ def restore(checkpoint: Checkpoint, model: keras.Model) -> None:
     """
     wanted = stored_variables.entries(model, checkpoint.format)
     names = [entry.name for entry in wanted]
-    if names != checkpoint.names:
-        pairs = itertools.zip_longest(names, checkpoint.names)
+    # Earlier versions wrote numbers of seeds.
+    found = [stored_variables.lasting_name(n) for n in checkpoint.names]
+    if names != found:
+        pairs = itertools.zip_longest(names, found)
         strange = next(
             ours or theirs for ours, theirs in pairs if ours != theirs
         )

@@ -25,6 +25,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         num_kept: How many stay, the newest.
         tables: Dict from the name of a table of the run to the `Table`,
             whose rows belong to the checkpoint.
+        architecture: Text of a network that flags do not describe.
     """
 
     def __init__(
@@ -35,8 +36,10 @@ class CheckpointCallback(keras.callbacks.Callback):
         settings: dict,
         num_kept: int,
         tables: Mapping[str, Table],
+        architecture: str | None = None,
     ) -> None:
         super().__init__()
+        self._architecture = architecture
         self._num_kept, self._tables = num_kept, tables
         self._folder, self._every = folder, every
         self._steps_per_epoch, self._settings = steps_per_epoch, settings
@@ -76,5 +79,6 @@ class CheckpointCallback(keras.callbacks.Callback):
                 self._settings,
                 self._num_kept,
                 {name: table.text for name, table in self._tables.items()},
+                self._architecture,
             )
         self._last_step = step

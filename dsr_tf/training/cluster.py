@@ -105,17 +105,31 @@ class Cluster:
         """Return when all workers have come here."""
         self.gather([0])
 
-    def check_same_step(self, step: int, folder: str) -> None:
-        """Refuse workers that would start at different steps.
+    def check_same_start(
+        self, step: int, folder: str, prepared: int = 0
+    ) -> None:
+        """Refuse workers that would start at different places.
+
+        Args:
+            step: Number of updates that this one would start after.
+            folder: That of the run.
+            prepared: Number that tells the network that it has prepared
+                from others.
 
         Raises:
             RunError: if they would.
         """
-        steps = [row[0] for row in self.gather([step])]
+        steps, networks = zip(*self.gather([step, prepared]))
         if len(set(steps)) > 1:
             raise RunError(
-                f"the workers would start at the steps {steps}: --output_dir="
-                f"{folder} must be one folder that all of them share"
+                f"the workers would start at the steps {list(steps)}: "
+                f"--output_dir={folder} must be one folder that all of them "
+                "share"
+            )
+        if len(set(networks)) > 1:
+            raise RunError(
+                "the workers have made different networks of the same "
+                "weights: start the run on one host, and resume it on all"
             )
 
 

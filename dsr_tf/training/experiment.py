@@ -86,6 +86,16 @@ class Experiment(Settings):
                 f"flag --copy_masks_from={self.copy_masks_from}: needs a "
                 f"--method with masks, not {self.method}"
             )
+        if self.narrow and not recipe.has_masks:
+            raise UsageError(
+                f"flag --narrow=true: needs a --method with masks, not "
+                f"{self.method}"
+            )
+        if self.phase and not recipe.has_phases:
+            raise UsageError(
+                f"flag --phase={self.phase}: needs a --method that narrows "
+                f"networks, not {self.method}"
+            )
         if self.initial_weights == "original" and not self.copy_masks_from:
             raise UsageError(
                 "flag --initial_weights=original: are those of the run that "

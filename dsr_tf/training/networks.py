@@ -1,7 +1,9 @@
 """From an experiment to its network, with the weights it starts from."""
 
 import os
+from collections.abc import Callable
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -16,38 +18,101 @@ from dsr_tf.export.formats.keras import load_keras
 from dsr_tf.models.width import MAX_WIDTH
 from dsr_tf.recipes.network import Network
 from dsr_tf.recipes.network import check_memory
+from dsr_tf.training import architecture
+from dsr_tf.training.architecture import Prepared
+from dsr_tf.training.checkpoint import Checkpoint
 from dsr_tf.training.earlier_runs import settings_of_run
 from dsr_tf.training.experiment import Experiment
+from dsr_tf.training.guard import one_sentence
 
 # A stream of random draws that no kernel uses.
 _NEW_WEIGHTS = 2**20 - 1
 
 
 def build_model(
-    experiment: Experiment, image_shape: Sequence[int], num_classes: int
+    experiment: Experiment,
+    image_shape: Sequence[int],
+    num_classes: int,
+    prepared: Prepared | None = None,
+    is_resumed: bool = False,
 ) -> keras.Model:
     """The network as the recipe of the experiment makes it.
+
+    Args:
+        experiment: An `Experiment`.
+        image_shape: Shape of an image.
+        num_classes: Number of logits.
+        prepared: What `prepare` gave, where the recipe prepares.
+        is_resumed: Whether a checkpoint will give the weights and masks, so
+            that what the run started from need not be there any more.
 
     Raises:
         UsageError: if a setting does not fit the network, if it would not
             fit into memory, or if what it is to start from cannot be had.
     """
     with naming_flags(experiment.flag_values(), "model"):
-        return _build(experiment, Network(experiment, image_shape, num_classes))
+        recipe = recipes.get(experiment.method)
+        if prepared is not None:
+            dense = prepared.build()
+        else:
+            network = Network(experiment, image_shape, num_classes)
+            dense = _dense(experiment, network, is_resumed)
+        model = recipe.convert(experiment, dense)
+        if experiment.copy_masks_from and not is_resumed:
+            _copy_masks(experiment.copy_masks_from, dense, model)
+        return model
 
 
-def _build(experiment: Experiment, network: Network) -> keras.Model:
+def prepare(
+    experiment: Experiment,
+    image_shape: Sequence[int],
+    num_classes: int,
+    images: Callable[[], Any],
+    newest: Checkpoint | None,
+) -> Prepared | None:
+    """What the recipe makes of the network before step 0, None if nothing.
+
+    Args:
+        experiment: An `Experiment`.
+        image_shape: Shape of an image.
+        num_classes: Number of logits.
+        images: Function that gives what `Recipe.prepare` takes.
+        newest: The checkpoint that the run goes on from, None for none.
+
+    Raises:
+        UsageError: as `build_model` does.
+        RunError: if the images cannot be read.
+    """
     recipe = recipes.get(experiment.method)
+    if not recipe.prepares(experiment):
+        return None
+    if newest is not None:
+        if newest.architecture is None:
+            raise UsageError(
+                f"the checkpoint {newest.path} is damaged: it holds no network"
+            )
+        return Prepared(newest.architecture, None, newest.path)
+    with naming_flags(experiment.flag_values(), "model"):
+        network = Network(experiment, image_shape, num_classes)
+        dense = _dense(experiment, network)
+        with one_sentence("cannot prepare the network", ""):
+            return architecture.prepared(
+                recipe.prepare(experiment, dense, images())
+            )
+
+
+def _dense(
+    experiment: Experiment, network: Network, is_resumed: bool = False
+) -> keras.Model:
+    """The dense network, with the weights that it starts from."""
     _check_size(experiment, network)
-    width = recipe.width(experiment, network)
-    keras.utils.set_random_seed(_seed_of_weights(experiment))
+    width = recipes.get(experiment.method).width(experiment, network)
+    seed = experiment.seed if is_resumed else _seed_of_weights(experiment)
+    keras.utils.set_random_seed(seed)
     dense = network.build(width)
-    if experiment.initial_checkpoint:
+    if experiment.initial_checkpoint and not is_resumed:
         _start_from(experiment.initial_checkpoint, experiment, dense)
-    model = recipe.convert(experiment, dense)
-    if experiment.copy_masks_from:
-        _copy_masks(experiment.copy_masks_from, dense, model)
-    return model
+    return dense
 
 
 def _check_size(experiment: Experiment, network: Network) -> None:

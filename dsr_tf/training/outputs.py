@@ -9,16 +9,19 @@ from typing import Any
 import keras
 
 from dsr_tf import export
+from dsr_tf.data.streaming import AnyData
 from dsr_tf.export import target
 from dsr_tf.layers.summary import sparsity_summary
 from dsr_tf.training import environment
 from dsr_tf.training import files
+from dsr_tf.training import narrowed
 from dsr_tf.training.experiment import Experiment
 
 
 def write(
     experiment: Experiment,
     settings: dict,
+    data: AnyData,
     model: keras.Model,
     rows: Sequence[dict[str, str]],
     num_reallocations: int,
@@ -30,6 +33,7 @@ def write(
     Args:
         experiment: The `Experiment`, scaled.
         settings: Its settings as they were given, for JSON.
+        data: The data set.
         model: The trained model.
         rows: Rows of `metrics.csv`.
         num_reallocations: Number of rows of `reallocations.csv`.
@@ -38,17 +42,21 @@ def write(
         The summary.
     """
     folder = experiment.output_dir
+    smaller = narrowed.written(experiment, model)
     with files.unfinished(folder) as scratch:
         for name, write_model in (
-            ("model.keras", model.save),
-            ("saved_model", lambda path: export.saved_model(model, path)),
+            ("model.keras", smaller.save),
+            ("saved_model", lambda path: export.saved_model(smaller, path)),
         ):
             write_model(os.path.join(scratch, name))
             files.publish(
                 os.path.join(scratch, name), os.path.join(folder, name)
             )
+    removed = narrowed.report(experiment, data, smaller)
     summary = {
         **_summary(experiment, model, rows, num_reallocations),
+        "num_macs": narrowed.num_macs(smaller),
+        **({"narrowed": removed} if removed else {}),
         "saved_model_bytes": target.size(os.path.join(folder, "saved_model")),
         "kernels": sparsity_summary(model).to_dict()["layers"],
         **environment.describe(),

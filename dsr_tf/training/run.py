@@ -110,6 +110,7 @@ class Run:
         if resume:
             checkpoints = os.path.join(folder, "checkpoints")
             self._newest = checkpoint.read_newest(checkpoints)
+        self.is_resumed = self._newest is not None
         if self._newest is not None:
             experiment.check_continues(self._newest.settings)
         elif self._folder is not None and resume:
@@ -138,9 +139,18 @@ class Run:
     def _build(self) -> None:
         experiment = self.experiment
         build.prepare_keras(experiment)
+        shapes = self.data.image_shape, self.data.num_classes
+        prepared = networks.prepare(
+            experiment,
+            *shapes,
+            lambda: build.plain_batches(experiment, self.data),
+            self._newest,
+        )
+        self._architecture = prepared.text if prepared else None
+        self._digest = prepared.digest() if prepared else 0
         with self.cluster.strategy.scope():
             self.model = networks.build_model(
-                experiment, self.data.image_shape, self.data.num_classes
+                experiment, *shapes, prepared, self.is_resumed
             )
             build.compile_model(self.model, experiment, self.steps_per_epoch)
             if self._newest is not None:
@@ -167,12 +177,19 @@ class Run:
             OSError: if a file cannot be written.
         """
         try:
-            self.cluster.check_same_step(self.start, self.experiment.output_dir)
+            self.cluster.check_same_start(
+                self.start, self.experiment.output_dir, self._digest
+            )
             self._signals.begin()
             if self._folder is not None:
                 self._folder.begin()
                 self._metrics.write()
                 self._reallocations.write()
+            if self._architecture and not self.is_resumed:
+                # From here on the run needs nothing but its folder.
+                checkpoints = self._checkpoints()
+                checkpoints.set_model(self.model)
+                checkpoints.save()
             return self._train()
         finally:
             if self._folder is not None:
@@ -198,17 +215,7 @@ class Run:
         self, first_epoch: int, end_epoch: int, steps_done: int = 0
     ) -> None:
         first_step = first_epoch * self.steps_per_epoch + steps_done
-        checkpoints = CheckpointCallback(
-            self._chiefs("checkpoints"),
-            self.experiment.checkpoint_every_steps,
-            self.steps_per_epoch,
-            self.settings,
-            self.experiment.checkpoints_to_keep,
-            {
-                "metrics.csv": self._metrics,
-                "reallocations.csv": self._reallocations,
-            },
-        )
+        checkpoints = self._checkpoints()
         verbose = 1 if sys.stdout.isatty() else 2
         with (
             one_sentence("a step failed"),
@@ -229,6 +236,20 @@ class Run:
                 ],
                 verbose=verbose if self.cluster.is_chief else 0,
             )
+
+    def _checkpoints(self) -> CheckpointCallback:
+        return CheckpointCallback(
+            self._chiefs("checkpoints"),
+            self.experiment.checkpoint_every_steps,
+            self.steps_per_epoch,
+            self.settings,
+            self.experiment.checkpoints_to_keep,
+            {
+                "metrics.csv": self._metrics,
+                "reallocations.csv": self._reallocations,
+            },
+            self._architecture,
+        )
 
     def _asked_to_stop(self) -> int:
         return self.cluster.largest(int(self._signals.asked))
@@ -256,6 +277,7 @@ class Run:
                 summary = outputs.write(
                     self.experiment,
                     self.settings,
+                    self.data,
                     self.model,
                     self._metrics.rows,
                     len(self._reallocations.rows),

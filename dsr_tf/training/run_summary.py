@@ -58,6 +58,32 @@ def _is_kernel(value: Any) -> bool:
     )
 
 
+def _is_narrowed(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and all(
+            _is_count(value.get(name))
+            for name in (
+                "num_parameters",
+                "dense_num_parameters",
+                "dense_num_macs",
+            )
+        )
+        and _is_share(value.get("test_accuracy", 0))
+        and isinstance(value.get("units"), dict)
+        and all(map(_are_units, value["units"].values()))
+    )
+
+
+def _are_units(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and all(map(_is_count, value))
+        and value[0] <= value[1]
+    )
+
+
 def _are_devices(value: Any) -> bool:
     return isinstance(value, list) and all(
         isinstance(device, dict)
@@ -73,7 +99,7 @@ def _are_threads(value: Any) -> bool:
 
 _ACCEPTED = {
     **dict.fromkeys(("method", "dataset", "model"), _is_text),
-    **dict.fromkeys(("seed", "num_reallocations"), _is_count),
+    **dict.fromkeys(("seed", "num_reallocations", "num_macs"), _is_count),
     **dict.fromkeys(
         (
             "epochs",
@@ -101,6 +127,7 @@ _ACCEPTED = {
     "seconds_per_epoch": _is_time,
     "settings": _is_settings,
     "kernels": _are_kernels,
+    "narrowed": _is_narrowed,
 }
 
 

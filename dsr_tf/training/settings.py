@@ -19,10 +19,15 @@ from dsr_tf.core.schedule import Schedule
 from dsr_tf.data import AUGMENTATIONS
 from dsr_tf.models import MODELS
 from dsr_tf.pruning import PruningHyperparameters
+from dsr_tf.recipes.budget import parse_share
 from dsr_tf.training.cluster import STRATEGIES
 
 INITIAL_WEIGHTS = ("new", "original")
+# A penalty's training; then without the channels that it has made small.
+PHASES = ("penalty", "narrow")
 PRECISIONS = ("float32", "bfloat16", "float16")
+# Of parameters and multiply-adds.
+_LARGEST_BUDGET = 2**63
 
 
 def _flag(default: Any, help: str, kind: Any = None) -> Any:
@@ -94,11 +99,37 @@ class Settings:
         "REGEX:SPARSITY,... for some kernels by path.",
         Named(distribution.parse),
     )
-    parameter_budget: int | None = _flag(
+    parameter_budget: int | float | None = _flag(
         None,
-        "thin: most parameters of the network; not given: as many as are "
-        "active in the sparse network of that sparsity.",
-        Whole(1, 2**63),
+        "thin, and methods that narrow: most parameters of the network, or "
+        "their share of the dense one's; not given: as many as are active in "
+        "the sparse network of that sparsity.",
+        CountOrShare(_LARGEST_BUDGET),
+    )
+    mac_budget: int | float | None = _flag(
+        None,
+        "Methods that narrow, in place of --parameter_budget: most "
+        "multiply-adds for an image, or their share of the dense network's.",
+        CountOrShare(_LARGEST_BUDGET),
+    )
+    keep_share: str | None = _flag(
+        None,
+        "Methods that narrow, in place of a budget: share of the channels "
+        "that stay, of each layer or of all together as the method has it; "
+        "or REGEX:SHARE,... for some layers by path, where others stay whole.",
+        Named(parse_share),
+    )
+    phase: str | None = _flag(
+        None,
+        "Methods that narrow: train with the method's penalty, or narrow the "
+        "network of --initial_checkpoint and train what is left; not given: "
+        "narrow with --initial_checkpoint, else penalty.",
+        PHASES,
+    )
+    penalty: float | None = _flag(
+        None,
+        "Strength of the penalty of --phase=penalty; not given: the method's.",
+        Number(above=True),
     )
     granularity: str = _flag(
         "element",
@@ -117,6 +148,13 @@ class Settings:
     )
     initial_checkpoint: str | None = _flag(
         None, "Run or .keras file whose trained weights to start from."
+    )
+    narrow: bool | None = _flag(
+        None,
+        "Methods with masks: whether the model that is written has only the "
+        "channels that the masks have left; --granularity=channel leaves "
+        "few.",
+        bool,
     )
     copy_masks_from: str | None = _flag(
         None, "Run or .keras file whose masks to start from."

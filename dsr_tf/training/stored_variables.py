@@ -1,5 +1,6 @@
 """The variables of a run by name, as checkpoints of each format have them."""
 
+import re
 from typing import Any
 
 import keras
@@ -10,6 +11,8 @@ from dsr_tf.layers import kept_state
 # Files of format 2 and before have what callbacks keep among the variables,
 # as one of eight integers a layer; later ones have it apart, by name.
 FIRST_WITH_STATE_APART = 3
+# Keras numbers the seeds of random layers as a process makes them.
+_NUMBERED_SEED = re.compile(r"^seed_generator_\d+/")
 
 
 class Entry:
@@ -75,7 +78,7 @@ def entries(model: keras.Model, format: int) -> list[Entry]:
     for variable in model.variables:
         layer = owners.get(id(variable))
         if layer is None:
-            found.append(Entry(variable.path, variable))
+            found.append(Entry(lasting_name(variable.path), variable))
         elif format < FIRST_WITH_STATE_APART:
             if variable is layer.state_variables[0]:
                 parent = variable.path.rpartition("/")[0]
@@ -87,6 +90,11 @@ def entries(model: keras.Model, format: int) -> list[Entry]:
         Entry(variable.path.partition("/")[2], variable)
         for variable in model.optimizer.variables
     ]
+
+
+def lasting_name(path: str) -> str:
+    """What a variable is called in every process, whatever else it made."""
+    return _NUMBERED_SEED.sub("seed_generator/", path)
 
 
 def state(model: keras.Model) -> list[dict[str, list]]:

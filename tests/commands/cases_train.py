@@ -53,7 +53,15 @@ VALUES = {
     "steps_per_execution": ("-1", "x", "5", "99999"),
     "checkpoint_every_steps": ("-1", "x"),
     "checkpoints_to_keep": ("0", "x"),
-    "parameter_budget": ("0", "-1", "x", "99999999999999999999"),
+    "parameter_budget": ("0", "-1", "x", "1.5", "99999999999999999999"),
+    "mac_budget": ("0", "-1", "x", "1.5", "99999999999999999999"),
+    "keep_share": (
+        *("0", "1.1", "-0.1", "nan", "x", "", "fc1:", "fc1:2", "(:0.5"),
+        "fc1:0.5,fc1:0.6",
+    ),
+    "penalty": ("0", "-1", "nan", "x"),
+    "narrow": ("maybe",),
+    "phase": ("first", "", "narrow", "penalty"),
     "dataset": (
         *("", "no_such_set", "../run", "run", "[/b]", "digits:1.0.0", "file"),
     ),
@@ -142,6 +150,7 @@ TOGETHER = [
         "--method=thin --parameter_budget=9000000000000000000",
         "--parameter_budget=9000000000000000000: training 9,000,000,000,000,",
     ),
+    ("--narrow --method=dense", "--narrow=true: needs a --method with masks"),
     (
         "--copy_masks_from=run --method=dense",
         "--copy_masks_from=run: needs a --method with masks, not dense",

@@ -58,6 +58,7 @@ def test_benchmark_lists_no_flag_without_effect(help_of):
     listed = help_of(benchmark)
     assert set(experiments.names()) - set(listed) == {
         *("output_dir", "method", "parameter_budget", "pruning_hparams"),
+        *("mac_budget", "keep_share", "phase", "penalty", "narrow"),
         *("resume", "checkpoint_every_steps", "checkpoints_to_keep"),
         "strategy",
     }

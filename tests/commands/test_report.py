@@ -148,6 +148,7 @@ def test_the_first_line_of_a_run(sparsity, said):
     started = types.SimpleNamespace(
         model=model,
         start=0,
+        is_resumed=False,
         cluster=types.SimpleNamespace(is_distributed=False),
         experiment=types.SimpleNamespace(
             model="m", dataset="d", method="x", resume=False

@@ -65,6 +65,14 @@ def test_markdown(rows):
     assert lines[4].startswith("| 0.1 | mine | 92.00 ± 2.83 | -5.00 | 150 |")
 
 
+def test_a_run_of_no_density():
+    """Of a method that narrows, whose flagfile says how much stays."""
+    planned, summary = run("narrow", "dsr", None, 1, 0.9, 150, 3.0)
+    (row,) = aggregate.rows([(planned, {**summary, "num_macs": 1234})])
+    line = tables.markdown([row]).splitlines()[-1]
+    assert line.startswith("| – | narrow |") and line.endswith("| 1,234 |")
+
+
 def test_the_table_fits_a_terminal(rows):
     wide = aggregate.rows(
         [

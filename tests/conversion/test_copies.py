@@ -111,6 +111,29 @@ def test_other_networks_are_refused():
             dsr_tf.conversion.copy_weights(first, other)
 
 
+@pytest.mark.parametrize("penalty, other", [(None, "l1"), ("l1", None)])
+def test_weights_come_without_penalties(penalty, other):
+    """And without constraints: each model keeps its own."""
+    source, target = (
+        keras.Sequential(
+            [
+                keras.Input((3,)),
+                layers.Dense(
+                    2,
+                    kernel_regularizer=name,
+                    kernel_constraint=name and "non_neg",
+                ),
+            ]
+        )
+        for name in (penalty, other)
+    )
+    before = target.layers[0].kernel_regularizer
+    dsr_tf.conversion.copy_weights(source, target)
+    for a, b in zip(source.variables, target.variables, strict=True):
+        np.testing.assert_array_equal(values(a), values(b))
+    assert target.layers[0].kernel_regularizer is before
+
+
 class Nameless(layers.Layer):
     """It takes no name, and has no configuration."""
 

@@ -1,8 +1,10 @@
 """A method and a model register themselves, and nobody asks their names."""
 
 import ast
+import dataclasses
 import pathlib
 import sys
+import types
 
 import pytest
 
@@ -13,6 +15,7 @@ from dsr_tf import recipes
 from dsr_tf.core import discovery
 from dsr_tf.models import registry as models_registry
 from dsr_tf.recipes import registry
+from dsr_tf.training.settings import Settings
 
 PACKAGE = pathlib.Path(dsr_tf.__file__).parent
 
@@ -42,6 +45,7 @@ def test_every_method_of_reallocation_has_a_recipe():
 def test_every_file_of_a_recipe_registers_one():
     files = {path.stem for path in (PACKAGE / "recipes").glob("*.py")}
     of_no_method = {"__init__", "recipe", "registry", "network"}
+    of_no_method |= {"budget", "narrowing"}
     found = {type(recipes.get(name)).__module__ for name in recipes.names()}
     assert found == {f"dsr_tf.recipes.{name}" for name in files - of_no_method}
 
@@ -52,7 +56,9 @@ def test_what_recipes_say_of_themselves():
 
     every = set(recipes.names())
     assert those(lambda r: r.is_reference) == {"dense"}
-    assert those(lambda r: r.has_density) == every - {"dense"}
+    given = {f.name: f.default for f in dataclasses.fields(Settings)}
+    experiment = types.SimpleNamespace(**given)
+    assert those(lambda r: r.has_density(experiment)) == every - {"dense"}
     assert those(lambda r: r.has_masks) == every - {"dense", "thin", "hashed"}
 
 

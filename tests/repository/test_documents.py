@@ -4,6 +4,7 @@ import pathlib
 import re
 import subprocess
 
+import numpy as np
 import pytest
 from absl import flags
 
@@ -138,3 +139,21 @@ def test_the_method_of_ones_own_works(data):
     assert len(records) == 7
     assert {r.num_active for r in records} == {90}
     assert sum(r.num_grown for r in records) > 0
+
+
+def test_the_penalties_work():
+    import keras
+
+    inputs = keras.Input((6, 6, 3))
+    x = keras.layers.Conv2D(4, 3, name="conv1")(inputs)
+    names = run_example(
+        "docs/penalties.md", "penalties", model=keras.Model(inputs, x)
+    )
+    kernel = names["model"].get_layer("conv1").kernel
+    weights = keras.ops.convert_to_numpy(kernel)
+    norms = sum(
+        np.sqrt((weights**2).sum(axis)).sum() for axis in ((0, 1, 2), 3)
+    )
+    loss = float(names["model"].losses[0])
+    np.testing.assert_allclose(loss, 0.003 * norms, rtol=1e-6)
+    assert kernel.constraint.threshold == 1e-4

@@ -49,6 +49,8 @@ ORDER = [
     "reallocation",
     "methods",
     "layers",
+    "regularizers",
+    "constraints",
     "losses",
     "optimizers",
     "command_line",

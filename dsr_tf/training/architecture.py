@@ -1,0 +1,104 @@
+"""Networks that flags do not describe, as text in checkpoints.
+
+A recipe may make its network from trained weights, before step 0. What it
+has made is written down as Keras does it in `.keras` files, and every
+checkpoint of the run holds that text: a run goes on without what it started
+from. All networks of such a run, the first too, are built from the text.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from dsr_tf.command_line import UsageError
+from dsr_tf.conversion.state import first_line
+from dsr_tf.recipes.network import check_memory
+from dsr_tf.recipes.network import num_parameters
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """A network that a recipe has made before step 0.
+
+    Attributes:
+        text: Its architecture.
+        weights: The values of its variables, arrays in their order; None
+            where a checkpoint has them.
+        source: The file that the text is from; None where the recipe has
+            just made the network.
+    """
+
+    text: str
+    weights: Sequence[np.ndarray] | None
+    source: str | os.PathLike | None = None
+
+    def build(self) -> keras.Model:
+        """The network, a new one.
+
+        Raises:
+            UsageError: if `source` holds something else, or a network that
+                memory does not suffice for.
+            ValueError: if what the recipe has made cannot be rebuilt.
+        """
+        if self.source is not None:
+            try:
+                _check(self.text)
+                return _built(self.text)
+            except Exception as error:  # Damage raises errors of any kind.
+                raise UsageError(
+                    f"the checkpoint {self.source} is damaged: it holds no "
+                    f"network ({first_line(error)[:200]})"
+                ) from error
+        model = _built(self.text)
+        _assign(model, self.weights or ())
+        return model
+
+    def digest(self) -> int:
+        """A number below 2**63 that tells two of them apart."""
+        total = hashlib.sha256(self.text.encode())
+        for array in self.weights or ():
+            total.update(np.ascontiguousarray(array).tobytes())
+        return int.from_bytes(total.digest()[:8]) >> 1
+
+
+def prepared(model: keras.Model) -> Prepared:
+    """What a recipe has made, taken down."""
+    weights = [np.array(ops.convert_to_numpy(v)) for v in model.variables]
+    return Prepared(model.to_json(), weights)
+
+
+def _built(text: str) -> keras.Model:
+    # A run compiles it anew.
+    config = {**json.loads(text), "compile_config": None}
+    model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+    if not isinstance(model, keras.Model) or not model.built:
+        raise ValueError(f"a {type(model).__name__} is no built model")
+    return model
+
+
+def _check(text: str) -> None:
+    """Refuse what would not fit into memory, before it is there."""
+    # In a graph that nobody runs, variables have shapes only.
+    with tf.Graph().as_default():
+        number = num_parameters(_built(text))
+    check_memory(number, f"training its {number:,} parameters")
+
+
+def _assign(model: keras.Model, weights: Sequence[np.ndarray]) -> None:
+    variables: list[Any] = model.variables
+    shapes = [tuple(variable.shape) for variable in variables]
+    if shapes != [array.shape for array in weights]:
+        raise ValueError(
+            f"The network '{model.name}' that the method has made has other "
+            "variables when it is built again."
+        )
+    for variable, array in zip(variables, weights):
+        variable.assign(array)
