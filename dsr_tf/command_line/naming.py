@@ -15,6 +15,7 @@ _FLAG_OF = {
     "parameters": "parameter_budget",
     "macs": "mac_budget",
     "share": "keep_share",
+    "data": "num_examples",
     "filters": "granularity",
 }
 

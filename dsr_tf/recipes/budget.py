@@ -56,3 +56,26 @@ def parse_share(text: str) -> float | dict[str, float]:
             "of such, each expression once"
         )
     return shares.get("", shares)
+
+
+def parse_energy(text: str) -> float | None:
+    """The share of variance that stays, as it is written in flags.
+
+    Args:
+        text: A number in (0, 1], or `kl`.
+
+    Returns:
+        The number; None for `kl`.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    if text == "kl":
+        return None
+    try:
+        energy = float(text)
+    except ValueError:
+        energy = 0.0
+    if not 0 < energy <= 1:
+        raise ValueError("must be kl, or a number above 0 and at most 1")
+    return energy

@@ -21,12 +21,6 @@ from dsr_tf.structure import cost
 # Of the channels that stay: one number, or some by regular expressions.
 Share = float | dict[str, float]
 PENALTY, NARROW = "penalty", "narrow"
-# Flags that say how much stays, and as what methods get that.
-_AMOUNTS = {
-    "parameter_budget": "parameters",
-    "mac_budget": "macs",
-    "keep_share": "share",
-}
 
 
 class Narrowing(Recipe):
@@ -35,10 +29,17 @@ class Narrowing(Recipe):
     Attributes:
         strength: Strength of the penalty in the first phase if flags give
             none; None for a method without penalty.
+        amounts: Flags that say how much stays, and as which argument
+            `narrow` gets that.
     """
 
     has_phases = True
     strength: float | None = None
+    amounts = {
+        "parameter_budget": "parameters",
+        "mac_budget": "macs",
+        "keep_share": "share",
+    }
 
     def penalize(
         self, experiment: Any, dense: keras.Model, strength: float
@@ -69,7 +70,7 @@ class Narrowing(Recipe):
         raise NotImplementedError
 
     def check(self, experiment: Any) -> None:
-        given = [name for name in _AMOUNTS if _is_given(experiment, name)]
+        given = [name for name in self.amounts if _is_given(experiment, name)]
         if len(given) > 1:
             first, second, *_ = given
             raise UsageError(
@@ -97,7 +98,7 @@ class Narrowing(Recipe):
 
     def has_density(self, experiment: Any) -> bool:
         return self.prepares(experiment) and not any(
-            _is_given(experiment, name) for name in _AMOUNTS
+            _is_given(experiment, name) for name in self.amounts
         )
 
     def prepares(self, experiment: Any) -> bool:
@@ -108,14 +109,18 @@ class Narrowing(Recipe):
     ) -> keras.Model:
         flag, amount = self.amount(experiment, dense)
         given = getattr(experiment, flag)
-        with naming_flags({flag: amount if given is None else given}, flag):
+        values = {
+            flag: amount if given is None else given,
+            "num_examples": experiment.num_examples,
+        }
+        with naming_flags(values, flag):
             return self.narrow(
-                experiment, dense, images, **{_AMOUNTS[flag]: amount}
+                experiment, dense, images, **{self.amounts[flag]: amount}
             )
 
     def amount(
         self, experiment: Any, dense: keras.Model
-    ) -> tuple[str, int | Share]:
+    ) -> tuple[str, int | Share | None]:
         """How much stays.
 
         Returns:
@@ -139,6 +144,19 @@ class Narrowing(Recipe):
             return dense
         strength: Any = experiment.penalty or self.strength
         return self.penalize(experiment, dense, strength)
+
+
+def examples(experiment: Any, images: Any) -> Any:
+    """The training images that a method looks at, `--num_examples` of them.
+
+    Args:
+        images: See `Recipe.prepare`.
+
+    Returns:
+        `tf.data.Dataset` of batches; the last may be smaller.
+    """
+    chosen = images.unbatch().take(experiment.num_examples)
+    return chosen.batch(experiment.batch_size)
 
 
 def _is_given(experiment: Any, name: str) -> bool:

@@ -13,16 +13,29 @@ from dsr_tf.structure.call import CannotFollow
 from dsr_tf.structure.call import Channels
 from dsr_tf.structure.channels import ChannelSet
 from dsr_tf.structure.channels import Slice
+from dsr_tf.structure.choose import above
+from dsr_tf.structure.choose import globally
+from dsr_tf.structure.choose import largest
+from dsr_tf.structure.choose import share
+from dsr_tf.structure.choose import to_budget
 from dsr_tf.structure.constants import fold_constants
 from dsr_tf.structure.cost import Cost
 from dsr_tf.structure.masking import mask
 from dsr_tf.structure.narrowing import narrow
+from dsr_tf.structure.penalties import group_penalties
+from dsr_tf.structure.probe import contributions
+from dsr_tf.structure.probe import responses
+from dsr_tf.structure.probe import window_moments
 from dsr_tf.structure.recalibration import recalibrate
 from dsr_tf.structure.rules import register
 from dsr_tf.structure.rules.elementwise import elementwise
+from dsr_tf.structure.scores import norm
+from dsr_tf.structure.scores import scale
+from dsr_tf.structure.shrinking import shrink_windows
 from dsr_tf.structure.structure import Structure
 from dsr_tf.structure.structure import channel_sets
 from dsr_tf.structure.structure import cost
+from dsr_tf.structure.zero_branches import zero_branches
 from dsr_tf.structure.zero_units import zero_units
 
 __all__ = [
@@ -34,15 +47,28 @@ __all__ = [
     "Cost",
     "Slice",
     "Structure",
+    "above",
     "branches",
     "channel_sets",
+    "contributions",
     "cost",
     "drop_branches",
     "elementwise",
     "fold_constants",
+    "globally",
+    "group_penalties",
+    "largest",
     "mask",
     "narrow",
+    "norm",
     "recalibrate",
     "register",
+    "responses",
+    "scale",
+    "share",
+    "shrink_windows",
+    "to_budget",
+    "window_moments",
+    "zero_branches",
     "zero_units",
 ]

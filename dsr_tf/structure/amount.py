@@ -5,6 +5,7 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 
+import numpy as np
 from absl import logging
 
 from dsr_tf.conversion.selection import Filters
@@ -13,6 +14,7 @@ from dsr_tf.conversion.selection import first_few
 from dsr_tf.core.checks import is_number
 from dsr_tf.structure import choose
 from dsr_tf.structure.channels import ChannelSet
+from dsr_tf.structure.cost import Cost
 from dsr_tf.structure.structure import Structure
 
 # One share for all sets, or by regular expressions that find sets.
@@ -102,13 +104,7 @@ def numbers_kept(
     Raises:
         ValueError: if an argument is out of range.
     """
-    is_budget = parameters is not None or macs is not None
-    if (share is None) != is_budget:
-        raise ValueError(
-            "Either `share`, or `parameters` or `macs` or both, must be given. "
-            f"Received: share={share!r}, parameters={parameters!r}, "
-            f"macs={macs!r}"
-        )
+    _check_one(share, parameters, macs)
     sizes = {found.name: found.num_units for found in sets}
     if share is not None:
         shares = _shares(share, list(sizes))
@@ -124,6 +120,59 @@ def numbers_kept(
         multiple_of,
     )
     return {name: int(own.sum()) for name, own in keep.items()}
+
+
+def largest_kept(
+    scores: Mapping[str, np.ndarray],
+    cost: Callable[[choose.Keep], Cost],
+    share: Share | None = None,
+    parameters: int | None = None,
+    macs: int | None = None,
+    multiple_of: int = 1,
+) -> choose.Keep:
+    """Which units stay, by their scores in all sets together.
+
+    Args:
+        scores: For each set by name, its scores `(num_units,)`.
+        cost: Function of a choice that returns its cost, see
+            `choose.to_budget`.
+        share: Share of all units together that stay, in (0, 1], rounded
+            down, though each set keeps one; or a dict from regular
+            expressions to such, of which each set keeps its own, see
+            `numbers_kept`.
+        parameters, macs, multiple_of: The budget, see `choose.to_budget`.
+            Either `share` or a budget must be given.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+    _check_one(share, parameters, macs)
+    if isinstance(share, Mapping):
+        shares = _shares(share, list(scores))
+        return {
+            name: choose.largest(own, choose.number_of(len(own), shares[name]))
+            for name, own in scores.items()
+        }
+    if share is not None:
+        _shares(share, list(scores))
+        total = sum(len(own) for own in scores.values())
+        parameters = max(len(scores), choose.number_of(total, share))
+        cost, multiple_of = _number_of_units, 1
+    return choose.to_budget(scores, cost, parameters, macs, multiple_of)
+
+
+def _number_of_units(keep: choose.Keep) -> Cost:
+    return Cost(sum(int(own.sum()) for own in keep.values()), 0)
+
+
+def _check_one(share: object, parameters: object, macs: object) -> None:
+    is_budget = parameters is not None or macs is not None
+    if (share is None) != is_budget:
+        raise ValueError(
+            "Either `share`, or `parameters` or `macs` or both, must be given. "
+            f"Received: share={share!r}, parameters={parameters!r}, "
+            f"macs={macs!r}"
+        )
 
 
 def _shares(share: Share, names: Sequence[str]) -> dict[str, float]:

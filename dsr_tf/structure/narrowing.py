@@ -12,10 +12,9 @@ from dsr_tf.conversion.graph import rebuild
 from dsr_tf.conversion.selection import check_model
 from dsr_tf.conversion.single import config_of
 from dsr_tf.conversion.single import copy_layer
-from dsr_tf.conversion.state import Transfer
 from dsr_tf.layers import Masked
 from dsr_tf.layers.parts import unmask_parts
-from dsr_tf.structure.cutting import cut
+from dsr_tf.structure.cutting import CuttingTransfer
 from dsr_tf.structure.narrowed_masks import mask_like
 from dsr_tf.structure.narrowed_slots import copy_slots
 from dsr_tf.structure.structure import Keep
@@ -83,7 +82,7 @@ class _Narrowing(Changes):
         self.cuts = structure.cuts(keep)
         # Layers whose configuration changes.
         self._resized: set[int] = set()
-        self.transfer = _CuttingTransfer(self.cuts, self._resized)
+        self.transfer = CuttingTransfer(self.cuts, self._resized)
         self._made_of: dict[int, Any] = {}
         self._selections = {
             id(selection.node.operation): selection
@@ -156,28 +155,6 @@ class _Narrowing(Changes):
         there = self._stay(selection.source)
         chosen = self._stay(selection.labels)[there]
         return None if chosen.all() else np.flatnonzero(chosen).tolist()
-
-
-class _CuttingTransfer(Transfer):
-    """Copies states, and cuts variables along their axes."""
-
-    def __init__(self, cuts: Mapping[int, Any], resized: set[int]) -> None:
-        super().__init__()
-        self._cuts, self._resized = cuts, resized
-
-    def copy(self, old: keras.layers.Layer, new: keras.layers.Layer) -> None:
-        is_cut = any(id(variable) in self._cuts for variable in old.variables)
-        if not is_cut and id(old) not in self._resized:
-            super().copy(old, new)
-            return
-        for a, b in self._nested(old, new):
-            if b.trainable != a.trainable:
-                b.trainable = a.trainable
-        for a, b in zip(old.variables, new.variables, strict=True):
-            self._note(a, b, old)
-            b.assign(cut(ops.convert_to_numpy(a), self._cuts.get(id(a), {})))
-            if b.trainable != a.trainable:
-                b.trainable = a.trainable
 
 
 def _without_shapes(value: Any) -> Any:

@@ -83,6 +83,11 @@ def scale(channel_set: ChannelSet) -> np.ndarray:
     )
 
 
+def relative(norms: np.ndarray) -> np.ndarray:
+    """Norms as shares of the mean of those that are not 0."""
+    return norms / (norms[norms > 0].mean() if norms.any() else 1)
+
+
 def _values(one: Slice) -> np.ndarray:
     return ops.convert_to_numpy(one.variable).astype("float64")
 

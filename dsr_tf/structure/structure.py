@@ -65,6 +65,19 @@ class Structure:
         """The sets by their names."""
         return {found.name: found for found in self.sets}
 
+    @property
+    def selected_from(self) -> set[str]:
+        """Names of the sets that selections choose from."""
+        sources = [
+            self.trace.labels.roots(selection.source)
+            for selection in self.trace.selections.values()
+        ]
+        return {
+            name
+            for name, roots in self._roots.items()
+            if any(np.isin(roots, source).any() for source in sources)
+        }
+
     def cost(self, keep: Keep | None = None) -> Cost:
         """What the model costs when only some of its units are kept.
 

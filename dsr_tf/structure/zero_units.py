@@ -9,7 +9,9 @@ from dsr_tf.structure.channels import Slice
 from dsr_tf.structure.structure import Structure
 
 
-def zero_units(model: keras.Model) -> dict[str, np.ndarray]:
+def zero_units(
+    model: keras.Model, selections: bool = False
+) -> dict[str, np.ndarray]:
     """What is left of a model without the units that nobody reads.
 
     These are the units all of whose weights in the layers that read them
@@ -18,6 +20,8 @@ def zero_units(model: keras.Model) -> dict[str, np.ndarray]:
 
     Args:
         model: A built functional or Sequential model, masked or not.
+        selections: Whether layers may also read fewer channels than there
+            are, where these cannot go: see `ChannelSet.kind`.
 
     Returns:
         Dict as `narrow` takes it, with the sets in which units may go:
@@ -28,8 +32,11 @@ def zero_units(model: keras.Model) -> dict[str, np.ndarray]:
         TypeError: if `model` is no Keras model.
         ValueError: if Keras does not know its graph of layers.
     """
+    structure = Structure(model, selections)
     keep = {}
-    for found in Structure(model).sets:
+    for found in structure.sets:
+        if found.name in structure.selected_from:
+            continue  # Others than the readers of the set read them.
         stays = ~unread(found)
         if not stays.any():
             stays[0] = True

@@ -19,12 +19,16 @@ from dsr_tf.core.schedule import Schedule
 from dsr_tf.data import AUGMENTATIONS
 from dsr_tf.models import MODELS
 from dsr_tf.pruning import PruningHyperparameters
+from dsr_tf.recipes.budget import parse_energy
 from dsr_tf.recipes.budget import parse_share
+from dsr_tf.recipes.ssl import parse_groups
+from dsr_tf.structure.penalties import GRANULARITIES
 from dsr_tf.training.cluster import STRATEGIES
 
 INITIAL_WEIGHTS = ("new", "original")
 # A penalty's training; then without the channels that it has made small.
 PHASES = ("penalty", "narrow")
+THINET_RULES = ("discard", "keep")
 PRECISIONS = ("float32", "bfloat16", "float16")
 # Of parameters and multiply-adds.
 _LARGEST_BUDGET = 2**63
@@ -131,6 +135,37 @@ class Settings:
         None,
         "Strength of the penalty of --phase=penalty; not given: the method's.",
         Number(above=True),
+    )
+    penalty_groups: str | None = _flag(
+        None,
+        "ssl: groups of weights that the penalty makes vanish, some of "
+        f"{','.join(GRANULARITIES)}; not given: channel,input.",
+        Named(parse_groups),
+    )
+    num_examples: int = _flag(
+        5000,
+        "Methods that narrow by what channels do with images: at how many "
+        "of the training images they look.",
+        Whole(1),
+    )
+    num_places: int = _flag(
+        10,
+        "thinet, lasso: at how many positions of a layer's output for each "
+        "of these images.",
+        Whole(1),
+    )
+    thinet_rule: str = _flag(
+        "discard",
+        "thinet: how channels are chosen, as in the paper of 2017 (discard) "
+        "or the later code (keep).",
+        THINET_RULES,
+    )
+    energy: str | None = _flag(
+        None,
+        "pfa, in place of a budget: share of the variance of a layer's "
+        "responses that its units must have; or 'kl', for which nothing is "
+        "chosen.",
+        Named(parse_energy),
     )
     granularity: str = _flag(
         "element",

@@ -60,6 +60,11 @@ VALUES = {
         "fc1:0.5,fc1:0.6",
     ),
     "penalty": ("0", "-1", "nan", "x"),
+    "penalty_groups": ("", "x", "channel,", "channel,channel"),
+    "num_examples": ("0", "-1", "x"),
+    "num_places": ("0", "-1", "x"),
+    "thinet_rule": ("first", ""),
+    "energy": ("0", "1.1", "nan", "x", ""),
     "narrow": ("maybe",),
     "phase": ("first", "", "narrow", "penalty"),
     "dataset": (

@@ -59,6 +59,8 @@ def test_benchmark_lists_no_flag_without_effect(help_of):
     assert set(experiments.names()) - set(listed) == {
         *("output_dir", "method", "parameter_budget", "pruning_hparams"),
         *("mac_budget", "keep_share", "phase", "penalty", "narrow"),
+        *("num_examples", "num_places", "thinet_rule", "energy"),
+        "penalty_groups",
         *("resume", "checkpoint_every_steps", "checkpoints_to_keep"),
         "strategy",
     }

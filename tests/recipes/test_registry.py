@@ -24,7 +24,8 @@ def test_the_methods_that_there_are():
     """In the order in which --help lists them."""
     assert recipes.names() == (
         *("dense", "thin", "hashed", "static", "set", "deep_r", "rigl"),
-        *("snfs", "dsr", "gradual", "l1_filters", "slimming"),
+        *("snfs", "dsr", "gradual", "l1_filters", "lasso", "pfa"),
+        *("slimming", "ssl", "thinet"),
     )
     for name in recipes.names():
         assert recipes.get(name).name == name
@@ -58,11 +59,13 @@ def test_what_recipes_say_of_themselves():
     assert those(lambda r: r.is_reference) == {"dense"}
     given = {f.name: f.default for f in dataclasses.fields(Settings)}
     experiment = types.SimpleNamespace(**given)
-    # Slimming's first phase, without --initial_checkpoint.
-    without = {"dense", "slimming"}
+    # Of some the first phase, without --initial_checkpoint.
+    penalizing = {"slimming", "ssl"}
+    without = {"dense"} | penalizing
     assert those(lambda r: r.has_density(experiment)) == every - without
     narrowing = those(lambda r: r.has_phases)
-    assert narrowing == {"l1_filters", "slimming"}
+    looking = {"thinet", "lasso", "pfa"}
+    assert narrowing == {"l1_filters"} | penalizing | looking
     without = {"dense", "thin", "hashed"} | narrowing
     assert those(lambda r: r.has_masks) == every - without
 
