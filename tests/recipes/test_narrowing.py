@@ -17,6 +17,7 @@ from dsr_tf.recipes.narrowing import Narrowing
 from dsr_tf.structure import Structure
 from dsr_tf.structure import choose
 from dsr_tf.structure import narrow
+from dsr_tf.training import checkpoint
 from dsr_tf.training import run_summary
 from dsr_tf.training.experiment import Experiment
 from dsr_tf.training.run import Run
@@ -152,7 +153,11 @@ def test_a_budget_that_nothing_fits_names_its_flag(methods):
 def trained(folder, **settings):
     run = Run(
         experiment(
-            output_dir=str(folder), epochs=2, jit_compile=False, **settings
+            output_dir=str(folder),
+            epochs=2,
+            jit_compile=False,
+            checkpoints_to_keep=3,
+            **settings,
         )
     )
     return run.train()
@@ -192,6 +197,22 @@ def test_both_phases(runs):
         folder / "first" / "model.keras", compile=False
     ).get_layer("fc1")
     assert np.abs(kernel.get_weights()[0]).mean() < 0.05
+
+
+def test_from_a_masked_network(tmp_path):
+    """What is inactive there is 0 at the start."""
+    trained(tmp_path / "masked", method="static")
+    trained(
+        tmp_path / "second",
+        method="first",
+        initial_checkpoint=str(tmp_path / "masked"),
+        keep_share="0.5",
+    )
+    path = tmp_path / "second" / "checkpoints" / "step-0.npz"
+    started = checkpoint.read(path)
+    kernel = dict(zip(started.names, started.values))["fc1/kernel"]
+    assert kernel.shape == (64, 150)
+    assert 0.85 < (kernel == 0).mean() < 0.95
 
 
 WITHOUT = """

@@ -157,3 +157,27 @@ def test_the_penalties_work():
     loss = float(names["model"].losses[0])
     np.testing.assert_allclose(loss, 0.003 * norms, rtol=1e-6)
     assert kernel.constraint.threshold == 1e-4
+
+
+def test_channels_are_removed():
+    from tests.structure import networks
+
+    model = networks.residual()
+    smaller = run_example("docs/structure.md", "structure", model=model)[
+        "smaller"
+    ]
+    cost = dsr_tf.structure.cost(model).parameters
+    assert 0.4 * cost < dsr_tf.structure.cost(smaller).parameters <= 0.5 * cost
+
+
+def test_channels_that_masks_emptied_are_removed():
+    from tests.structure import networks
+
+    model = dsr_tf.sparsify(
+        networks.sequential(), 0.5, granularity="channel", seed=0
+    )
+    names = {"model": model, "structure": dsr_tf.structure}
+    smaller = run_example("docs/structure.md", "zeros", **names)["smaller"]
+    inputs = networks.inputs_of(model)
+    networks.assert_equal_outputs(model, smaller, inputs, 2e-6)
+    assert smaller.get_layer("conv2").filters < 7

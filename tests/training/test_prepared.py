@@ -193,6 +193,9 @@ def test_so_do_runs_of_other_methods(method, dense, tmp_path, monkeypatch):
     first = shutil.copytree(dense, tmp_path / "dense")
     started = {"initial_checkpoint": str(first), "method": method}
     started["pruning_hparams"] = "pruning_frequency=5"
+    if method == "static":
+        prepared(tmp_path / "masks", method="static", seed=8, epochs=1).train()
+        started["copy_masks_from"] = str(tmp_path / "masks")
 
     def kill():
         raise Killed
@@ -203,6 +206,7 @@ def test_so_do_runs_of_other_methods(method, dense, tmp_path, monkeypatch):
         with pytest.raises(Killed):
             prepared(tmp_path / "run", **started).train()
     shutil.rmtree(first)
+    shutil.rmtree(tmp_path / "masks", ignore_errors=True)
     prepared(tmp_path / "run", **started, resume=True).train()
     assert_same_weights(tmp_path / "whole", tmp_path / "run")
 

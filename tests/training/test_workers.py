@@ -148,3 +148,20 @@ def test_every_method(method, tmp_path):
     assert chief == other
     if method != "dense":
         assert len(rows(tmp_path / "run")) >= 15
+
+
+@pytest.mark.slow
+def test_workers_narrow_alike(tmp_path):
+    """Each makes the network; from then on it is that of the checkpoint."""
+    one = [sys.executable, "-c", COMMAND, *FLAGS, "--method=dense"]
+    one += ["--strategy=default", f"--output_dir={tmp_path}/dense"]
+    subprocess.run(one, check=True, stdout=subprocess.DEVNULL)
+    flags = ["--method=l1_filters", "--keep_share=0.3"]
+    flags.append(f"--initial_checkpoint={tmp_path}/dense")
+    chief, other = train(tmp_path / "run", *flags)
+    assert chief == other
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["narrowed"]["units"] == {"fc1": [90, 300], "fc2": [30, 100]}
+    assert summary["test_accuracy"] > 0.9
+    chief, other = train(tmp_path / "run", *flags, "--epochs=4", "--resume")
+    assert chief == other and chief["start"] == "42"

@@ -17,11 +17,11 @@ from tests.conftest import values
 
 def test_the_network_knows_nearly_all_that_it_did(trained):
     whole = trained.accuracy(trained.model)
-    narrow = lasso(trained.model, trained.x, 0.5, seed=0)
+    narrow = lasso(trained.model, trained.x, 0.5, batch_size=256, seed=0)
     assert [s.num_units for s in structure.channel_sets(narrow)] == [6, 8, 16]
     assert trained.accuracy(narrow) > whole - 0.05
     # Without training; and better than by a factor for each channel.
-    by_factors = thinet(trained.model, trained.x, 0.5, seed=0)
+    by_factors = thinet(trained.model, trained.x, 0.5, batch_size=256, seed=0)
     assert trained.accuracy(narrow) > trained.accuracy(by_factors)
     assert trained.accuracy(trained.model) == whole
 
@@ -57,7 +57,7 @@ def test_targets_are_those_of_the_whole_network(trained):
     # Two layers lose channels; the second fit is to what the whole network
     # had, and errs less there than to what is left of it.
     shares = {"first": 0.5, "second": 0.5}
-    narrow = lasso(trained.model, trained.x, shares, seed=0)
+    narrow = lasso(trained.model, trained.x, shares, batch_size=256, seed=0)
     target = trained.model.get_layer("hidden")
     reader = narrow.get_layer("hidden")
     x = trained.x[:200]
