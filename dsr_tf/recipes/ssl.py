@@ -22,7 +22,8 @@ class SSL(Narrowing):
     """Structured sparsity learning (Wen et al., 2016).
 
     The penalty is on kernels that `--keep_dense` does not keep dense; the
-    strength is that of the authors for a small network on CIFAR-10.
+    strength is that of the authors for a small network on CIFAR-10. As in
+    the paper, only zeros go with `--keep_share=1`.
     """
 
     name, strength = "ssl", 0.003
