@@ -108,6 +108,7 @@ def test_thinet_of_resnet_50():
 @pytest.mark.parametrize(
     "folder, names",
     [
+        ("mlp_mnist", ["dense_ssl", "ssl_penalty", "ssl"]),
         ("mlp_mnist", ["dense", "brain_damage_penalty", "brain_damage"]),
         ("wrn28_2_cifar10", ["dense", "ssl_penalty", "ssl", "thinet"]),
         ("resnet50_imagenet", ["dense", "thinet_30", "lasso"]),
@@ -119,14 +120,14 @@ def test_a_comparison_plans_both_phases(folder, names):
     runs = plan(files, [1], [0.5, 0.1], "out", [])
     for name in names:
         own = [run for run in runs if run.name == name]
-        first = f"{name}_penalty"
-        needed = {first if first in names else "dense"}
-        if name == "dense":
+        is_dense, first = name.startswith("dense"), f"{name}_penalty"
+        needed = {first if first in names else names[0]}
+        if is_dense:
             needed = set()
         for run in own:
             assert {path[4:].rpartition("-")[0] for path in run.needs} == needed
         # Some meet the densities, others budgets of their own.
         has_density = folder.startswith("wrn") and not (
-            name == "dense" or name.endswith("penalty")
+            is_dense or name.endswith("penalty")
         )
         assert len(own) == (2 if has_density else 1)
