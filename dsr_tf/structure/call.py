@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -211,25 +210,3 @@ class Call:
     def pass_on(self, labels: np.ndarray, axis: int) -> list[Channels]:
         """The channels of all outputs, each of which has the same."""
         return [Channels(axis, labels) for _ in self.outputs]
-
-
-def is_elementwise(activation: Any) -> bool:
-    """Whether an activation function acts on each number by itself.
-
-    Args:
-        activation: Function or layer, as layers keep it; None is linear.
-    """
-    from dsr_tf.structure.rules.elementwise import is_elementwise_layer
-
-    if activation is None or is_elementwise_layer(activation):
-        return True
-    name = getattr(activation, "__name__", "")
-    module = getattr(activation, "__module__", "") or ""
-    mixing = ("softmax", "log_softmax", "glu", "sparsemax")
-    return module.startswith("keras.") and name not in mixing
-
-
-def check_activation(call: Call, labels: Sequence[int] | np.ndarray) -> None:
-    """Fix channels that an activation function mixes."""
-    if not is_elementwise(getattr(call.layer, "activation", None)):
-        call.fix(np.asarray(labels))

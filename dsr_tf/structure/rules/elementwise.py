@@ -1,13 +1,14 @@
 """What acts on each number by itself, or on each channel by itself."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from dsr_tf.structure.call import Call
 from dsr_tf.structure.call import CannotFollow
 from dsr_tf.structure.call import Channels
-from dsr_tf.structure.call import is_elementwise
 from dsr_tf.structure.rules.registry import register
 from dsr_tf.structure.rules.registry import rule_of
 
@@ -32,6 +33,10 @@ _OPERATIONS = (
     "Softsign SparsePlus SparseSigmoid Sqrt Square Squareplus StopGradient "
     "Tanh TanhShrink Threshold"
 ).split()
+# Keras' functions of one number: those of these operations, and some more.
+_FUNCTIONS = {"exponential", "linear", "mish"} | {
+    name.lower() for name in _OPERATIONS
+}
 
 
 @register(*_LAYERS, *_OPERATIONS)
@@ -72,9 +77,22 @@ def prelu(call: Call) -> list[Channels]:
     return [channels]
 
 
-def is_elementwise_layer(function: Any) -> bool:
-    """Whether a layer, given as an activation function, is elementwise."""
-    return (
-        isinstance(function, keras.layers.Layer)
-        and rule_of(function) is elementwise
-    )
+def check_activation(call: Call, labels: Sequence[int] | np.ndarray) -> None:
+    """Fix channels that an activation function mixes."""
+    if not is_elementwise(getattr(call.layer, "activation", None)):
+        call.fix(np.asarray(labels))
+
+
+def is_elementwise(activation: Any) -> bool:
+    """Whether an activation function acts on each number by itself.
+
+    Args:
+        activation: Function or layer, as layers keep it; None is linear.
+    """
+    if activation is None:
+        return True
+    if isinstance(activation, keras.layers.Layer):
+        return rule_of(activation) is elementwise
+    name = getattr(activation, "__name__", "").replace("_", "")
+    module = getattr(activation, "__module__", "") or ""
+    return module.startswith("keras.") and name in _FUNCTIONS
