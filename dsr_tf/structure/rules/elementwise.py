@@ -9,13 +9,12 @@ import numpy as np
 from dsr_tf.structure.call import Call
 from dsr_tf.structure.call import CannotFollow
 from dsr_tf.structure.call import Channels
+from dsr_tf.structure.labels import FIXED
 from dsr_tf.structure.rules.registry import register
 from dsr_tf.structure.rules.registry import rule_of
 
 _LAYERS = (
     keras.layers.ActivityRegularization,
-    keras.layers.AlphaDropout,
-    keras.layers.Dropout,
     keras.layers.ELU,
     keras.layers.GaussianDropout,
     keras.layers.GaussianNoise,
@@ -27,7 +26,7 @@ _LAYERS = (
     keras.layers.SpatialDropout3D,
 )
 _OPERATIONS = (
-    "Abs Absolute Cast Celu Clip Cos Elu Erf Exp Gelu HardShrink HardSigmoid "
+    "Abs Absolute Cast Celu Cos Elu Erf Exp Gelu HardShrink HardSigmoid "
     "HardSilu HardTanh Identity LeakyRelu Log Log1p LogSigmoid Negative Relu "
     "Relu6 Round Rsqrt Selu Sigmoid Sign Silu Sin SoftShrink Softplus "
     "Softsign SparsePlus SparseSigmoid Sqrt Square Squareplus StopGradient "
@@ -48,6 +47,25 @@ def elementwise(call: Call) -> list[Channels]:
     """
     channels = call.only_input()
     return [channels for _ in call.outputs]
+
+
+@register(keras.layers.AlphaDropout, keras.layers.Dropout)
+def dropout(call: Call) -> list[Channels]:
+    channels = call.only_input()
+    for axis in range(-call.rank, 0) if call.layer.noise_shape else ():
+        length = call.layer.noise_shape[axis] or 1
+        if axis == channels.axis and length > 1:
+            call.resizes_at(("noise_shape", axis), channels.labels)
+        elif length > 1:
+            call.resizes_at(("noise_shape", axis), np.full(length, FIXED))
+    return [channels]
+
+
+@register("Clip")
+def clip(call: Call) -> list[Channels]:
+    bounds = call.layer.x_min, call.layer.x_max
+    refuse_constants(bounds, call.only_input().axis)
+    return elementwise(call)
 
 
 @register(keras.layers.Activation)
@@ -71,10 +89,28 @@ def rescaling(call: Call) -> list[Channels]:
 def prelu(call: Call) -> list[Channels]:
     channels = call.only_input()
     shared = call.layer.shared_axes or ()
-    axis = len(call.inputs[0].shape) + channels.axis
+    axis = call.rank + channels.axis
     if axis not in shared:
         call.weight("alpha", {channels.axis: ("scale", channels.labels)})
     return [channels]
+
+
+def refuse_constants(values: Any, axis: int) -> None:
+    """Refuse operands that are arrays with a number for each channel.
+
+    Args:
+        values: What an operation is given, nested; tensors of the graph
+            among them are left out.
+        axis: That of the channels, counted from the end.
+
+    Raises:
+        CannotFollow: if there is such an array.
+    """
+    for value in keras.tree.flatten(values):
+        if isinstance(value, keras.KerasTensor) or np.ndim(value) < -axis:
+            continue
+        if np.shape(value)[axis] > 1:
+            raise CannotFollow("it has a number for each channel")
 
 
 def check_activation(call: Call, labels: Sequence[int] | np.ndarray) -> None:
