@@ -1,11 +1,13 @@
 """One call of a layer as a rule sees it: labels in, labels out."""
 
+import copy
 import dataclasses
+import inspect
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from typing import Any
 
+import keras
 import numpy as np
 
 from dsr_tf.structure.labels import FIXED
@@ -43,42 +45,59 @@ class Call:
         arguments: The positional arguments; tensors among them are keys for
             `channels_of`.
         keywords: The other arguments, by name.
-        inputs: Its input tensors, in order.
+        inputs: Its input tensors, in order, but for those that mask others.
         outputs: Its output tensors, in order.
     """
 
-    def __init__(
-        self,
-        trace: "Trace",
-        layer: Any,
-        node: Any,
-        owner: Any = None,
-        at: tuple[str | int, ...] = (),
-    ) -> None:
+    def __init__(self, trace: "Trace", node: Any) -> None:
         self._trace, self._node = trace, node
-        self._owner, self._at = owner or layer, at
-        self.layer = layer
+        self._owner: Any = node.operation
+        self._at: tuple[str | int, ...] = ()
+        self._num_outer_axes = 0
+        # Tensors of which the rule knows the channels.
+        self._asked: set[int] = set()
+        self.layer = node.operation
         self.arguments = node.arguments.args
         self.keywords = node.arguments.kwargs
-        self.inputs = list(node.input_tensors)
+        self.inputs = unmasked_inputs(node)
         self.outputs = list(node.outputs)
 
-    def inside(self, layer: Any, *at: str | int) -> "Call":
+    def inside(
+        self, layer: Any, *at: str | int, num_outer_axes: int = 0
+    ) -> "Call":
         """The same call for a layer inside of this one.
 
         Args:
             layer: The layer that does the work.
             *at: Where its configuration is in that of this layer; nothing
                 where it is copied by itself.
+            num_outer_axes: How many axes fewer it sees tensors to have.
         """
-        if not at:
-            return Call(self._trace, layer, self._node)
-        at = (*self._at, *at)
-        return Call(self._trace, layer, self._node, self._owner, at)
+        call = copy.copy(self)
+        call.layer = layer
+        call._owner, call._at = (layer, ())
+        if at:
+            call._owner, call._at = self._owner, (*self._at, *at)
+        call._num_outer_axes = self._num_outer_axes + num_outer_axes
+        return call
 
     def channels_of(self, tensor: Any) -> Channels:
         """What is known of the channels of one of the input tensors."""
+        self._asked.add(id(tensor))
         return self._trace.channels_of(tensor)
+
+    def unasked(self) -> list[Channels]:
+        """Channels of tensors, such as masks, that no one has asked of."""
+        return [
+            self._trace.channels_of(tensor)
+            for tensor in self._node.input_tensors
+            if id(tensor) not in self._asked
+        ]
+
+    @property
+    def rank(self) -> int:
+        """How many axes the layer sees its first input to have."""
+        return len(self.inputs[0].shape) - self._num_outer_axes
 
     def only_input(self) -> Channels:
         """The channels of the input, of which there must be one.
@@ -192,8 +211,7 @@ class Call:
             place: Name of the argument, then keys or indices into it.
             labels: A label for each of the channels.
         """
-        sizes = self._trace.sizes.setdefault(id(self._owner), {})
-        sizes[(*self._at, *place)] = labels
+        self._trace.add_size(self._owner, (*self._at, *place), labels)
 
     def num_positions(self, axis: int, tensor: Any = None) -> int:
         """In how many places of a tensor there are channels.
@@ -213,23 +231,20 @@ class Call:
         return [Channels(axis, labels) for _ in self.outputs]
 
 
-def is_elementwise(activation: Any) -> bool:
-    """Whether an activation function acts on each number by itself.
+def unmasked_inputs(node: Any) -> list[Any]:
+    """The input tensors of a node, without those that mask others.
 
-    Args:
-        activation: Function or layer, as layers keep it; None is linear.
+    Keras hands masks, as those of `Embedding`, on as arguments.
     """
-    from dsr_tf.structure.rules.elementwise import is_elementwise_layer
-
-    if activation is None or is_elementwise_layer(activation):
-        return True
-    name = getattr(activation, "__name__", "")
-    module = getattr(activation, "__module__", "") or ""
-    mixing = ("softmax", "log_softmax", "glu", "sparsemax")
-    return module.startswith("keras.") and name not in mixing
-
-
-def check_activation(call: Call, labels: Sequence[int] | np.ndarray) -> None:
-    """Fix channels that an activation function mixes."""
-    if not is_elementwise(getattr(call.layer, "activation", None)):
-        call.fix(np.asarray(labels))
+    named: dict[str, Any] = dict(node.arguments.kwargs)
+    rest = list(node.arguments.args)
+    if isinstance(node.operation, keras.layers.Layer):
+        names = inspect.signature(node.operation.call).parameters
+        named = dict(zip(names, rest)) | named
+        rest = rest[len(names) :]
+    used = [named[name] for name in named if not name.endswith("mask")]
+    return [
+        x
+        for x in keras.tree.flatten((used, rest))
+        if isinstance(x, keras.KerasTensor)
+    ]

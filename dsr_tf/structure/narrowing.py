@@ -142,8 +142,8 @@ class _Narrowing(Changes):
         places = None if layer is None else self._places(layer)
         if layer is not None and places is not None:
             axis = self._selections[id(layer)].axis
-            selected = ops.take(args[0], places, axis=axis)
-            args = (selected, *args[1:])
+            first, *rest = args or [kwargs.pop("inputs")]
+            args = (ops.take(first, places, axis=axis), *rest)
         return operation(*args, **kwargs)
 
     def _places(self, layer: Any) -> list[int] | None:

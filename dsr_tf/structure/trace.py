@@ -13,6 +13,7 @@ from dsr_tf.layers.masked_weights import layers_with_paths
 from dsr_tf.structure.call import Call
 from dsr_tf.structure.call import CannotFollow
 from dsr_tf.structure.call import Channels
+from dsr_tf.structure.call import unmasked_inputs
 from dsr_tf.structure.labels import FIXED
 from dsr_tf.structure.labels import Labels
 from dsr_tf.structure.rules import rule_of
@@ -91,6 +92,8 @@ class Trace:
         self.selections: dict[int, Selection] = {}
         self._selecting = selecting
         self._channels: dict[int, Channels] = {}
+        # Layers and variables that cannot be cut, whoever else has them.
+        self._staying: set[int] = set()
         self.paths = {id(x): path for x, path in layers_with_paths(model)}
         # (Which are made to be trained stays known when layers are frozen.)
         self.parameters = list(
@@ -144,6 +147,9 @@ class Trace:
         if known is None:
             weight = LabelledWeight(variable, layer, axes, num_uses)
             self.weights[id(variable)] = weight
+            if id(variable) in self._staying:
+                for _, labels in axes.values():
+                    self.labels.fix(labels)
             return
         # The layer is called several times, or two have the variable.
         known.num_uses += num_uses
@@ -154,6 +160,18 @@ class Trace:
                 self.labels.fix(labels)
         for axis in known.axes.keys() - axes.keys():
             self.labels.fix(known.axes[axis][1])
+
+    def add_size(
+        self, operation: Any, place: tuple[str | int, ...], labels: np.ndarray
+    ) -> None:
+        """See `Call.resizes_at`."""
+        known = self.sizes.setdefault(id(operation), {}).setdefault(
+            place, labels
+        )
+        # What is called several times has one configuration.
+        self.labels.unite(known, labels)
+        if id(operation) in self._staying:
+            self.labels.fix(labels)
 
     def selected(self, node: Any, labels: np.ndarray, axis: int) -> np.ndarray:
         """See `Call.selected`."""
@@ -166,7 +184,7 @@ class Trace:
 
     def _walk(self, graph: Any, inputs: list[Channels]) -> list[Channels]:
         for tensor, channels in zip(graph.inputs, inputs, strict=True):
-            self._channels[id(tensor)] = channels
+            self._enter(tensor, channels)
         for depth in sorted(graph._nodes_by_depth, reverse=True):
             for node in graph._nodes_by_depth[depth]:
                 if not node.is_input:
@@ -175,9 +193,18 @@ class Trace:
                         self._channels[id(tensor)] = channels
         return [self.channels_of(tensor) for tensor in graph.outputs]
 
+    def _enter(self, tensor: Any, channels: Channels) -> None:
+        """Let channels be those of an input of a graph, in all its calls."""
+        known = self._channels.setdefault(id(tensor), channels)
+        if known.axis == channels.axis:
+            self.labels.unite(known.labels, channels.labels)
+        else:
+            self.labels.fix(known.labels)
+            self.labels.fix(channels.labels)
+
     def _call(self, node: Any) -> list[Channels]:
         operation = node.operation
-        inputs = [self.channels_of(x) for x in node.input_tensors]
+        inputs = [self.channels_of(x) for x in unmasked_inputs(node)]
         if is_graph(operation):
             graph = graph_of(operation)
             if len(graph.inputs) == len(inputs):
@@ -187,12 +214,17 @@ class Trace:
         rule = rule_of(operation)
         if rule is None:
             return self._fix(node, f"no rule for {type(operation).__name__}")
+        call = Call(self, node)
         try:
-            outputs = rule(Call(self, operation, node))
+            outputs = rule(call)
         except CannotFollow as reason:
             return self._fix(node, str(reason))
+        for channels in call.unasked():
+            self.labels.fix(channels.labels)
         for tensor, channels in zip(node.outputs, outputs, strict=True):
-            if tensor.shape[channels.axis] != len(channels.labels):
+            shape = tensor.shape or (None,)
+            # Of an unknown number of channels none has a label.
+            if (shape[channels.axis] or 0) != len(channels.labels):
                 raise ValueError(
                     f"The rule of {type(operation).__name__} gives "
                     f"{len(channels.labels)} labels for an output "
@@ -209,15 +241,30 @@ class Trace:
             self.fixed[self.path_of(operation)] = reason
         for labels in inputs:
             self.labels.fix(labels)
+        self._keep_whole(operation)
         for variable in variables:
+            self._staying.add(id(variable))
             if id(variable) in self.weights:
                 for _, labels in self.weights[id(variable)].axes.values():
                     self.labels.fix(labels)
-        if any(len(v.shape) > 1 for v in variables if v.trainable):
+        made = {id(variable) for variable in self.parameters}
+        if any(len(v.shape) > 1 for v in variables if id(v) in made):
             path = self.path_of(operation)
             if path not in self.uncounted:
                 self.uncounted.append(path)
         return [_fixed(x) for x in node.outputs]
+
+    def _keep_whole(self, operation: Any) -> None:
+        """Let all layers in one keep their sizes, and models their inputs."""
+        parts = getattr(operation, "_flatten_layers", lambda: [operation])()
+        for part in parts:
+            self._staying.add(id(part))
+            for labels in self.sizes.get(id(part), {}).values():
+                self.labels.fix(labels)
+            if is_graph(part):
+                graph = getattr(part, "_functional", part)
+                for tensor in getattr(graph, "inputs", None) or ():
+                    self._enter(tensor, _fixed(tensor))
 
 
 def graph_of(model: keras.Model) -> Any:

@@ -7,8 +7,8 @@ import numpy as np
 
 from dsr_tf.structure.call import Call
 from dsr_tf.structure.call import Channels
-from dsr_tf.structure.call import check_activation
 from dsr_tf.structure.rules.dense import check_extras
+from dsr_tf.structure.rules.elementwise import check_activation
 from dsr_tf.structure.rules.registry import register
 
 

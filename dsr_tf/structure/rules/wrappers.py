@@ -19,8 +19,10 @@ def time_distributed(call: Call) -> list[Channels]:
         raise CannotFollow(f"no rule for {type(layer).__name__}")
     if isinstance(layer, (keras.layers.Flatten, keras.layers.Reshape)):
         raise CannotFollow("it gives each time step another shape")
+    if -call.only_input().axis >= len(call.inputs[0].shape) - 1:
+        raise CannotFollow("its channels are its time steps")
     # Axes are counted from the end, where steps are like the whole.
-    return rule(call.inside(layer))
+    return rule(call.inside(layer, num_outer_axes=1))
 
 
 @register(keras.layers.Bidirectional)
