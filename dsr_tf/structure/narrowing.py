@@ -16,6 +16,10 @@ from dsr_tf.conversion.state import Transfer
 from dsr_tf.layers import Masked
 from dsr_tf.layers.parts import unmask_parts
 from dsr_tf.structure.cutting import cut
+from dsr_tf.structure.narrowed_configs import starts_from_arrays
+from dsr_tf.structure.narrowed_configs import with_entry
+from dsr_tf.structure.narrowed_configs import without_arrays
+from dsr_tf.structure.narrowed_configs import without_shapes
 from dsr_tf.structure.narrowed_masks import mask_like
 from dsr_tf.structure.narrowed_slots import copy_slots
 from dsr_tf.structure.structure import Keep
@@ -52,7 +56,7 @@ def narrow(
     """
     check_model(model, "narrow")
     structure = structure_for(model, keep)
-    structure.checked(keep)
+    structure.check(keep)
     if not any(isinstance(x, Masked) for x in model._flatten_layers()):
         copy, _ = _narrowed(structure, keep)
     else:
@@ -83,7 +87,9 @@ class _Narrowing(Changes):
         self.cuts = structure.cuts(keep)
         # Layers whose configuration changes.
         self._resized: set[int] = set()
-        self.transfer = _CuttingTransfer(self.cuts, self._resized)
+        self.transfer: _CuttingTransfer = _CuttingTransfer(
+            self.cuts, self._resized
+        )
         self._made_of: dict[int, Any] = {}
         self._selections = {
             id(selection.node.operation): selection
@@ -95,10 +101,15 @@ class _Narrowing(Changes):
 
     def layer(self, layer: keras.layers.Layer) -> keras.layers.Layer:
         sizes = self._sizes(layer)
-        if sizes or isinstance(layer, keras.layers.Bidirectional):
-            config = _without_shapes(config_of(layer))
+        is_changed = sizes or (
+            starts_from_arrays(layer) and self.transfer.cuts(layer)
+        )
+        if is_changed or isinstance(layer, keras.layers.Bidirectional):
+            config = without_shapes(config_of(layer))
+            if self.transfer.cuts(layer):
+                config = without_arrays(config)
             for place, size in sizes.items():
-                config = _with_entry(config, place, size)
+                config = with_entry(config, place, size)
             copy = copy_layer(layer, config)
             self._resized.add(id(layer))
         else:
@@ -109,7 +120,7 @@ class _Narrowing(Changes):
     def operation(self, operation: Any) -> Any:
         copy = super().operation(operation)
         for (name, *place), size in self._sizes(operation).items():
-            value = _with_entry(getattr(copy, name), tuple(place), size)
+            value = with_entry(getattr(copy, name), tuple(place), size)
             setattr(copy, name, value)
         return copy
 
@@ -165,9 +176,12 @@ class _CuttingTransfer(Transfer):
         super().__init__()
         self._cuts, self._resized = cuts, resized
 
+    def cuts(self, layer: keras.layers.Layer) -> bool:
+        """Whether something goes of a variable of a layer."""
+        return any(id(variable) in self._cuts for variable in layer.variables)
+
     def copy(self, old: keras.layers.Layer, new: keras.layers.Layer) -> None:
-        is_cut = any(id(variable) in self._cuts for variable in old.variables)
-        if not is_cut and id(old) not in self._resized:
+        if not self.cuts(old) and id(old) not in self._resized:
             super().copy(old, new)
             return
         for a, b in self._nested(old, new):
@@ -176,25 +190,30 @@ class _CuttingTransfer(Transfer):
         for a, b in zip(old.variables, new.variables, strict=True):
             self._note(a, b, old)
             b.assign(cut(ops.convert_to_numpy(a), self._cuts.get(id(a), {})))
+            if id(a) in self._cuts:
+                _check_fits(b)
             if b.trainable != a.trainable:
                 b.trainable = a.trainable
 
 
-def _without_shapes(value: Any) -> Any:
-    """A configuration without the shapes that layers inside are built for."""
-    if isinstance(value, dict):
-        return {
-            key: _without_shapes(entry)
-            for key, entry in value.items()
-            if key != "build_config"
-        }
-    return value
+def _check_fits(variable: keras.Variable) -> None:
+    """Check that what holds for a variable can do so for what is left of it.
 
-
-def _with_entry(value: Any, place: tuple[str | int, ...], entry: int) -> Any:
-    """A nested value with one entry changed; what holds it is copied."""
-    if not place:
-        return entry
-    copy: Any = dict(value) if isinstance(value, dict) else list(value)
-    copy[place[0]] = _with_entry(copy[place[0]], place[1:], entry)
-    return tuple(copy) if isinstance(value, tuple) else copy
+    Raises:
+        ValueError: if its regularizer or constraint takes another shape.
+    """
+    shape = tuple(variable.shape)
+    for name in ("regularizer", "constraint"):
+        function = getattr(variable, name, None)
+        if function is None:
+            continue
+        try:
+            result = function(variable)
+            fits = name == "regularizer" or tuple(result.shape) == shape
+        except Exception:  # Those of users raise what they like.
+            fits = False
+        if not fits:
+            raise ValueError(
+                f"The {name} {type(function).__name__} of {variable.path} "
+                f"does not take what is left of it, of shape {shape}"
+            )
