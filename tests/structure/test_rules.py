@@ -242,3 +242,13 @@ def test_a_model_that_was_built_when_it_was_called(mask_zero):
     x = layers.Embedding(9, 6, mask_zero=mask_zero, name="table")(inputs)
     model = keras.Model(inputs, layers.Dense(2)(inner(x)))
     assert list(sizes_of(model)) == ["table", "inner/x", "inner/y/lstm_cell"]
+
+
+def test_images_in_time_distributed_with_channels_first():
+    inputs = keras.Input((2, 6, 6, 3))
+    x = layers.TimeDistributed(layers.Conv2D(5, 3), name="steps")(inputs)
+    x = layers.TimeDistributed(
+        layers.GlobalAveragePooling2D(data_format="channels_first")
+    )(layers.Permute((1, 4, 2, 3))(x))
+    found, _, _ = networks.check_narrow(keras.Model(inputs, layers.Dense(2)(x)))
+    assert [x.num_units for x in found.sets] == [5]
