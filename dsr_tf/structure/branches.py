@@ -1,5 +1,6 @@
 """Branches of residual networks: found at sums, and dropped whole."""
 
+import collections
 import dataclasses
 from collections.abc import Iterable
 from typing import Any
@@ -19,7 +20,8 @@ class Branch:
     Attributes:
         name: The path of the sum in the model.
         total: The sum, a layer `Add` or an operation.
-        layers: The layers of the branch, from where it leaves the other one.
+        layers: The layers of the branch, from where it leaves the other one;
+            models among them as a whole, and last.
         operand: Which of the two it is, 0 or 1.
     """
 
@@ -39,19 +41,23 @@ def branches(model: keras.Model) -> list[Branch]:
         model: A built functional or Sequential model.
 
     Returns:
-        List of `Branch`; none for sums of three or more, or of things that
-        come from no common tensor.
+        List of `Branch`; none for sums of three or more, of things that
+        come from no common tensor, or of a layer that is called elsewhere.
 
     Raises:
         ValueError: if Keras does not know the model's graph of layers.
     """
     trace = Trace(model)
-    made_by = {id(x): node for node, _ in trace.calls for x in node.outputs}
+    # The layers of a model that is called several times are there once.
+    called = {id(node): node for node, _ in trace.calls}
+    nodes = [*called.values(), *trace.models]
+    made_by = {id(x): node for node in nodes for x in node.outputs}
+    times = collections.Counter(id(node.operation) for node in called.values())
     found = []
-    for node, _ in trace.calls:
+    for node in called.values():
         if type(node.operation).__name__ != "Add":
             continue
-        if len(node.input_tensors) != 2:
+        if len(node.input_tensors) != 2 or times[id(node.operation)] > 1:
             continue
         sides = [_behind(x, made_by) for x in node.input_tensors]
         common = sides[0].keys() & sides[1].keys()
@@ -62,9 +68,9 @@ def branches(model: keras.Model) -> list[Branch]:
             continue
         operand = int(len(own[1]) > len(own[0]))
         layers = tuple(
-            n.operation
-            for n, _ in trace.calls
-            if any(n is other for other in own[operand])
+            other.operation
+            for other in nodes
+            if any(other is x for x in own[operand])
         )
         if layers:
             name = trace.path_of(node.operation)

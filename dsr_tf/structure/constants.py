@@ -163,12 +163,15 @@ def _bias_of(structure: Structure, reader: Slice) -> Any:
     """
     if reader.layer.use_bias:
         return reader.layer.bias, 1
-    (node,) = (
+    nodes = [
         node
         for node, _ in structure.trace.calls
         if node.operation is reader.layer
-    )
-    (output,) = node.outputs
+    ]
+    if len(nodes) != 1:
+        # It is called several times, or by another layer.
+        return None
+    (output,) = nodes[0].outputs
     readers = [
         other.operation
         for other, _ in structure.trace.calls

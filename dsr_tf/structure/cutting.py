@@ -34,9 +34,12 @@ class CuttingTransfer(Transfer):
         super().__init__()
         self._cuts, self._resized = cuts, resized
 
+    def cuts(self, layer: keras.layers.Layer) -> bool:
+        """Whether something goes of a variable of a layer."""
+        return any(id(variable) in self._cuts for variable in layer.variables)
+
     def copy(self, old: keras.layers.Layer, new: keras.layers.Layer) -> None:
-        is_cut = any(id(variable) in self._cuts for variable in old.variables)
-        if not is_cut and id(old) not in self._resized:
+        if not self.cuts(old) and id(old) not in self._resized:
             super().copy(old, new)
             return
         for a, b in self._nested(old, new):
@@ -45,5 +48,30 @@ class CuttingTransfer(Transfer):
         for a, b in zip(old.variables, new.variables, strict=True):
             self._note(a, b, old)
             b.assign(cut(ops.convert_to_numpy(a), self._cuts.get(id(a), {})))
+            if id(a) in self._cuts:
+                _check_fits(b)
             if b.trainable != a.trainable:
                 b.trainable = a.trainable
+
+
+def _check_fits(variable: keras.Variable) -> None:
+    """Check that what holds for a variable can do so for what is left of it.
+
+    Raises:
+        ValueError: if its regularizer or constraint takes another shape.
+    """
+    shape = tuple(variable.shape)
+    for name in ("regularizer", "constraint"):
+        function = getattr(variable, name, None)
+        if function is None:
+            continue
+        try:
+            result = function(variable)
+            fits = name == "regularizer" or tuple(result.shape) == shape
+        except Exception:  # Those of users raise what they like.
+            fits = False
+        if not fits:
+            raise ValueError(
+                f"The {name} {type(function).__name__} of {variable.path} "
+                f"does not take what is left of it, of shape {shape}"
+            )

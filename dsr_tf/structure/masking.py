@@ -16,7 +16,8 @@ def mask(model: keras.Model, keep: Keep) -> keras.Model:
     All that belongs to a unit is 0: what makes it, what normalizes it,
     gamma and beta, and what reads it. It is what `narrow` makes smaller, to
     look at or to train further. (Zeros of kernels without masks change when
-    trained.)
+    trained; and where a model divides by channels or takes their logarithm,
+    only `narrow` gives numbers.)
 
     Args:
         model: A built functional or Sequential model, not changed.
@@ -30,7 +31,7 @@ def mask(model: keras.Model, keep: Keep) -> keras.Model:
         ValueError: if `keep` does not fit it, or it cannot be copied.
     """
     check_model(model, "mask")
-    structure_for(model, keep).checked(keep)
+    structure_for(model, keep).check(keep)
     copy = rebuild(model)
     structure = structure_for(copy, keep)
     weights = structure.trace.weights

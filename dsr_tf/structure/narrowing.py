@@ -15,6 +15,10 @@ from dsr_tf.conversion.single import copy_layer
 from dsr_tf.layers import Masked
 from dsr_tf.layers.parts import unmask_parts
 from dsr_tf.structure.cutting import CuttingTransfer
+from dsr_tf.structure.narrowed_configs import starts_from_arrays
+from dsr_tf.structure.narrowed_configs import with_entry
+from dsr_tf.structure.narrowed_configs import without_arrays
+from dsr_tf.structure.narrowed_configs import without_shapes
 from dsr_tf.structure.narrowed_masks import mask_like
 from dsr_tf.structure.narrowed_slots import copy_slots
 from dsr_tf.structure.structure import Keep
@@ -51,7 +55,7 @@ def narrow(
     """
     check_model(model, "narrow")
     structure = structure_for(model, keep)
-    structure.checked(keep)
+    structure.check(keep)
     if not any(isinstance(x, Masked) for x in model._flatten_layers()):
         copy, _ = _narrowed(structure, keep)
     else:
@@ -82,6 +86,7 @@ class _Narrowing(Changes):
         self.cuts = structure.cuts(keep)
         # Layers whose configuration changes.
         self._resized: set[int] = set()
+        self.transfer: CuttingTransfer
         self.transfer = CuttingTransfer(self.cuts, self._resized)
         self._made_of: dict[int, Any] = {}
         self._selections = {
@@ -94,10 +99,15 @@ class _Narrowing(Changes):
 
     def layer(self, layer: keras.layers.Layer) -> keras.layers.Layer:
         sizes = self._sizes(layer)
-        if sizes or isinstance(layer, keras.layers.Bidirectional):
-            config = _without_shapes(config_of(layer))
+        is_changed = sizes or (
+            starts_from_arrays(layer) and self.transfer.cuts(layer)
+        )
+        if is_changed or isinstance(layer, keras.layers.Bidirectional):
+            config = without_shapes(config_of(layer))
+            if self.transfer.cuts(layer):
+                config = without_arrays(config)
             for place, size in sizes.items():
-                config = _with_entry(config, place, size)
+                config = with_entry(config, place, size)
             copy = copy_layer(layer, config)
             self._resized.add(id(layer))
         else:
@@ -108,7 +118,7 @@ class _Narrowing(Changes):
     def operation(self, operation: Any) -> Any:
         copy = super().operation(operation)
         for (name, *place), size in self._sizes(operation).items():
-            value = _with_entry(getattr(copy, name), tuple(place), size)
+            value = with_entry(getattr(copy, name), tuple(place), size)
             setattr(copy, name, value)
         return copy
 
@@ -155,23 +165,3 @@ class _Narrowing(Changes):
         there = self._stay(selection.source)
         chosen = self._stay(selection.labels)[there]
         return None if chosen.all() else np.flatnonzero(chosen).tolist()
-
-
-def _without_shapes(value: Any) -> Any:
-    """A configuration without the shapes that layers inside are built for."""
-    if isinstance(value, dict):
-        return {
-            key: _without_shapes(entry)
-            for key, entry in value.items()
-            if key != "build_config"
-        }
-    return value
-
-
-def _with_entry(value: Any, place: tuple[str | int, ...], entry: int) -> Any:
-    """A nested value with one entry changed; what holds it is copied."""
-    if not place:
-        return entry
-    copy: Any = dict(value) if isinstance(value, dict) else list(value)
-    copy[place[0]] = _with_entry(copy[place[0]], place[1:], entry)
-    return tuple(copy) if isinstance(value, tuple) else copy

@@ -19,7 +19,8 @@ def recalibrate(
     statistics than the moving ones, which are renewed in place: each is the
     mean over batches that the model sees as it does in training. None of the
     papers does so before it trains on, which renews them as well; without
-    training it is often what saves the accuracy.
+    training it is often what saves the accuracy. Frozen layers are measured
+    too.
 
     Args:
         model: A built Keras model; nothing else of it changes, but seeds of
@@ -41,14 +42,17 @@ def recalibrate(
         raise ValueError(
             f"Model '{model.name}' has no batch normalization to recalibrate."
         )
-    before = [layer.momentum for layer in layers]
+    before = [(layer.momentum, layer._trainable) for layer in layers]
     batches = input_batches(data, batch_size, num_batches)
     try:
+        for layer in layers:
+            # Frozen ones would normalize by what they have.
+            layer._trainable = True
         for number, inputs in enumerate(batches):
             for layer in layers:
                 # So that in the end each batch has weighed as much.
                 layer.momentum = number / (number + 1)
             model(inputs, training=True)
     finally:
-        for layer, momentum in zip(layers, before):
-            layer.momentum = momentum
+        for layer, (momentum, trainable) in zip(layers, before):
+            layer.momentum, layer._trainable = momentum, trainable

@@ -136,6 +136,22 @@ class Structure:
                     found.setdefault(key, {})[axis] = stays
         return found
 
+    def check(self, keep: Keep) -> None:
+        """Refuse a choice that leaves no network.
+
+        Raises:
+            ValueError: if `keep` does not fit the model, or a layer would
+                select nothing of the channels that are left.
+        """
+        kept = self.kept_labels(keep)
+        for name, roots in self._roots.items():
+            if not kept[roots].any():
+                raise ValueError(
+                    f"`keep` must leave a unit of {name!r} among those that "
+                    "are there to select from. Received: none of "
+                    f"{len(roots)}"
+                )
+
     def checked(self, keep: Keep) -> dict[str, np.ndarray]:
         """A choice as arrays, or a refusal.
 
@@ -193,7 +209,16 @@ def cost(model: keras.Model, keep: Keep | None = None) -> Cost:
 
 
 def structure_for(model: keras.Model, keep: Keep) -> Structure:
-    """The structure whose sets a choice names, with selections or without."""
+    """The structure whose sets a choice names, with selections or without.
+
+    Raises:
+        TypeError: if the choice is no dict.
+    """
+    if not isinstance(keep, Mapping):
+        raise TypeError(
+            "`keep` is a dict from names of sets to boolean arrays. Received: "
+            f"keep={keep!r}"
+        )
     plain = Structure(model)
     if keep.keys() <= plain.by_name.keys():
         return plain

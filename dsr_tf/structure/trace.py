@@ -72,6 +72,7 @@ class Trace:
         uncounted: Paths of layers whose MACs nobody has said.
         parameters: The variables that are made to be trained.
         calls: Pairs of a node and the channels of its inputs, in order.
+        models: Nodes that call a model, whose layers are walked through.
         selections: `Selection` by the identity of its node.
 
     Raises:
@@ -89,6 +90,7 @@ class Trace:
         self.fixed: dict[str, str] = {}
         self.uncounted: list[str] = []
         self.calls: list[tuple[Any, list[Channels]]] = []
+        self.models: list[Any] = []
         self.selections: dict[int, Selection] = {}
         self._selecting = selecting
         self._channels: dict[int, Channels] = {}
@@ -208,6 +210,7 @@ class Trace:
         if is_graph(operation):
             graph = graph_of(operation)
             if len(graph.inputs) == len(inputs):
+                self.models.append(node)
                 return self._walk(graph, inputs)
             return self._fix(node, "it is called without some of its inputs")
         self.calls.append((node, inputs))
