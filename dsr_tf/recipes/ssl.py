@@ -10,9 +10,9 @@ from dsr_tf.constraints import ZeroBelow
 from dsr_tf.recipes.narrowing import Narrowing
 from dsr_tf.recipes.network import filters
 from dsr_tf.recipes.registry import register
+from dsr_tf.structure.choice.penalties import GRANULARITIES
+from dsr_tf.structure.choice.penalties import group_penalties
 from dsr_tf.structure.methods.ssl import ssl
-from dsr_tf.structure.penalties import GRANULARITIES
-from dsr_tf.structure.penalties import group_penalties
 
 # What the authors set to 0, `ZEROUT_THRESHOLD`.
 _THRESHOLD = 1e-4

@@ -12,7 +12,7 @@ from dsr_tf import recipes
 from dsr_tf import structure
 from dsr_tf.comparison.plan import plan
 from dsr_tf.recipes.network import Network
-from dsr_tf.structure.amount import numbers_kept
+from dsr_tf.structure.choice.amount import numbers_kept
 from dsr_tf.training import experiment as experiments
 
 ROOT = pathlib.Path(__file__).parents[2] / "flags"

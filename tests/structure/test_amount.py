@@ -8,8 +8,8 @@ from keras import layers
 
 from dsr_tf import models
 from dsr_tf.structure import Structure
-from dsr_tf.structure.amount import candidates
-from dsr_tf.structure.amount import numbers_kept
+from dsr_tf.structure.choice.amount import candidates
+from dsr_tf.structure.choice.amount import numbers_kept
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from keras import ops
 
 from dsr_tf import models
 from dsr_tf import structure
-from dsr_tf.structure.labels import Labels
+from dsr_tf.structure.graph.labels import Labels
 from dsr_tf.structure.rules import RULES
 from tests.structure import networks
 from tests.structure.networks import NETWORKS

@@ -12,19 +12,19 @@ from dsr_tf.conversion.selection import Filters
 from dsr_tf.core import draws
 from dsr_tf.layers import Masked
 from dsr_tf.layers.masked_weights import layers_with_paths
-from dsr_tf.structure import solvers
-from dsr_tf.structure.amount import Share
-from dsr_tf.structure.amount import candidates
-from dsr_tf.structure.amount import numbers_kept
-from dsr_tf.structure.channels import ChannelSet
-from dsr_tf.structure.channels import Slice
-from dsr_tf.structure.layerwise import one_by_one
-from dsr_tf.structure.layerwise import why_not_read
-from dsr_tf.structure.moments import WindowMoments
-from dsr_tf.structure.probe import window_moments
-from dsr_tf.structure.structure import Structure
-from dsr_tf.structure.trace import graph_of
-from dsr_tf.structure.windows import kernel_of
+from dsr_tf.structure.choice.amount import Share
+from dsr_tf.structure.choice.amount import candidates
+from dsr_tf.structure.choice.amount import numbers_kept
+from dsr_tf.structure.graph.channels import ChannelSet
+from dsr_tf.structure.graph.channels import Slice
+from dsr_tf.structure.graph.structure import Structure
+from dsr_tf.structure.graph.trace import graph_of
+from dsr_tf.structure.removal.layerwise import one_by_one
+from dsr_tf.structure.removal.layerwise import why_not_read
+from dsr_tf.structure.statistics import solvers
+from dsr_tf.structure.statistics.moments import WindowMoments
+from dsr_tf.structure.statistics.probe import window_moments
+from dsr_tf.structure.statistics.windows import kernel_of
 
 
 def lasso(

@@ -7,8 +7,8 @@ values of all others change.
 import keras
 from keras.src.applications.convnext import LayerScale
 
-from dsr_tf.structure.call import Call
-from dsr_tf.structure.call import Channels
+from dsr_tf.structure.graph.call import Call
+from dsr_tf.structure.graph.call import Channels
 from dsr_tf.structure.rules.registry import register
 
 _ROLES = {

@@ -9,7 +9,7 @@ import dsr_tf
 from dsr_tf import structure
 from dsr_tf.layers import masked_weights
 from dsr_tf.structure.methods.brain_damage import brain_damage
-from dsr_tf.structure.shapes import ShapesOf
+from dsr_tf.structure.removal.shapes import ShapesOf
 from tests.conftest import values
 from tests.structure import networks
 from tests.structure.networks import assert_equal_outputs

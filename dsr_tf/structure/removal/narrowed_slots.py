@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from dsr_tf.core import optimizer_slots
-from dsr_tf.structure.cutting import cut
+from dsr_tf.structure.removal.cutting import cut
 
 
 def copy_slots(

@@ -6,8 +6,8 @@ import numpy as np
 from keras import ops
 
 from dsr_tf.core.checks import is_number
-from dsr_tf.structure.channels import ChannelSet
-from dsr_tf.structure.channels import Slice
+from dsr_tf.structure.graph.channels import ChannelSet
+from dsr_tf.structure.graph.channels import Slice
 
 
 def norm(

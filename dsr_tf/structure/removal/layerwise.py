@@ -8,11 +8,11 @@ import numpy as np
 from keras import ops
 
 from dsr_tf.conversion.graph import rebuild
-from dsr_tf.structure.channels import ChannelSet
-from dsr_tf.structure.channels import Slice
-from dsr_tf.structure.narrowing import narrow
-from dsr_tf.structure.structure import Structure
-from dsr_tf.structure.windows import has_windows
+from dsr_tf.structure.graph.channels import ChannelSet
+from dsr_tf.structure.graph.channels import Slice
+from dsr_tf.structure.graph.structure import Structure
+from dsr_tf.structure.removal.narrowing import narrow
+from dsr_tf.structure.statistics.windows import has_windows
 
 # Given the structure of a model that may be changed, a set and a number:
 # says which units stay, and mends the weights that read them.

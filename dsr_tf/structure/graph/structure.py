@@ -6,14 +6,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from dsr_tf.structure import channels
-from dsr_tf.structure import cost as costs
-from dsr_tf.structure.channels import ChannelSet
-from dsr_tf.structure.cost import Cost
-from dsr_tf.structure.labels import FIXED
-from dsr_tf.structure.selections import trace_with_selections
-from dsr_tf.structure.trace import Trace
-from dsr_tf.structure.trace import graph_of
+from dsr_tf.structure.graph import channels
+from dsr_tf.structure.graph import cost as costs
+from dsr_tf.structure.graph.channels import ChannelSet
+from dsr_tf.structure.graph.cost import Cost
+from dsr_tf.structure.graph.labels import FIXED
+from dsr_tf.structure.graph.selections import trace_with_selections
+from dsr_tf.structure.graph.trace import Trace
+from dsr_tf.structure.graph.trace import graph_of
 
 # For each set by its name, a bool for each unit: True where it stays.
 Keep = Mapping[str, Any]

@@ -14,16 +14,16 @@ from dsr_tf.conversion.single import config_of
 from dsr_tf.conversion.single import copy_layer
 from dsr_tf.layers import Masked
 from dsr_tf.layers.parts import unmask_parts
-from dsr_tf.structure.cutting import CuttingTransfer
-from dsr_tf.structure.narrowed_configs import starts_from_arrays
-from dsr_tf.structure.narrowed_configs import with_entry
-from dsr_tf.structure.narrowed_configs import without_arrays
-from dsr_tf.structure.narrowed_configs import without_shapes
-from dsr_tf.structure.narrowed_masks import mask_like
-from dsr_tf.structure.narrowed_slots import copy_slots
-from dsr_tf.structure.structure import Keep
-from dsr_tf.structure.structure import Structure
-from dsr_tf.structure.structure import structure_for
+from dsr_tf.structure.graph.structure import Keep
+from dsr_tf.structure.graph.structure import Structure
+from dsr_tf.structure.graph.structure import structure_for
+from dsr_tf.structure.removal.cutting import CuttingTransfer
+from dsr_tf.structure.removal.narrowed_configs import starts_from_arrays
+from dsr_tf.structure.removal.narrowed_configs import with_entry
+from dsr_tf.structure.removal.narrowed_configs import without_arrays
+from dsr_tf.structure.removal.narrowed_configs import without_shapes
+from dsr_tf.structure.removal.narrowed_masks import mask_like
+from dsr_tf.structure.removal.narrowed_slots import copy_slots
 
 
 def narrow(

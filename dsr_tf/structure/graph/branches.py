@@ -10,7 +10,7 @@ import keras
 from dsr_tf.conversion.graph import Changes
 from dsr_tf.conversion.graph import rebuild
 from dsr_tf.conversion.selection import check_model
-from dsr_tf.structure.trace import Trace
+from dsr_tf.structure.graph.trace import Trace
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -10,10 +10,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from dsr_tf.structure.labels import FIXED
+from dsr_tf.structure.graph.labels import FIXED
 
 if TYPE_CHECKING:
-    from dsr_tf.structure.trace import Trace
+    from dsr_tf.structure.graph.trace import Trace
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -131,7 +131,7 @@ class Call:
         """Labels of those channels that the layer reads of what there is.
 
         They are the ones given, unless a selection of channels may be put
-        before this call, see `dsr_tf.structure.selections`.
+        before this call, see `dsr_tf.structure.graph.selections`.
 
         Args:
             labels: Those of the input.

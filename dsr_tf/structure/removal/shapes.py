@@ -20,15 +20,15 @@ from dsr_tf.layers import masked_weights
 from dsr_tf.layers.in_place import mask_layer
 from dsr_tf.layers.masked_weights import layers_with_paths
 from dsr_tf.layers.parts import mask_parts
-from dsr_tf.structure.channels import Slice
-from dsr_tf.structure.choose import Keep
-from dsr_tf.structure.cost import Cost
-from dsr_tf.structure.narrowing import narrow
-from dsr_tf.structure.shrinking import shrink_windows
-from dsr_tf.structure.structure import Structure
-from dsr_tf.structure.trace import LabelledWeight
-from dsr_tf.structure.windows import has_windows
-from dsr_tf.structure.zero_units import is_zero
+from dsr_tf.structure.choice.choose import Keep
+from dsr_tf.structure.graph.channels import Slice
+from dsr_tf.structure.graph.cost import Cost
+from dsr_tf.structure.graph.structure import Structure
+from dsr_tf.structure.graph.trace import LabelledWeight
+from dsr_tf.structure.removal.narrowing import narrow
+from dsr_tf.structure.removal.shrinking import shrink_windows
+from dsr_tf.structure.removal.zero_units import is_zero
+from dsr_tf.structure.statistics.windows import has_windows
 
 # For each layer by its path, a bool for each shape: those of the first
 # position of the window, channel by channel, then those of the next.

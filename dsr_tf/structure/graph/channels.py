@@ -6,9 +6,9 @@ from collections import defaultdict
 import keras
 import numpy as np
 
-from dsr_tf.structure.labels import FIXED
-from dsr_tf.structure.trace import LabelledWeight
-from dsr_tf.structure.trace import Trace
+from dsr_tf.structure.graph.labels import FIXED
+from dsr_tf.structure.graph.trace import LabelledWeight
+from dsr_tf.structure.graph.trace import Trace
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

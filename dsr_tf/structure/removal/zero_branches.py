@@ -6,8 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from dsr_tf.structure.branches import branches
-from dsr_tf.structure.structure import Structure
+from dsr_tf.structure.graph.branches import branches
+from dsr_tf.structure.graph.structure import Structure
 
 
 def zero_branches(model: keras.Model) -> list[str]:

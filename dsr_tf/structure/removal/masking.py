@@ -6,8 +6,8 @@ from keras import ops
 
 from dsr_tf.conversion.graph import rebuild
 from dsr_tf.conversion.selection import check_model
-from dsr_tf.structure.structure import Keep
-from dsr_tf.structure.structure import structure_for
+from dsr_tf.structure.graph.structure import Keep
+from dsr_tf.structure.graph.structure import structure_for
 
 
 def mask(model: keras.Model, keep: Keep) -> keras.Model:

@@ -9,8 +9,8 @@ from dsr_tf.conversion.selection import Filters
 from dsr_tf.conversion.selection import as_predicate
 from dsr_tf.regularizers import GroupLasso
 from dsr_tf.regularizers import Sum
-from dsr_tf.structure.branches import branches
-from dsr_tf.structure.structure import Structure
+from dsr_tf.structure.graph.branches import branches
+from dsr_tf.structure.graph.structure import Structure
 
 GRANULARITIES = ("channel", "input", "shape", "layer")
 

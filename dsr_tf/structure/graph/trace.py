@@ -10,12 +10,12 @@ import numpy as np
 from dsr_tf.conversion.graph import is_graph
 from dsr_tf.conversion.state import own_variables
 from dsr_tf.layers.masked_weights import layers_with_paths
-from dsr_tf.structure.call import Call
-from dsr_tf.structure.call import CannotFollow
-from dsr_tf.structure.call import Channels
-from dsr_tf.structure.call import unmasked_inputs
-from dsr_tf.structure.labels import FIXED
-from dsr_tf.structure.labels import Labels
+from dsr_tf.structure.graph.call import Call
+from dsr_tf.structure.graph.call import CannotFollow
+from dsr_tf.structure.graph.call import Channels
+from dsr_tf.structure.graph.call import unmasked_inputs
+from dsr_tf.structure.graph.labels import FIXED
+from dsr_tf.structure.graph.labels import Labels
 from dsr_tf.structure.rules import rule_of
 
 

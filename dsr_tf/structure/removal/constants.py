@@ -16,13 +16,13 @@ from keras import ops
 
 from dsr_tf.conversion.graph import rebuild
 from dsr_tf.conversion.selection import check_model
-from dsr_tf.structure.channels import ChannelSet
-from dsr_tf.structure.channels import Slice
+from dsr_tf.structure.graph.channels import ChannelSet
+from dsr_tf.structure.graph.channels import Slice
+from dsr_tf.structure.graph.structure import Structure
+from dsr_tf.structure.graph.trace import graph_of
+from dsr_tf.structure.removal.zero_units import is_zero
 from dsr_tf.structure.rules.registry import kind_of
-from dsr_tf.structure.structure import Structure
-from dsr_tf.structure.taps import Taps
-from dsr_tf.structure.trace import graph_of
-from dsr_tf.structure.zero_units import is_zero
+from dsr_tf.structure.statistics.taps import Taps
 
 _FOLDS_INTO = (
     keras.layers.Conv1D,

@@ -7,7 +7,7 @@ many, at correlations for which. Ties go to the unit that comes first.
 
 import numpy as np
 
-from dsr_tf.structure.solvers import checked_moments
+from dsr_tf.structure.statistics.solvers import checked_moments
 
 # Of the largest variance: below, a unit is inactive (`epsilon_inactive` of
 # the authors' code, `apple/dnikit`: `_pfa/_covariances_calculator.py`).

@@ -17,15 +17,15 @@ from dsr_tf.core import draws
 from dsr_tf.core import memory
 from dsr_tf.core.batches import input_batches
 from dsr_tf.core.checks import is_integer
-from dsr_tf.structure.channels import Slice
-from dsr_tf.structure.moments import Contributions
-from dsr_tf.structure.moments import Responses
-from dsr_tf.structure.moments import WindowMoments
-from dsr_tf.structure.taps import Tap
-from dsr_tf.structure.taps import Taps
-from dsr_tf.structure.windows import Windows
-from dsr_tf.structure.windows import kernel_of
-from dsr_tf.structure.windows import windows_of
+from dsr_tf.structure.graph.channels import Slice
+from dsr_tf.structure.statistics.moments import Contributions
+from dsr_tf.structure.statistics.moments import Responses
+from dsr_tf.structure.statistics.moments import WindowMoments
+from dsr_tf.structure.statistics.taps import Tap
+from dsr_tf.structure.statistics.taps import Taps
+from dsr_tf.structure.statistics.windows import Windows
+from dsr_tf.structure.statistics.windows import kernel_of
+from dsr_tf.structure.statistics.windows import windows_of
 
 _POOLS = {"max": ops.max, "mean": ops.mean}
 

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from dsr_tf.structure.channels import ChannelSet
-from dsr_tf.structure.channels import Slice
-from dsr_tf.structure.structure import Structure
+from dsr_tf.structure.graph.channels import ChannelSet
+from dsr_tf.structure.graph.channels import Slice
+from dsr_tf.structure.graph.structure import Structure
 
 
 def zero_units(

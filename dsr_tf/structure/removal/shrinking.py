@@ -11,8 +11,8 @@ from dsr_tf.conversion.graph import rebuild
 from dsr_tf.conversion.selection import check_model
 from dsr_tf.conversion.single import config_of
 from dsr_tf.conversion.single import copy_layer
-from dsr_tf.structure.cutting import CuttingTransfer
-from dsr_tf.structure.windows import windows_of
+from dsr_tf.structure.removal.cutting import CuttingTransfer
+from dsr_tf.structure.statistics.windows import windows_of
 
 _KINDS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 

@@ -23,7 +23,7 @@ _ROUNDING = 1e-9
 
 
 class _Cost(Protocol):
-    """What a budget looks at, such as `dsr_tf.structure.cost.Cost`."""
+    """What a budget looks at, such as `dsr_tf.structure.Cost`."""
 
     @property
     def parameters(self) -> int: ...

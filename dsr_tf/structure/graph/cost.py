@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 
-from dsr_tf.structure.trace import Trace
-from dsr_tf.structure.trace import size_of
+from dsr_tf.structure.graph.trace import Trace
+from dsr_tf.structure.graph.trace import size_of
 
 
 @dataclasses.dataclass(frozen=True)

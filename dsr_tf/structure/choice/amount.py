@@ -12,10 +12,10 @@ from dsr_tf.conversion.selection import Filters
 from dsr_tf.conversion.selection import as_predicate
 from dsr_tf.conversion.selection import first_few
 from dsr_tf.core.checks import is_number
-from dsr_tf.structure import choose
-from dsr_tf.structure.channels import ChannelSet
-from dsr_tf.structure.cost import Cost
-from dsr_tf.structure.structure import Structure
+from dsr_tf.structure.choice import choose
+from dsr_tf.structure.graph.channels import ChannelSet
+from dsr_tf.structure.graph.cost import Cost
+from dsr_tf.structure.graph.structure import Structure
 
 # One share for all sets, or by regular expressions that find sets.
 Share = float | Mapping[str, float]

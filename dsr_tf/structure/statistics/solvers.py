@@ -3,7 +3,7 @@
 All is numpy in float64 and looks at matrices of the size of the channels,
 never at samples: `gram[c, d]` is the sum over samples of `x[c] * x[d]`, where
 `x[c]` is what channel c adds to a sampled output, and `b[c]` that of `x[c] *
-y`, where y is the output to reach. `dsr_tf.structure.probe` collects them.
+y`, where y is the output to reach. `probe`, in this folder, collects them.
 Ties go to the channel that comes first.
 """
 

@@ -9,9 +9,9 @@ pre-activation network choose from the stream.
 import keras
 import numpy as np
 
-from dsr_tf.structure.labels import FIXED
+from dsr_tf.structure.graph.labels import FIXED
+from dsr_tf.structure.graph.trace import Trace
 from dsr_tf.structure.rules.registry import kind_of
-from dsr_tf.structure.trace import Trace
 
 # Those whose rules ask `Call.selected`.
 _READERS = (

@@ -3,8 +3,8 @@
 import keras
 
 from dsr_tf.layers import masked_weights
-from dsr_tf.structure.cost import Cost
-from dsr_tf.structure.structure import Structure
+from dsr_tf.structure.graph.cost import Cost
+from dsr_tf.structure.graph.structure import Structure
 
 
 def active_cost(model: keras.Model) -> Cost:
