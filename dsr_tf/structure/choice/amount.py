@@ -61,6 +61,11 @@ def candidates(
         else:
             found.append(one)
     if not found:
+        if not skipped and filters is None:
+            # There is no such set; the layers that channels meet say why.
+            skipped = [
+                f"{path} ({why})" for path, why in structure.fixed.items()
+            ]
         raise ValueError(
             f"Model '{structure.model.name}' has no channels that `{method}` "
             "can remove"

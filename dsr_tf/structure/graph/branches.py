@@ -125,8 +125,9 @@ def drop_branches(model: keras.Model, names: Iterable[str]) -> keras.Model:
     for name in wanted:
         if name not in known:
             raise ValueError(
-                f"`names` must be among {', '.join(known) or 'none'}. "
-                f"Received: {name!r}"
+                f"`names` must be among the branches of '{model.name}', "
+                f"{', '.join(known) or 'which has none'}. "
+                f"Received: names={wanted!r}"
             )
     return rebuild(model, _Dropping([known[name] for name in wanted]))
 
