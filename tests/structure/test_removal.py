@@ -248,3 +248,17 @@ def test_branches_of_what_is_called_several_times():
         x = total([x, layers.Dense(4)(x)])
     (branch,) = structure.branches(keras.Model(inputs, x))
     assert [layer.name for layer in branch.layers] == ["a"]
+
+
+def test_a_mean_that_others_are_normalized_by_holds_no_constants(caplog):
+    """The normalization is called for two layers."""
+    inputs = keras.Input((6, 6, 2))
+    normalization = layers.BatchNormalization(name="shared")
+    x = layers.Conv2D(4, 1, name="a")(inputs)
+    x = normalization(layers.Conv2D(3, 1, use_bias=False, name="b")(x))
+    y = normalization(layers.Conv2D(3, 1, use_bias=False, name="c")(inputs))
+    model = networks.shake(keras.Model(inputs, [x, y]))
+    empty(model, "a", [1])
+    folded = structure.fold_constants(model)
+    assert_equal_outputs(model, folded, networks.inputs_of(model))
+    assert "constant units of 'a' stay" in caplog.text

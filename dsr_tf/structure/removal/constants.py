@@ -6,6 +6,7 @@ follows. What that gives to the layers that read it is one number for each of
 their outputs, which their biases can hold.
 """
 
+from collections.abc import Iterable
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ from dsr_tf.conversion.graph import rebuild
 from dsr_tf.conversion.selection import check_model
 from dsr_tf.structure.graph.channels import ChannelSet
 from dsr_tf.structure.graph.channels import Slice
+from dsr_tf.structure.graph.following import normalization_after
 from dsr_tf.structure.graph.structure import Structure
 from dsr_tf.structure.graph.trace import graph_of
 from dsr_tf.structure.removal.zero_units import is_zero
@@ -57,15 +59,17 @@ def fold_constants(model: keras.Model, data: Any = None) -> keras.Model:
     check_model(model, "fold_constants")
     copy = rebuild(model)
     structure = Structure(copy)
+    folding = {}
     for found in structure.sets:
-        candidates = _candidates(found)
-        if not candidates.any():
-            continue
-        readers = found.with_role("in")
-        if not all(_can_fold(reader.layer) for reader in readers):
-            continue
+        candidates, readers = _candidates(found), found.with_role("in")
+        if candidates.any() and all(_can_fold(x.layer) for x in readers):
+            folding[found.name] = found, candidates, readers
+    read_by = _inputs_of(
+        copy, [x.layer for _, _, own in folding.values() for x in own], data
+    )
+    for found, candidates, readers in folding.values():
         places = [_bias_of(structure, reader) for reader in readers]
-        values = _values_read(copy, readers, data)
+        values = [read_by[x.layer][:, x.positions] for x in readers]
         constant = candidates & np.all(
             [np.ptp(v, axis=0).max(axis=-1) == 0 for v in values], axis=0
         )
@@ -99,30 +103,24 @@ def _candidates(found: ChannelSet) -> np.ndarray:
     return results
 
 
-def _values_read(
-    model: keras.Model, readers: tuple[Slice, ...], data: Any
-) -> list[np.ndarray]:
-    """What layers read of each unit.
-
-    Returns:
-        For each reader, an array `(places, num_units, repeats)`.
-    """
-    taps = Taps(
-        model, [(reader.layer, lambda x, y, passed: x) for reader in readers]
-    )
-    found: list[list[np.ndarray]] = [[] for _ in readers]
-    nothing = [np.zeros(1)] * len(readers)
+def _inputs_of(
+    model: keras.Model, layers: Iterable[Any], data: Any
+) -> dict[Any, np.ndarray]:
+    """What layers read, an array `(places, channels)` for each."""
+    wanted = list(dict.fromkeys(layers))
+    if not wanted:
+        return {}
+    taps = Taps(model, [(layer, lambda x, y, _: x) for layer in wanted])
+    nothing = [np.zeros(1)] * len(wanted)
+    rows: dict[Any, list[np.ndarray]] = {layer: [] for layer in wanted}
     for inputs in [data] if data is not None else _examples(model):
-        for own, calls in zip(found, taps.read(inputs, nothing)):
-            own.extend(calls)
-    results = []
-    for reader, calls in zip(readers, found):
-        axis = 1 if _is_channels_first(reader.layer) else -1
-        rows = [
-            np.moveaxis(x, axis, -1).reshape(-1, x.shape[axis]) for x in calls
-        ]
-        results.append(np.concatenate(rows)[:, reader.positions])
-    return results
+        for layer, calls in zip(wanted, taps.read(inputs, nothing)):
+            axis = 1 if _is_channels_first(layer) else -1
+            rows[layer].extend(
+                np.moveaxis(x, axis, -1).reshape(-1, x.shape[axis])
+                for x in calls
+            )
+    return {layer: np.concatenate(own) for layer, own in rows.items()}
 
 
 def _is_channels_first(layer: Any) -> bool:
@@ -163,26 +161,8 @@ def _bias_of(structure: Structure, reader: Slice) -> Any:
     """
     if reader.layer.use_bias:
         return reader.layer.bias, 1
-    nodes = [
-        node
-        for node, _ in structure.trace.calls
-        if node.operation is reader.layer
-    ]
-    if len(nodes) != 1:
-        # It is called several times, or by another layer.
-        return None
-    (output,) = nodes[0].outputs
-    readers = [
-        other.operation
-        for other, _ in structure.trace.calls
-        if any(tensor is output for tensor in other.input_tensors)
-    ]
-    is_seen = any(tensor is output for tensor in structure.outputs)
-    if len(readers) != 1 or is_seen:
-        return None
-    if kind_of(readers[0]) is not keras.layers.BatchNormalization:
-        return None
-    return readers[0].moving_mean, -1
+    normalization = normalization_after(structure, reader.layer)
+    return normalization and (normalization.moving_mean, -1)
 
 
 def _fold(
