@@ -80,7 +80,6 @@ def test_inputs_of_noise_vanish(half_noise, policy, arguments):
     assert_noise_is_not_read(model, half_noise)
 
 
-@pytest.mark.slow
 @needs_tensorflow
 def test_on_two_devices_as_on_one(half_noise):
     import tensorflow as tf

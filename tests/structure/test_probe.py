@@ -225,7 +225,6 @@ def test_mixed_precision(policy):
     np.testing.assert_allclose(*grams, atol=0.02 * largest)
 
 
-@pytest.mark.slow
 @needs_tensorflow
 def test_on_several_devices():
     import tensorflow as tf
