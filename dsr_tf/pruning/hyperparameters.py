@@ -9,6 +9,7 @@ from absl import logging
 
 from dsr_tf.core.checks import is_integer
 from dsr_tf.core.checks import is_number
+from dsr_tf.pruning import named_values
 
 _POOLINGS = ("AVG", "MAX")
 # Names of that library that have no meaning here, with the reason.
@@ -117,33 +118,11 @@ class PruningHyperparameters:
         Raises:
             ValueError: if a name is unknown or a value out of range.
         """
-        kinds: dict[str, Any] = {
-            f.name: f.type for f in dataclasses.fields(cls)
-        }
-        values = dict(defaults)
-        for item in re.findall(r"(?:[^,\[]|\[[^\]]*\]?)+", text):
-            name, equals, value = (part.strip() for part in item.partition("="))
+        for name, _ in named_values.split(text):
             if name in _WITHOUT_EFFECT:
                 logging.info("%s: ignored, %s", name, _WITHOUT_EFFECT[name])
-                continue
-            if name not in kinds or not equals:
-                raise ValueError(
-                    "pruning hyperparameters must be a comma-separated list "
-                    f"NAME=VALUE with names among {', '.join(kinds)}. "
-                    f"Received: {item.strip()!r}"
-                )
-            if kinds[name] is Any:
-                inside = value.removeprefix("[").removesuffix("]")
-                values[name] = [part for part in inside.split(",") if part]
-                continue
-            try:
-                values[name] = kinds[name](value)
-            except ValueError:
-                raise ValueError(
-                    f"`{name}` must be of type {kinds[name].__name__}. "
-                    f"Received: {name}={value}"
-                ) from None
-        return cls(**values)
+        values = named_values.parse(cls, text, _WITHOUT_EFFECT)
+        return cls(**{**defaults, **values})
 
     def __str__(self) -> str:
         """The comma-separated list that `parse` reads."""

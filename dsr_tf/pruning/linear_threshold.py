@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from typing import Self
 
 from dsr_tf.core.checks import is_number
 from dsr_tf.pruning import by_path
@@ -96,15 +95,3 @@ class LinearThreshold(Threshold):
         self, kernel: Candidate, number: float, step: int
     ) -> tuple[float, None]:
         return self.threshold_at(number, step), None
-
-    def scaled(self, factor: float) -> Self:
-        """The same with every number of steps multiplied by `factor`."""
-        start = round(self.start * factor)
-        ramp = round(self.ramp * factor)
-        return dataclasses.replace(
-            self,
-            start=start,
-            ramp=ramp,
-            end=max(start + 1, round(self.end * factor)),
-            frequency=max(1, round(self.frequency * factor)),
-        )

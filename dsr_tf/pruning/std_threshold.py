@@ -1,7 +1,6 @@
 """Thresholds by the deviation of a layer's weights (Han et al., 2015)."""
 
 import dataclasses
-from typing import Self
 
 import numpy as np
 
@@ -60,13 +59,3 @@ class StdThreshold(Threshold):
             deviation = np.float32(active.astype("float64").std())
         # As it is read again, so that the threshold stays the same.
         return number * float(deviation), deviation
-
-    def scaled(self, factor: float) -> Self:
-        """The same with every number of steps multiplied by `factor`."""
-        end = self.end
-        return dataclasses.replace(
-            self,
-            frequency=max(1, round(self.frequency * factor)),
-            start=round(self.start * factor),
-            end=None if end is None else max(1, round(end * factor)),
-        )

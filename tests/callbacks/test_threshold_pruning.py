@@ -215,7 +215,7 @@ def test_groups_of_the_masks_go_as_one(data):
     assert layers.masked_weights(model)[1].num_active == 20
 
 
-def test_what_does_not_fit(data):
+def test_what_does_not_fit():
     model = keras.Sequential(
         [keras.Input((12,)), layers.SparseDense(8, 0.5, "2:4", name="a")]
     )
@@ -231,7 +231,7 @@ def test_what_does_not_fit(data):
     plain = keras.Sequential([keras.Input((12,)), keras.layers.Dense(3)])
     plain.compile("sgd", "mse")
     with pytest.raises(ValueError, match="no masked layers.*sparsify"):
-        fit(plain, data, ThresholdPruning(STD))
+        ThresholdPruning(STD).check(plain)
 
 
 @pytest.mark.parametrize(

@@ -178,16 +178,6 @@ def test_what_stays_is_above_and_what_goes_is_not(weights, quality):
         ]
 
 
-def test_scaled():
-    rule = LINEAR.scaled(0.5)
-    assert (rule.start, rule.ramp, rule.end, rule.frequency) == (5, 10, 15, 2)
-    rule = LINEAR.scaled(0.001)
-    assert (rule.start, rule.ramp, rule.end, rule.frequency) == (0, 0, 1, 1)
-    rule = StdThreshold(1.0, 10, 20, 30).scaled(2)
-    assert rule == StdThreshold(1.0, 20, 40, 60)
-    assert StdThreshold(1.0, 10).scaled(0.01) == StdThreshold(1.0, 1)
-
-
 @pytest.mark.parametrize(
     "name, value",
     [

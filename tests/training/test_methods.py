@@ -49,6 +49,23 @@ def test_repeats_and_resumes(method, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "method, hparams",
+    [
+        ("rnn_pruning", "q=0.1,start=2,ramp=20,end=40,frequency=7"),
+        pytest.param(
+            "std_threshold",
+            "quality=[fc1:0.7,fc2:0.5],frequency=7,end=30",
+            marks=pytest.mark.slow,
+        ),
+    ],
+    ids=["rnn_pruning", "std_threshold"],
+)
+def test_pruning_by_thresholds_repeats_and_resumes(method, hparams, tmp_path):
+    flags = [f"--pruning_hparams={hparams}", "--granularity=input"]
+    check_resuming(method, tmp_path, *flags)
+
+
+@pytest.mark.parametrize(
     "method",
     ["set", *(pytest.param(m, marks=pytest.mark.slow) for m in PATTERNS)],
 )
