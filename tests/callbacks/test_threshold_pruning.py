@@ -9,7 +9,9 @@ from dsr_tf import layers
 from dsr_tf.callbacks import GradualPruning
 from dsr_tf.callbacks import ThresholdPruning
 from dsr_tf.pruning import LinearThreshold
+from dsr_tf.pruning import Rule
 from dsr_tf.pruning import StdThreshold
+from dsr_tf.pruning.rule import Kept
 from tests.callbacks.shared import fit
 from tests.callbacks.shared import momentum
 from tests.callbacks.shared import warnings_of
@@ -257,6 +259,31 @@ def test_a_callback_that_pruned_nothing_says_why(rule, reason, data, caplog):
     assert message.startswith("ThresholdPruning changed no mask") and (
         reason in message
     )
+
+
+class Half(Rule):
+    """Once, after 7 updates: the first half of the groups stays."""
+
+    def is_due(self, step, last_step):
+        return step >= 7 > last_step
+
+    def next_due(self, step, last_step):
+        return 7 if step < 7 else None
+
+    def keep(self, kernel, step):
+        places = np.arange(len(kernel.active))
+        return Kept(kernel.active & (places < len(places) / 2))
+
+
+def test_a_rule_of_ones_own(data):
+    model, records = dense_start(), []
+    fit(model, data, ThresholdPruning(Half(), records.append))
+    (record,) = records
+    assert (record.step, record.num_active, record.threshold) == (7, 150, None)
+    for weight in layers.masked_weights(model):
+        first, second = np.split(values(weight.mask).reshape(-1), 2)
+        assert first.all() and not second.any()
+    assert_empty_slots(model)
 
 
 @pytest.mark.parametrize("kind", ["gradual", "std"])
