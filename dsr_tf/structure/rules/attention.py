@@ -5,9 +5,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from dsr_tf.structure.call import Call
-from dsr_tf.structure.call import CannotFollow
-from dsr_tf.structure.call import Channels
+from dsr_tf.structure.graph.call import Call
+from dsr_tf.structure.graph.call import CannotFollow
+from dsr_tf.structure.graph.call import Channels
 from dsr_tf.structure.rules.dense import check_extras
 from dsr_tf.structure.rules.registry import register
 
@@ -29,7 +29,7 @@ def multi_head_attention(call: Call) -> list[Channels]:
     else:
         # It puts out as many as it is asked with.
         call.unite(query, outputs)
-    return call.pass_on(outputs, -1)
+    return _results(call, heads, outputs)
 
 
 @register(keras.layers.GroupQueryAttention)
@@ -44,7 +44,14 @@ def grouped_query_attention(call: Call) -> list[Channels]:
     # Keras wants all of them to be as long.
     call.unite(query, outputs)
     call.unite(query, value)
-    return call.pass_on(outputs, -1)
+    return _results(call, asking, outputs)
+
+
+def _results(
+    call: Call, heads: np.ndarray, outputs: np.ndarray
+) -> list[Channels]:
+    """What attention puts out: values, and scores if it is asked for them."""
+    return [Channels(-1, outputs), Channels(-3, heads)][: len(call.outputs)]
 
 
 def _tensors(call: Call) -> tuple[Any, Any, Any]:

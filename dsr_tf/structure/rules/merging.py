@@ -5,9 +5,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from dsr_tf.structure.call import Call
-from dsr_tf.structure.call import CannotFollow
-from dsr_tf.structure.call import Channels
+from dsr_tf.structure.graph.call import Call
+from dsr_tf.structure.graph.call import CannotFollow
+from dsr_tf.structure.graph.call import Channels
+from dsr_tf.structure.rules.elementwise import refuse_constants
 from dsr_tf.structure.rules.registry import register
 
 
@@ -55,10 +56,7 @@ def _together(call: Call, unite: Any) -> list[Channels]:
                 raise CannotFollow("it repeats channels")
         else:
             unite(first, channels.labels)
-    for value in keras.tree.flatten((call.arguments, call.keywords)):
-        if not isinstance(value, keras.KerasTensor) and np.ndim(value):
-            if np.shape(value)[-1] > 1:
-                raise CannotFollow("it has a number for each channel")
+    refuse_constants((call.arguments, call.keywords), axis)
     return [Channels(axis, first)]
 
 

@@ -7,8 +7,8 @@ values of all others change.
 import keras
 from keras.src.applications.convnext import LayerScale
 
-from dsr_tf.structure.call import Call
-from dsr_tf.structure.call import Channels
+from dsr_tf.structure.graph.call import Call
+from dsr_tf.structure.graph.call import Channels
 from dsr_tf.structure.rules.registry import register
 
 _ROLES = {
@@ -16,6 +16,10 @@ _ROLES = {
     "beta": "shift",
     "moving_mean": "statistic",
     "moving_variance": "statistic",
+    # Those of batch renormalization.
+    "moving_stddev": "statistic",
+    "renorm_mean": "statistic",
+    "renorm_stddev": "statistic",
 }
 
 
@@ -23,7 +27,7 @@ _ROLES = {
 def batch_normalization(call: Call) -> list[Channels]:
     axis = call.layer.axis
     if axis >= 0:
-        axis -= len(call.inputs[0].shape)
+        axis -= call.rank
     labels = call.selected(call.along(axis, call.inputs[0]), axis)
     for name, role in _ROLES.items():
         call.weight(name, {0: (role, labels)})

@@ -2,8 +2,8 @@
 
 import keras
 
-from dsr_tf.structure.call import Call
-from dsr_tf.structure.call import Channels
+from dsr_tf.structure.graph.call import Call
+from dsr_tf.structure.graph.call import Channels
 from dsr_tf.structure.rules.convolution import channel_axis
 from dsr_tf.structure.rules.registry import register
 
@@ -57,4 +57,4 @@ def _axis(call: Call) -> int:
     # Some of these layers, such as Cropping1D, have but one format.
     if not hasattr(call.layer, "data_format"):
         return -1
-    return channel_axis(call.layer, len(call.inputs[0].shape) - 1)
+    return channel_axis(call.layer, call.rank - 1)

@@ -3,11 +3,11 @@
 import keras
 import numpy as np
 
-from dsr_tf.structure.call import Call
-from dsr_tf.structure.call import CannotFollow
-from dsr_tf.structure.call import Channels
-from dsr_tf.structure.call import is_elementwise
+from dsr_tf.structure.graph.call import Call
+from dsr_tf.structure.graph.call import CannotFollow
+from dsr_tf.structure.graph.call import Channels
 from dsr_tf.structure.rules.convolution import channel_axis
+from dsr_tf.structure.rules.elementwise import is_elementwise
 from dsr_tf.structure.rules.registry import register
 
 _NUM_GATES = {
@@ -55,12 +55,9 @@ def _units(call: Call, num_units: int, num_gates: int, axis: int) -> np.ndarray:
     for state in states:
         call.unite(outputs, call.along(axis, state))
     gates = np.tile(outputs, num_gates)
-    num_steps = sequence.shape[1] or 1
-    num_uses = num_steps
-    if axis != -1 or len(sequence.shape) > 3:
-        # The first output has time steps, or has not.
-        pixels = call.num_positions(axis)
-        num_uses = pixels if layer.return_sequences else num_steps * pixels
+    num_uses = call.num_positions(axis)
+    if not layer.return_sequences:
+        num_uses *= sequence.shape[-2 - getattr(cell, "rank", 0)] or 1
     # Feeding its own output back, a layer reads and makes channels at once.
     call.weight(
         "kernel",

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from dsr_tf.structure.call import Call
-from dsr_tf.structure.call import CannotFollow
-from dsr_tf.structure.call import Channels
+from dsr_tf.structure.graph.call import Call
+from dsr_tf.structure.graph.call import CannotFollow
+from dsr_tf.structure.graph.call import Channels
+from dsr_tf.structure.graph.labels import FIXED
 from dsr_tf.structure.rules.registry import register
 
 
@@ -44,8 +45,13 @@ def _reshaped(
     outputs = call.outputs[0].shape[1:]
     axis = len(tensor.shape) - 1 + channels.axis
     labels, place = reshaped(channels.labels, tensor.shape[1:], axis, outputs)
-    if target[num_batch_axes + place] != -1:
-        call.resizes_at((name, num_batch_axes + place), labels)
+    for at, length in enumerate(target[num_batch_axes:]):
+        if at == place and length != -1:
+            call.resizes_at((name, num_batch_axes + at), labels)
+        elif length != -1:
+            # Another call may have its channels there.
+            others = np.full(length, FIXED)
+            call.resizes_at((name, num_batch_axes + at), others)
     return [Channels(place - len(outputs), labels)]
 
 
@@ -127,7 +133,7 @@ def reduced(call: Call) -> list[Channels]:
 def expand_dims(call: Call) -> list[Channels]:
     channels, axes = call.only_input(), call.layer.axis
     rank = len(call.outputs[0].shape)
-    axis = rank - 1 + channels.axis
+    axis = len(call.inputs[0].shape) + channels.axis
     for new in sorted(
         a % rank for a in ([axes] if isinstance(axes, int) else axes)
     ):

@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 
-from dsr_tf.structure.call import Call
-from dsr_tf.structure.call import CannotFollow
-from dsr_tf.structure.call import Channels
+from dsr_tf.structure.graph.call import Call
+from dsr_tf.structure.graph.call import CannotFollow
+from dsr_tf.structure.graph.call import Channels
 from dsr_tf.structure.rules.recurrent import recurrent
 from dsr_tf.structure.rules.registry import register
 from dsr_tf.structure.rules.registry import rule_of
@@ -19,8 +19,10 @@ def time_distributed(call: Call) -> list[Channels]:
         raise CannotFollow(f"no rule for {type(layer).__name__}")
     if isinstance(layer, (keras.layers.Flatten, keras.layers.Reshape)):
         raise CannotFollow("it gives each time step another shape")
+    if -call.only_input().axis >= len(call.inputs[0].shape) - 1:
+        raise CannotFollow("its channels are its time steps")
     # Axes are counted from the end, where steps are like the whole.
-    return rule(call.inside(layer))
+    return rule(call.inside(layer, num_outer_axes=1))
 
 
 @register(keras.layers.Bidirectional)
