@@ -25,26 +25,42 @@ def read(name: str, given: Any) -> ByPath:
         ValueError: if it is none of these, or a number is not finite or
             below 0.
     """
-    values = given
     try:
-        if isinstance(values, (list, tuple)):
-            pairs = [text.rsplit(":", 1) for text in values]
-            if len(pairs) == 1 and len(pairs[0]) == 1:
-                return read(name, float(pairs[0][0]))
-            values = {pattern: float(value) for pattern, value in pairs}
-        if isinstance(values, Mapping):
-            for pattern in values:
-                re.compile(pattern)
+        if isinstance(given, (list, tuple)) and ":" not in "".join(given):
+            (number,) = given
+            return read(name, float(number))
+        if isinstance(given, (Mapping, list, tuple)):
+            values = by_expression(given)
             if values and all(map(_is_magnitude, values.values())):
-                return dict(values)
-        elif _is_magnitude(values):
-            return values
-    except (AttributeError, TypeError, ValueError, re.error):
+                return values
+        elif _is_magnitude(given):
+            return given
+    except (TypeError, ValueError):
         pass
     raise ValueError(
         f"`{name}` must be a number of at least 0, or a dict {{expression: "
         f"number}}. Received: {name}={given!r}"
     )
+
+
+def by_expression(given: Any) -> dict[str, Any]:
+    """Values by regular expression; the values are not checked.
+
+    Args:
+        given: A mapping, or a list of `"expression:number"`.
+
+    Raises:
+        ValueError: if it is neither, or an expression is not a regular one.
+    """
+    try:
+        if not isinstance(given, Mapping):
+            pairs = [text.rsplit(":", 1) for text in given if text]
+            given = {pattern: float(value) for pattern, value in pairs}
+        for pattern in given:
+            re.compile(pattern)
+    except (AttributeError, TypeError, re.error) as error:
+        raise ValueError(f"Not by expression. Received: {given!r}") from error
+    return dict(given)
 
 
 def find(given: ByPath, path: str) -> float | None:

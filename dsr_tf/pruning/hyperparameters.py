@@ -9,6 +9,7 @@ from absl import logging
 
 from dsr_tf.core.checks import is_integer
 from dsr_tf.core.checks import is_number
+from dsr_tf.pruning import by_path
 from dsr_tf.pruning import named_values
 
 _POOLINGS = ("AVG", "MAX")
@@ -203,21 +204,17 @@ class PruningHyperparameters:
         given = self.weight_sparsity_map
         if given is None:
             return {}
-        wanted = (
-            "a dict {expression: sparsity}, or a list of expression:sparsity, "
-            "each in [0, 1)"
-        )
         try:
-            if not isinstance(given, dict):
-                pairs = [item.rsplit(":", 1) for item in given if item]
-                given = {name: float(value) for name, value in pairs}
-            for pattern, value in given.items():
-                re.compile(pattern)
-                if not is_number(value) or not 0 <= value < 1:
-                    self._refuse("weight_sparsity_map", wanted)
-        except (TypeError, ValueError, AttributeError, re.error):
-            self._refuse("weight_sparsity_map", wanted)
-        return dict(given)
+            sparsities = by_path.by_expression(given)
+            if all(is_number(v) and 0 <= v < 1 for v in sparsities.values()):
+                return sparsities
+        except ValueError:
+            pass
+        self._refuse(
+            "weight_sparsity_map",
+            "a dict {expression: sparsity}, or a list of expression:sparsity, "
+            "each in [0, 1)",
+        )
 
     def _refuse(self, name: str, accepted: str) -> NoReturn:
         raise ValueError(
