@@ -6,8 +6,6 @@ from dsr_tf.pruning import LinearThreshold
 from dsr_tf.recipes.registry import register
 from dsr_tf.recipes.thresholds import Thresholds
 
-_FREQUENCY = 100
-
 
 class RnnPruning(Thresholds):
     """Pruning of recurrent networks (Narang et al., 2017), and of others.
@@ -17,6 +15,7 @@ class RnnPruning(Thresholds):
     """
 
     name, rule = "rnn_pruning", LinearThreshold
+    frequency = 100
 
     def defaults(self, experiment: Any, steps_per_epoch: int) -> dict[str, Any]:
         num_steps = experiment.epochs * steps_per_epoch
@@ -24,7 +23,6 @@ class RnnPruning(Thresholds):
             "start": min(steps_per_epoch, num_steps // 4),
             "ramp": num_steps // 4,
             "end": num_steps // 2,
-            "frequency": _FREQUENCY,
         }
 
 

@@ -17,8 +17,7 @@ class DeviationThreshold(Thresholds):
     name, rule = "std_threshold", StdThreshold
 
     def defaults(self, experiment: Any, steps_per_epoch: int) -> dict[str, Any]:
-        half = experiment.epochs * steps_per_epoch // 2
-        return {"frequency": steps_per_epoch, "end": half + 1}
+        return {"end": experiment.epochs * steps_per_epoch // 2 + 1}
 
 
 register(DeviationThreshold())

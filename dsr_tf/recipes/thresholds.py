@@ -23,14 +23,17 @@ class Thresholds(Recipe):
 
     Attributes:
         rule: Class of the rule; its `number` must be given.
+        frequency: Updates between two prunings unless flags say otherwise,
+            before `--schedule_scale`; None for an epoch.
     """
 
     has_masks = True
     named_flag = "pruning_hparams"
     rule: type[Threshold]
+    frequency: int | None = None
 
     def defaults(self, experiment: Any, steps_per_epoch: int) -> dict[str, Any]:
-        """Arguments of the rule that flags need not give."""
+        """Arguments of the rule that follow from the length of the run."""
         raise NotImplementedError
 
     def has_density(self, experiment: Any) -> bool:
@@ -75,15 +78,22 @@ class Thresholds(Recipe):
         steps_per_epoch: int,
         listener: Callable | None = None,
     ) -> keras.callbacks.Callback:
-        defaults = self.defaults(experiment, steps_per_epoch)
-        arguments: Any = {**defaults, **self._given(experiment)}
+        arguments: Any = {
+            "frequency": steps_per_epoch,
+            **self.defaults(experiment, steps_per_epoch),
+            **self._given(experiment),
+        }
         return callbacks.ThresholdPruning(
             self.rule(**arguments), listener, model=model
         )
 
     def steps_between(self, experiment: Any) -> Iterable[int]:
-        given = {**self.defaults(experiment, 0), **self._given(experiment)}
-        return (given["frequency"],)
+        given = self._given(experiment)
+        return (given["frequency"],) if "frequency" in given else ()
 
     def _given(self, experiment: Any) -> dict[str, Any]:
-        return named_values.parse(self.rule, experiment.pruning_hparams, {})
+        """Arguments of the rule that do not follow from the run."""
+        given = named_values.parse(self.rule, experiment.pruning_hparams, {})
+        if self.frequency is None:
+            return given
+        return {"frequency": self.frequency, **given}
