@@ -47,7 +47,8 @@ class LinearThreshold(Threshold):
 
     >>> rule = dsr_tf.pruning.LinearThreshold(
     ...     {"lstm": 0.12, "logits": 0.2}, 600, 4500, 9000, 100)
-    >>> rule.threshold_at(0.12, 9000)
+    >>> round(rule.threshold_at(0.12, 9000), 5)
+    0.12003
     """
 
     number = "q"

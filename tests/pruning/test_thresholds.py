@@ -9,9 +9,9 @@ import pytest
 from hypothesis import strategies as st
 
 import dsr_tf
+from dsr_tf.pruning import Candidate
 from dsr_tf.pruning import LinearThreshold
 from dsr_tf.pruning import StdThreshold
-from dsr_tf.pruning.rule import Candidate
 
 
 def candidate(weights, active=None, remembered=0.0, path="a/kernel"):

@@ -48,6 +48,7 @@ def test_repeats_and_resumes(method, tmp_path):
     check_resuming(method, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "method, hparams",
     [
@@ -55,11 +56,7 @@ def test_repeats_and_resumes(method, tmp_path):
             "rnn_pruning",
             "q=[fc1:0.09,fc2:0.04],start=2,ramp=20,end=40,frequency=7",
         ),
-        pytest.param(
-            "std_threshold",
-            "quality=[fc1:0.7,fc2:0.5],frequency=7,end=30",
-            marks=pytest.mark.slow,
-        ),
+        ("std_threshold", "quality=[fc1:0.7,fc2:0.5],frequency=7,end=30"),
     ],
     ids=["rnn_pruning", "std_threshold"],
 )
