@@ -12,15 +12,16 @@ from dsr_tf.pruning.threshold import Threshold
 
 @dataclasses.dataclass(frozen=True)
 class StdThreshold(Threshold):
-    """Pruning of a trained network (Han et al., 2015, section 3.1).
+    """Pruning of a trained network (Han et al., 2015, section 4).
 
     The first step of Deep Compression (Han et al., 2016). After update t,
     where `start < t < end` and t is a multiple of `frequency`, weights go
     whose magnitude is not above `quality` times the standard deviation of
     the kernel's weights. The deviation is that of the weights that are
     active at the first pruning, of the dense layer, and is kept in the
-    model: as weights shrink between prunings, the same threshold catches
-    more. What the paper leaves open, when and how often, is an argument.
+    model, as Intel's distiller has it: as weights shrink between prunings,
+    the same threshold catches more. What the paper leaves open, when and how
+    often, is an argument.
 
     Args:
         quality: Multiple of the deviation, at least 0; or a dict
