@@ -18,6 +18,8 @@ _ORDER = (
     "snfs",
     "dsr",
     "gradual",
+    "rnn_pruning",
+    "std_threshold",
 )
 AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 

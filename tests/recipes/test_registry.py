@@ -24,8 +24,9 @@ def test_the_methods_that_there_are():
     """In the order in which --help lists them."""
     assert recipes.names() == (
         *("dense", "thin", "hashed", "static", "set", "deep_r", "rigl"),
-        *("snfs", "dsr", "gradual", "brain_damage", "l1_filters"),
-        *("lasso", "pfa", "slimming", "ssl", "thinet"),
+        *("snfs", "dsr", "gradual", "rnn_pruning", "std_threshold"),
+        *("brain_damage", "l1_filters", "lasso", "pfa", "slimming", "ssl"),
+        "thinet",
     )
     for name in recipes.names():
         assert recipes.get(name).name == name
@@ -46,7 +47,7 @@ def test_every_method_of_reallocation_has_a_recipe():
 def test_every_file_of_a_recipe_registers_one():
     files = {path.stem for path in (PACKAGE / "recipes").glob("*.py")}
     of_no_method = {"__init__", "recipe", "registry", "network"}
-    of_no_method |= {"budget", "narrowing"}
+    of_no_method |= {"budget", "narrowing", "thresholds"}
     found = {type(recipes.get(name)).__module__ for name in recipes.names()}
     assert found == {f"dsr_tf.recipes.{name}" for name in files - of_no_method}
 
@@ -61,7 +62,9 @@ def test_what_recipes_say_of_themselves():
     experiment = types.SimpleNamespace(**given)
     # Of some the first phase, without --initial_checkpoint.
     penalizing = {"slimming", "ssl", "brain_damage"}
-    without = {"dense"} | penalizing
+    # By thresholds, not as many as a sparsity says.
+    thresholds = {"rnn_pruning", "std_threshold"}
+    without = {"dense"} | penalizing | thresholds
     assert those(lambda r: r.has_density(experiment)) == every - without
     narrowing = those(lambda r: r.has_phases)
     looking = {"thinet", "lasso", "pfa"}
@@ -95,7 +98,7 @@ def test_names_are_there_once(monkeypatch):
         models.register("x")(lambda input_shape, num_classes: None)
     assert list(models.MODELS) == [
         *("lenet_300_100", "wrn_28_2", "resnet50"),
-        *("lenet_5", "resnet_cifar", "vgg_cifar", "mlp"),
+        *("lenet_5", "resnet_cifar", "vgg_cifar", "mlp", "lstm_rows"),
     ]
 
 
@@ -119,7 +122,7 @@ def test_a_new_file_in_a_folder_is_found(tmp_path, monkeypatch):
     (module,) = discovery.import_modules(package.__name__, package.__path__)
     assert recipes.get("half").__class__ is module.Half
     # After those that have a place, by name.
-    others = recipes.names()[recipes.names().index("gradual") + 1 :]
+    others = recipes.names()[recipes.names().index("std_threshold") + 1 :]
     assert "half" in others and list(others) == sorted(others)
     for name in ("more_recipes", "more_recipes.half"):
         sys.modules.pop(name)

@@ -1,5 +1,6 @@
 """What the README and docs/ tell a reader to do, works."""
 
+import dataclasses
 import pathlib
 import re
 import subprocess
@@ -139,6 +140,22 @@ def test_the_method_of_ones_own_works(data):
     assert len(records) == 7
     assert {r.num_active for r in records} == {90}
     assert sum(r.num_grown for r in records) > 0
+
+
+def test_pruning_below_thresholds_works():
+    names = run_example("docs/methods.md", "thresholds")
+    assert len(names["q"]) == 2
+    images = np.random.default_rng(0).random((32, 28, 28), "float32")
+    # Sooner than after 600 updates of 100 images.
+    rule = names["rule"]
+    rule = dataclasses.replace(rule, start=0, ramp=2, end=4, frequency=1)
+    names["pruning"].rule = rule
+    names["model"].fit(
+        images, np.arange(32) % 10, 8, 2, 0, callbacks=[names["pruning"]]
+    )
+    # About a tenth is above q, and the last threshold is 1.2 q.
+    for weight in dsr_tf.masked_weights(names["model"]):
+        assert 0 < weight.num_active < weight.size / 2
 
 
 def test_the_penalties_work():
