@@ -32,8 +32,8 @@ def convolution(call: Call) -> list[Channels]:
     kept = inputs
     if layer.groups > 1:
         # Each group must keep as many as the others, so they keep the same.
-        kept = _united(call, inputs, layer.groups)
-        _united(call, outputs, layer.groups)
+        kept = united(call, inputs, layer.groups)
+        united(call, outputs, layer.groups)
     call.weight(
         "kernel",
         {-2: ("in", kept), -1: ("out", outputs)},
@@ -45,7 +45,7 @@ def convolution(call: Call) -> list[Channels]:
     return call.pass_on(outputs, axis)
 
 
-def _united(call: Call, labels: np.ndarray, num_groups: int) -> np.ndarray:
+def united(call: Call, labels: np.ndarray, num_groups: int) -> np.ndarray:
     """The labels of the first group, united with those of all others."""
     first, *others = labels.reshape(num_groups, -1)
     for other in others:
