@@ -159,6 +159,17 @@ def test_the_penalties_work():
     assert kernel.constraint.threshold == 1e-4
 
 
+def test_the_proximal_steps_work():
+    import keras
+
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Conv2D(4, 3, name="conv")(inputs)
+    model = keras.Model(inputs, keras.layers.BatchNormalization()(x))
+    names = run_example("docs/penalties.md", "proximal")
+    names["optimizer"].build(model.trainable_variables)
+    assert len(names["optimizer"]._rules) == 2
+
+
 def test_channels_are_removed():
     from tests.structure import networks
 

@@ -53,6 +53,8 @@ ORDER = [
     "constraints",
     "losses",
     "optimizers",
+    "proximal",
+    "regularizers",
     "command_line",
     "core",
 ]
