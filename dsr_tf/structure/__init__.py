@@ -37,6 +37,8 @@ from dsr_tf.structure.probe import window_moments
 from dsr_tf.structure.recalibration import recalibrate
 from dsr_tf.structure.rules import register
 from dsr_tf.structure.rules.elementwise import elementwise
+from dsr_tf.structure.scales import fold_scales
+from dsr_tf.structure.scales import insert_scales
 from dsr_tf.structure.scores import norm
 from dsr_tf.structure.scores import scale
 from dsr_tf.structure.shrinking import shrink_windows
@@ -65,8 +67,10 @@ __all__ = [
     "drop_branches",
     "elementwise",
     "fold_constants",
+    "fold_scales",
     "globally",
     "group_penalties",
+    "insert_scales",
     "l1_filters",
     "largest",
     "lasso",
