@@ -162,3 +162,14 @@ def assert_same(first, second):
     assert len(first) == len(second)
     for a, b in zip(first, second):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.fixture(autouse=True)
+def collectives_of_its_own():
+    """Let strategies of one test not meet those of another.
+
+    In one process they number their collectives alike, and TensorFlow takes
+    a second one of a number, but of another shape, for a mistake. Its own
+    tests set this as well.
+    """
+    tf.distribute.MirroredStrategy._collective_key_base += 1000

@@ -219,6 +219,8 @@ def _copy_inputs(model: Any, changes: Changes) -> Any:
             model.inputs[0].shape
         ):
             return None
+        # (Without an input layer, its `input` is what it was called on.)
+        return copy(model.inputs[0])
     return keras.tree.map_structure(copy, model.input)
 
 

@@ -8,8 +8,8 @@ from dsr_tf import conversion
 from dsr_tf.recipes.narrowing import Narrowing
 from dsr_tf.recipes.network import filters
 from dsr_tf.recipes.registry import register
+from dsr_tf.structure.choice.penalties import group_penalties
 from dsr_tf.structure.methods.brain_damage import brain_damage
-from dsr_tf.structure.penalties import group_penalties
 
 
 class BrainDamage(Narrowing):

@@ -10,9 +10,9 @@ from dsr_tf.constraints import ZeroBelow
 from dsr_tf.recipes.narrowing import Narrowing
 from dsr_tf.recipes.network import filters
 from dsr_tf.recipes.registry import register
+from dsr_tf.structure.choice.penalties import GRANULARITIES
+from dsr_tf.structure.choice.penalties import group_penalties
 from dsr_tf.structure.methods.ssl import ssl
-from dsr_tf.structure.penalties import GRANULARITIES
-from dsr_tf.structure.penalties import group_penalties
 
 # What the authors set to 0, `ZEROUT_THRESHOLD`.
 _THRESHOLD = 1e-4
@@ -22,7 +22,8 @@ class SSL(Narrowing):
     """Structured sparsity learning (Wen et al., 2016).
 
     The penalty is on kernels that `--keep_dense` does not keep dense; the
-    strength is that of the authors for a small network on CIFAR-10.
+    strength is that of the authors for a small network on CIFAR-10. As in
+    the paper, only zeros go with `--keep_share=1`.
     """
 
     name, strength = "ssl", 0.003

@@ -11,8 +11,8 @@ from dsr_tf.recipes.narrowing import Narrowing
 from dsr_tf.recipes.narrowing import Share
 from dsr_tf.recipes.registry import register
 from dsr_tf.structure.methods.sss import sss
-from dsr_tf.structure.scales import fold_scales
-from dsr_tf.structure.scales import insert_scales
+from dsr_tf.structure.removal.scales import fold_scales
+from dsr_tf.structure.removal.scales import insert_scales
 
 # What may be scaled: of `insert_scales`, what `sss` can remove.
 SCALES = ("branches", "channels")

@@ -208,9 +208,12 @@ def differing(
     Returns:
         Name and both values, or None.
     """
+    fields = Settings.__dataclass_fields__
     for name, value in settings.items():
-        if name not in free and not _agree(name, value, other.get(name)):
-            return name, value, other.get(name)
+        # What an earlier version had no flag for, it did as by default.
+        theirs = other.get(name, fields[name].default)
+        if name not in free and not _agree(name, value, theirs):
+            return name, value, theirs
     return None
 
 

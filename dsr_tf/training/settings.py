@@ -23,7 +23,7 @@ from dsr_tf.recipes.budget import parse_energy
 from dsr_tf.recipes.budget import parse_share
 from dsr_tf.recipes.ssl import parse_groups
 from dsr_tf.recipes.sss import SCALES
-from dsr_tf.structure.penalties import GRANULARITIES
+from dsr_tf.structure.choice.penalties import GRANULARITIES
 from dsr_tf.training.cluster import STRATEGIES
 
 INITIAL_WEIGHTS = ("new", "original")

@@ -15,8 +15,8 @@ from dsr_tf.commands import report
 from dsr_tf.recipes import registry
 from dsr_tf.recipes.narrowing import Narrowing
 from dsr_tf.structure import Structure
-from dsr_tf.structure import choose
 from dsr_tf.structure import narrow
+from dsr_tf.structure.choice import choose
 from dsr_tf.training import checkpoint
 from dsr_tf.training import run_summary
 from dsr_tf.training.experiment import Experiment

@@ -208,3 +208,15 @@ def test_channels_that_masks_emptied_are_removed():
     inputs = networks.inputs_of(model)
     networks.assert_equal_outputs(model, smaller, inputs, 2e-6)
     assert smaller.get_layer("conv2").filters < 7
+
+
+def test_the_penalty_on_groups_works():
+    from tests.structure import networks
+
+    names = {
+        "model": networks.shake(networks.sequential()),
+        "structure": dsr_tf.structure,
+        "dsr_tf": dsr_tf,
+    }
+    model = run_example("docs/structure.md", "penalized", **names)["penalized"]
+    assert len(model.losses) == 4 and float(sum(model.losses)) > 0

@@ -8,8 +8,8 @@ from keras import layers
 
 from dsr_tf import models
 from dsr_tf.structure import Structure
-from dsr_tf.structure.amount import candidates
-from dsr_tf.structure.amount import numbers_kept
+from dsr_tf.structure.choice.amount import candidates
+from dsr_tf.structure.choice.amount import numbers_kept
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +131,15 @@ def test_parameters_of_thinet():
                 for own in sets
             }
             assert structure.cost(keep).parameters == parameters
+
+
+def test_a_refusal_names_layers_that_channels_cannot_pass():
+    inputs = keras.Input((4,))
+    x = layers.Dense(3, name="hidden")(inputs)
+    x = layers.LayerNormalization(name="between")(x)
+    model = keras.Model(inputs, layers.Dense(2)(x))
+    message = r"`it` can remove; between \(no rule for LayerNormalization\)"
+    with pytest.raises(ValueError, match=message):
+        candidates(Structure(model), "it")
+    with pytest.raises(ValueError, match="remove. Received: filters='none'"):
+        candidates(Structure(model), "it", "none")

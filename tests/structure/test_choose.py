@@ -8,7 +8,7 @@ from hypothesis import assume
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsr_tf.structure import choose
+from dsr_tf.structure.choice import choose
 
 
 @dataclasses.dataclass(frozen=True)

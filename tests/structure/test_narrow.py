@@ -205,6 +205,73 @@ def test_refused_choices(keep, message):
             function(model, keep)
 
 
+def test_a_choice_is_a_dict():
+    for function in (structure.narrow, structure.mask, structure.cost):
+        with pytest.raises(TypeError, match="`keep` is a dict.*keep=3"):
+            function(networks.residual(), 3)
+
+
+def test_nothing_is_left_to_select():
+    keep = {"stem": np.arange(6) < 3, "bn0a/selection": np.arange(6) >= 3}
+    for function in (structure.narrow, structure.mask):
+        with pytest.raises(ValueError, match="a unit of 'bn0a/selection'"):
+            function(networks.residual(), keep)
+
+
+def test_initial_values_of_one_shape(tmp_path):
+    """Tables of words are given so; what is left has another shape."""
+    inputs = keras.Input((7,), dtype="int32")
+    table = np.random.default_rng(0).normal(size=(9, 6)).astype("float32")
+    x = keras.layers.Embedding(
+        9, 6, keras.initializers.Constant(table), name="table"
+    )(inputs)
+    constant = keras.initializers.Constant
+    x = keras.layers.LSTM(
+        5, bias_initializer=constant(np.ones(20)), unit_forget_bias=False
+    )(x)
+    x = keras.layers.BatchNormalization(
+        gamma_initializer=constant(np.ones(5, "float32"))
+    )(x)
+    model = keras.Model(inputs, keras.layers.Dense(2)(x))
+    _, _, narrowed = check_narrow(model)
+    narrowed.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    words = networks.inputs_of(model)
+    assert_equal_outputs(narrowed, loaded, words, tolerance=0)
+
+
+class Weighted(keras.regularizers.Regularizer):
+    """A regularizer for kernels of one shape."""
+
+    def get_config(self):
+        return {}
+
+    def __call__(self, x):
+        return keras.ops.sum(x * np.ones((4, 6), "float32"))
+
+
+class Fixed(keras.constraints.Constraint):
+    """A constraint that gives kernels of one shape."""
+
+    def get_config(self):
+        return {}
+
+    def __call__(self, x):
+        return keras.ops.ones((4, 6))
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [("regularizer", Weighted()), ("constraint", Fixed())],
+)
+def test_what_holds_for_one_shape_is_told(name, function):
+    inputs = keras.Input((4,))
+    x = keras.layers.Dense(6, name="a", **{f"kernel_{name}": function})(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(2)(x))
+    with pytest.raises(ValueError, match=f"The {name} .* of a/kernel does not"):
+        structure.narrow(model, {"a": np.arange(6) < 3})
+
+
 def test_no_optimizer_to_go_on_with():
     with pytest.raises(ValueError, match="needs a model that is compiled"):
         structure.narrow(networks.residual(), {}, optimizer=True)

@@ -7,8 +7,8 @@ from keras import layers
 
 import dsr_tf
 from dsr_tf.core import draws
-from dsr_tf.structure import probe
-from dsr_tf.structure.channels import Slice
+from dsr_tf.structure.graph.channels import Slice
+from dsr_tf.structure.statistics import probe
 from tests.conftest import needs_tensorflow
 from tests.conftest import values
 

@@ -230,3 +230,25 @@ def test_frozen_layers_that_nobody_counts_are_named():
     model = between(Own(5, name="own"))
     model.get_layer("own").trainable = False
     assert structure.Structure(model).uncounted == ("own",)
+
+
+@pytest.mark.filterwarnings("ignore:Layer 'inner':UserWarning")
+@pytest.mark.parametrize("mask_zero", [False, True])
+def test_a_model_that_was_built_when_it_was_called(mask_zero):
+    inner = keras.Sequential(
+        [layers.Dense(4, name="x"), layers.LSTM(5, name="y")], name="inner"
+    )
+    inputs = keras.Input((7,), dtype="int32")
+    x = layers.Embedding(9, 6, mask_zero=mask_zero, name="table")(inputs)
+    model = keras.Model(inputs, layers.Dense(2)(inner(x)))
+    assert list(sizes_of(model)) == ["table", "inner/x", "inner/y/lstm_cell"]
+
+
+def test_images_in_time_distributed_with_channels_first():
+    inputs = keras.Input((2, 6, 6, 3))
+    x = layers.TimeDistributed(layers.Conv2D(5, 3), name="steps")(inputs)
+    x = layers.TimeDistributed(
+        layers.GlobalAveragePooling2D(data_format="channels_first")
+    )(layers.Permute((1, 4, 2, 3))(x))
+    found, _, _ = networks.check_narrow(keras.Model(inputs, layers.Dense(2)(x)))
+    assert [x.num_units for x in found.sets] == [5]

@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from dsr_tf.structure import channel_sets
-from dsr_tf.structure import scores
+from dsr_tf.structure.choice import scores
 
 
 def network():

@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from keras import layers
 
-from dsr_tf.structure.shrinking import shrink_windows
+from dsr_tf.structure.removal.shrinking import shrink_windows
 from tests.conftest import values
 from tests.structure.networks import assert_equal_outputs
 from tests.structure.networks import shake

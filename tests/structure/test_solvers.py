@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsr_tf.structure import solvers
+from dsr_tf.structure.statistics import solvers
 
 
 def samples(seed, num_samples=40, num_channels=9):

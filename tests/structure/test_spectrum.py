@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dsr_tf.structure import spectrum
+from dsr_tf.structure.statistics import spectrum
 
 
 def covariance(seed, num_units=8):

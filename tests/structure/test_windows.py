@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 import dsr_tf
-from dsr_tf.structure import windows
+from dsr_tf.structure.statistics import windows
 from tests.conftest import needs_tensorflow
 
 CASES = {

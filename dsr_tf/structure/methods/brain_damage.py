@@ -3,10 +3,10 @@
 import keras
 
 from dsr_tf.conversion.selection import Filters
-from dsr_tf.structure.amount import Share
-from dsr_tf.structure.amount import largest_kept
-from dsr_tf.structure.scores import relative
-from dsr_tf.structure.shapes import ShapesOf
+from dsr_tf.structure.choice.amount import Share
+from dsr_tf.structure.choice.amount import largest_kept
+from dsr_tf.structure.choice.scores import relative
+from dsr_tf.structure.removal.shapes import ShapesOf
 
 
 def brain_damage(

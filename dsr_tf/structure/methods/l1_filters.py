@@ -3,14 +3,14 @@
 import keras
 
 from dsr_tf.conversion.selection import Filters
-from dsr_tf.structure import choose
-from dsr_tf.structure import scores
-from dsr_tf.structure.amount import Share
-from dsr_tf.structure.amount import candidates
-from dsr_tf.structure.amount import numbers_kept
-from dsr_tf.structure.channels import ChannelSet
-from dsr_tf.structure.narrowing import narrow
-from dsr_tf.structure.structure import Structure
+from dsr_tf.structure.choice import choose
+from dsr_tf.structure.choice import scores
+from dsr_tf.structure.choice.amount import Share
+from dsr_tf.structure.choice.amount import candidates
+from dsr_tf.structure.choice.amount import numbers_kept
+from dsr_tf.structure.graph.channels import ChannelSet
+from dsr_tf.structure.graph.structure import Structure
+from dsr_tf.structure.removal.narrowing import narrow
 
 
 def l1_filters(

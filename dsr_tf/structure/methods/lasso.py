@@ -7,24 +7,23 @@ import keras
 import numpy as np
 from keras import ops
 
-from dsr_tf.conversion.graph import is_graph
 from dsr_tf.conversion.selection import Filters
 from dsr_tf.core import draws
 from dsr_tf.layers import Masked
 from dsr_tf.layers.masked_weights import layers_with_paths
-from dsr_tf.structure import solvers
-from dsr_tf.structure.amount import Share
-from dsr_tf.structure.amount import candidates
-from dsr_tf.structure.amount import numbers_kept
-from dsr_tf.structure.channels import ChannelSet
-from dsr_tf.structure.channels import Slice
-from dsr_tf.structure.layerwise import one_by_one
-from dsr_tf.structure.layerwise import why_not_read
-from dsr_tf.structure.moments import WindowMoments
-from dsr_tf.structure.probe import window_moments
-from dsr_tf.structure.structure import Structure
-from dsr_tf.structure.trace import graph_of
-from dsr_tf.structure.windows import kernel_of
+from dsr_tf.structure.choice.amount import Share
+from dsr_tf.structure.choice.amount import candidates
+from dsr_tf.structure.choice.amount import numbers_kept
+from dsr_tf.structure.graph.channels import ChannelSet
+from dsr_tf.structure.graph.channels import Slice
+from dsr_tf.structure.graph.following import normalization_after
+from dsr_tf.structure.graph.structure import Structure
+from dsr_tf.structure.removal.layerwise import one_by_one
+from dsr_tf.structure.removal.layerwise import why_not_read
+from dsr_tf.structure.statistics import solvers
+from dsr_tf.structure.statistics.moments import WindowMoments
+from dsr_tf.structure.statistics.probe import window_moments
+from dsr_tf.structure.statistics.windows import kernel_of
 
 
 def lasso(
@@ -154,7 +153,7 @@ def _fit(
     taker, had, sign = None, None, 1
     if layer.use_bias:
         taker, had = layer.bias, original.bias
-    elif normalization := _normalization_after(structure, layer):
+    elif normalization := normalization_after(structure, layer):
         path = structure.trace.path_of(normalization)
         taker, sign = normalization.moving_mean, -1
         had = originals[path].moving_mean
@@ -167,32 +166,3 @@ def _fit(
     if taker is not None:
         had = ops.convert_to_numpy(had).astype("float64")
         taker.assign(had + sign * constant)
-
-
-def _normalization_after(
-    structure: Structure, layer: keras.layers.Layer
-) -> keras.layers.BatchNormalization | None:
-    """The batch normalization that alone reads a layer, and nothing else."""
-    nodes = [node for node, _ in structure.trace.calls]
-    calls = [node for node in nodes if node.operation is layer]
-    if len(calls) != 1:
-        return None
-    (output,) = calls[0].outputs
-    readers = [
-        node
-        for node in nodes
-        if any(tensor is output for tensor in node.input_tensors)
-    ]
-    ends = [
-        tensor
-        for own in structure.model._flatten_layers()
-        if is_graph(own)
-        for tensor in graph_of(own).outputs
-    ]
-    if len(readers) != 1 or any(tensor is output for tensor in ends):
-        return None
-    reader = readers[0].operation
-    if type(reader) is not keras.layers.BatchNormalization:
-        return None
-    times = sum(node.operation is reader for node in nodes)
-    return reader if times == 1 else None

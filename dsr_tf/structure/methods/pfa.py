@@ -7,13 +7,13 @@ import numpy as np
 
 from dsr_tf.conversion.selection import Filters
 from dsr_tf.core.checks import is_number
-from dsr_tf.structure import choose
-from dsr_tf.structure import spectrum
-from dsr_tf.structure.amount import candidates
-from dsr_tf.structure.channels import ChannelSet
-from dsr_tf.structure.narrowing import narrow
-from dsr_tf.structure.probe import responses
-from dsr_tf.structure.structure import Structure
+from dsr_tf.structure.choice import choose
+from dsr_tf.structure.choice.amount import candidates
+from dsr_tf.structure.graph.channels import ChannelSet
+from dsr_tf.structure.graph.structure import Structure
+from dsr_tf.structure.removal.narrowing import narrow
+from dsr_tf.structure.statistics import spectrum
+from dsr_tf.structure.statistics.probe import responses
 
 
 def pfa(

@@ -7,21 +7,21 @@ import numpy as np
 from absl import logging
 
 from dsr_tf.conversion.selection import Filters
-from dsr_tf.structure import scores
-from dsr_tf.structure.amount import Share
-from dsr_tf.structure.amount import candidates
-from dsr_tf.structure.amount import largest_kept
-from dsr_tf.structure.branches import drop_branches
-from dsr_tf.structure.channels import ChannelSet
-from dsr_tf.structure.choose import Keep
-from dsr_tf.structure.constants import fold_constants
-from dsr_tf.structure.cost import Cost
-from dsr_tf.structure.narrowing import narrow
-from dsr_tf.structure.scores import relative
-from dsr_tf.structure.shrinking import shrink_windows
-from dsr_tf.structure.structure import Structure
-from dsr_tf.structure.zero_branches import zero_branches
-from dsr_tf.structure.zero_units import zero_units
+from dsr_tf.structure.choice import scores
+from dsr_tf.structure.choice.amount import Share
+from dsr_tf.structure.choice.amount import candidates
+from dsr_tf.structure.choice.amount import largest_kept
+from dsr_tf.structure.choice.choose import Keep
+from dsr_tf.structure.choice.scores import relative
+from dsr_tf.structure.graph.branches import drop_branches
+from dsr_tf.structure.graph.channels import ChannelSet
+from dsr_tf.structure.graph.cost import Cost
+from dsr_tf.structure.graph.structure import Structure
+from dsr_tf.structure.removal.constants import fold_constants
+from dsr_tf.structure.removal.narrowing import narrow
+from dsr_tf.structure.removal.shrinking import shrink_windows
+from dsr_tf.structure.removal.zero_branches import zero_branches
+from dsr_tf.structure.removal.zero_units import zero_units
 
 
 def ssl(

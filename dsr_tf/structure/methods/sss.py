@@ -8,18 +8,18 @@ from absl import logging
 
 from dsr_tf.conversion.selection import check_model
 from dsr_tf.layers import Scale
-from dsr_tf.structure.amount import Share
-from dsr_tf.structure.amount import largest_kept
-from dsr_tf.structure.branches import branches
-from dsr_tf.structure.branches import drop_branches
-from dsr_tf.structure.channels import ChannelSet
-from dsr_tf.structure.choose import Keep
-from dsr_tf.structure.cost import Cost
-from dsr_tf.structure.narrowing import narrow
-from dsr_tf.structure.scales import factors_of
-from dsr_tf.structure.scales import fold_scales
-from dsr_tf.structure.structure import Structure
-from dsr_tf.structure.structure import cost
+from dsr_tf.structure.choice.amount import Share
+from dsr_tf.structure.choice.amount import largest_kept
+from dsr_tf.structure.choice.choose import Keep
+from dsr_tf.structure.graph.branches import branches
+from dsr_tf.structure.graph.branches import drop_branches
+from dsr_tf.structure.graph.channels import ChannelSet
+from dsr_tf.structure.graph.cost import Cost
+from dsr_tf.structure.graph.structure import Structure
+from dsr_tf.structure.graph.structure import cost
+from dsr_tf.structure.removal.narrowing import narrow
+from dsr_tf.structure.removal.scales import factors_of
+from dsr_tf.structure.removal.scales import fold_scales
 
 # What scores of branches are called, which are one set.
 _BRANCHES = "branches"

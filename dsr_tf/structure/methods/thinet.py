@@ -8,17 +8,17 @@ import numpy as np
 
 from dsr_tf.conversion.selection import Filters
 from dsr_tf.core import draws
-from dsr_tf.structure import solvers
-from dsr_tf.structure.amount import Share
-from dsr_tf.structure.amount import candidates
-from dsr_tf.structure.amount import numbers_kept
-from dsr_tf.structure.channels import ChannelSet
-from dsr_tf.structure.layerwise import multiply
-from dsr_tf.structure.layerwise import one_by_one
-from dsr_tf.structure.layerwise import why_not_read
-from dsr_tf.structure.moments import Contributions
-from dsr_tf.structure.probe import contributions
-from dsr_tf.structure.structure import Structure
+from dsr_tf.structure.choice.amount import Share
+from dsr_tf.structure.choice.amount import candidates
+from dsr_tf.structure.choice.amount import numbers_kept
+from dsr_tf.structure.graph.channels import ChannelSet
+from dsr_tf.structure.graph.structure import Structure
+from dsr_tf.structure.removal.layerwise import multiply
+from dsr_tf.structure.removal.layerwise import one_by_one
+from dsr_tf.structure.removal.layerwise import why_not_read
+from dsr_tf.structure.statistics import solvers
+from dsr_tf.structure.statistics.moments import Contributions
+from dsr_tf.structure.statistics.probe import contributions
 
 _RULES: dict[str, Callable[[Contributions, int], np.ndarray]] = {
     "discard": lambda own, n: solvers.greedy_discard(own.gram, n),

@@ -5,8 +5,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from dsr_tf.structure.call import Call
-from dsr_tf.structure.call import Channels
+from dsr_tf.structure.graph.call import Call
+from dsr_tf.structure.graph.call import Channels
 from dsr_tf.structure.rules.dense import check_extras
 from dsr_tf.structure.rules.elementwise import check_activation
 from dsr_tf.structure.rules.registry import register

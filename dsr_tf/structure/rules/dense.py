@@ -4,9 +4,9 @@ import re
 
 import keras
 
-from dsr_tf.structure.call import Call
-from dsr_tf.structure.call import CannotFollow
-from dsr_tf.structure.call import Channels
+from dsr_tf.structure.graph.call import Call
+from dsr_tf.structure.graph.call import CannotFollow
+from dsr_tf.structure.graph.call import Channels
 from dsr_tf.structure.rules.elementwise import check_activation
 from dsr_tf.structure.rules.registry import register
 

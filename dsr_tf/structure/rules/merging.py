@@ -5,9 +5,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from dsr_tf.structure.call import Call
-from dsr_tf.structure.call import CannotFollow
-from dsr_tf.structure.call import Channels
+from dsr_tf.structure.graph.call import Call
+from dsr_tf.structure.graph.call import CannotFollow
+from dsr_tf.structure.graph.call import Channels
 from dsr_tf.structure.rules.elementwise import refuse_constants
 from dsr_tf.structure.rules.registry import register
 

@@ -8,8 +8,8 @@ import keras
 from keras.src.applications.convnext import LayerScale
 
 from dsr_tf.layers import Scale
-from dsr_tf.structure.call import Call
-from dsr_tf.structure.call import Channels
+from dsr_tf.structure.graph.call import Call
+from dsr_tf.structure.graph.call import Channels
 from dsr_tf.structure.rules.convolution import united
 from dsr_tf.structure.rules.elementwise import elementwise
 from dsr_tf.structure.rules.registry import register

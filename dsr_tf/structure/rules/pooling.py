@@ -2,8 +2,8 @@
 
 import keras
 
-from dsr_tf.structure.call import Call
-from dsr_tf.structure.call import Channels
+from dsr_tf.structure.graph.call import Call
+from dsr_tf.structure.graph.call import Channels
 from dsr_tf.structure.rules.convolution import channel_axis
 from dsr_tf.structure.rules.registry import register
 

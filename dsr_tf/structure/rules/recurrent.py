@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 
-from dsr_tf.structure.call import Call
-from dsr_tf.structure.call import CannotFollow
-from dsr_tf.structure.call import Channels
+from dsr_tf.structure.graph.call import Call
+from dsr_tf.structure.graph.call import CannotFollow
+from dsr_tf.structure.graph.call import Channels
 from dsr_tf.structure.rules.convolution import channel_axis
 from dsr_tf.structure.rules.elementwise import is_elementwise
 from dsr_tf.structure.rules.registry import register

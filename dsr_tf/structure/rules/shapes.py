@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from dsr_tf.structure.call import Call
-from dsr_tf.structure.call import CannotFollow
-from dsr_tf.structure.call import Channels
-from dsr_tf.structure.labels import FIXED
+from dsr_tf.structure.graph.call import Call
+from dsr_tf.structure.graph.call import CannotFollow
+from dsr_tf.structure.graph.call import Channels
+from dsr_tf.structure.graph.labels import FIXED
 from dsr_tf.structure.rules.registry import register
 
 

@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 
-from dsr_tf.structure.call import Call
-from dsr_tf.structure.call import CannotFollow
-from dsr_tf.structure.call import Channels
+from dsr_tf.structure.graph.call import Call
+from dsr_tf.structure.graph.call import CannotFollow
+from dsr_tf.structure.graph.call import Channels
 from dsr_tf.structure.rules.recurrent import recurrent
 from dsr_tf.structure.rules.registry import register
 from dsr_tf.structure.rules.registry import rule_of

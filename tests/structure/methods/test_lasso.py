@@ -7,11 +7,11 @@ from keras import layers
 
 import dsr_tf
 from dsr_tf import structure
-from dsr_tf.structure import probe
-from dsr_tf.structure import solvers
 from dsr_tf.structure.methods.lasso import lasso
 from dsr_tf.structure.methods.thinet import thinet
-from dsr_tf.structure.windows import kernel_of
+from dsr_tf.structure.statistics import probe
+from dsr_tf.structure.statistics import solvers
+from dsr_tf.structure.statistics.windows import kernel_of
 from tests.conftest import values
 
 

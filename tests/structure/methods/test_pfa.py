@@ -6,9 +6,9 @@ import pytest
 from keras import layers
 
 from dsr_tf import structure
-from dsr_tf.structure import probe
-from dsr_tf.structure import spectrum
 from dsr_tf.structure.methods.pfa import pfa
+from dsr_tf.structure.statistics import probe
+from dsr_tf.structure.statistics import spectrum
 from tests.conftest import values
 
 

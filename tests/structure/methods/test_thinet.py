@@ -7,12 +7,12 @@ from keras import layers
 
 import dsr_tf
 from dsr_tf import structure
-from dsr_tf.structure import choose
-from dsr_tf.structure import probe
-from dsr_tf.structure import scores
-from dsr_tf.structure import solvers
+from dsr_tf.structure.choice import choose
+from dsr_tf.structure.choice import scores
 from dsr_tf.structure.methods.l1_filters import l1_filters
 from dsr_tf.structure.methods.thinet import thinet
+from dsr_tf.structure.statistics import probe
+from dsr_tf.structure.statistics import solvers
 from tests.conftest import values
 
 RULES = ["discard", "keep"]

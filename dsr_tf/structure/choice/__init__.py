@@ -1,0 +1,1 @@
+"""Which units stay: scores, and choices under a budget."""

@@ -1,0 +1,1 @@
+"""What examples say of channels, in one pass, and what follows from it."""
