@@ -49,7 +49,6 @@ ORDER = [
     "reallocation",
     "methods",
     "layers",
-    "regularizers",
     "constraints",
     "losses",
     "optimizers",

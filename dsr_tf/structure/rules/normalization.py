@@ -10,6 +10,7 @@ from keras.src.applications.convnext import LayerScale
 from dsr_tf.layers import Scale
 from dsr_tf.structure.graph.call import Call
 from dsr_tf.structure.graph.call import Channels
+from dsr_tf.structure.rules.convolution import gathered
 from dsr_tf.structure.rules.convolution import united
 from dsr_tf.structure.rules.elementwise import elementwise
 from dsr_tf.structure.rules.registry import register
@@ -58,7 +59,10 @@ def scale(call: Call) -> list[Channels]:
     labels = call.along(axis)
     if layer.num_scales is None:
         call.weight("scale", {0: ("scale", labels)})
+    elif call.whole_groups:
+        groups = gathered(call, labels, layer.num_scales)
+        call.weight("scale", {0: ("scale", groups)})
+        call.resizes(num_scales=groups)
     else:
-        # Each group must keep as many as the others.
         united(call, labels, layer.num_scales)
     return call.pass_on(labels, axis)
