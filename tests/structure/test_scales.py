@@ -9,7 +9,6 @@ from keras import ops
 from dsr_tf import sparsify
 from dsr_tf import structure
 from dsr_tf.layers import Scale
-from dsr_tf.models import wrn_28_2
 from tests.structure import networks
 from tests.structure.networks import assert_equal_outputs
 from tests.structure.networks import inputs_of
@@ -59,13 +58,6 @@ def test_a_branch_by_hand():
     np.testing.assert_array_equal(folded.bias, [0.5, 0.5])
 
 
-def test_what_is_scaled_in_wrn_28_2():
-    model = check(wrn_28_2((8, 8, 3), width=0.1), "branches", 1e-5)
-    names = [layer.name for layer in scales_of(model)]
-    blocks = [f"group{g}_block{b}" for g in (1, 2, 3) for b in (1, 2, 3, 4)]
-    assert names == [f"{block}_conv2_scale" for block in blocks]
-
-
 def test_channels():
     model = check(networks.residual(), "channels")
     assert [x.name for x in scales_of(model)] == ["bn0b_scale", "bn1b_scale"]
@@ -87,12 +79,21 @@ def relu_network():
     return keras.Model(inputs, layers.Dense(2)(x))
 
 
+def first_in_groups():
+    inputs = keras.Input((6, 6, 4))
+    x = layers.Conv2D(8, 3, groups=4, name="grouped")(inputs)
+    return keras.Model(inputs, layers.Conv2D(2, 1)(x))
+
+
 def test_what_holds_factors():
     model = check(relu_network(), "channels")
     # A sigmoid lets no factor through; others add to the stream.
     assert [x.name for x in scales_of(model)] == ["bn_scale"]
     model = check(relu_network(), "branches")
     assert len(scales_of(model)) == 1
+    # It reads the inputs of the network, which stay.
+    with pytest.raises(ValueError, match="has no groups to scale"):
+        structure.insert_scales(first_in_groups(), "groups")
     model = check(networks.grouped(), "groups")
     assert [x.num_scales for x in scales_of(model)] == [4]
 
@@ -164,12 +165,15 @@ def test_what_cannot_be():
         structure.insert_scales(chain, "blocks")
     y = layers.LayerNormalization(name="norm")(layers.Dense(4)(inputs))
     model = keras.Model(inputs, layers.Add()([inputs, y]))
-    with pytest.raises(ValueError, match="'norm' .LayerNorm.* has no weights"):
+    with pytest.raises(ValueError, match="'norm' .LayerNorm.* holds no factor"):
         structure.insert_scales(model)
     y = layers.Dense(4, name="read_twice")(inputs)
-    model = keras.Model(inputs, [layers.Add()([inputs, y]), y])
-    with pytest.raises(ValueError, match="others read what is to be scaled"):
-        structure.insert_scales(model)
+    total = layers.Add()([inputs, y])
+    reading = keras.Sequential([keras.Input((4,)), layers.Dense(1)])
+    for other in (y, reading(y)):
+        model = keras.Model(inputs, [total, other])
+        with pytest.raises(ValueError, match="others read what is to be"):
+            structure.insert_scales(model)
     scaled = keras.Model(inputs, layers.Dense(2)(Scale()(inputs)))
     with pytest.raises(ValueError, match="cannot be folded: it is not a layer"):
         structure.fold_scales(scaled)

@@ -1,18 +1,15 @@
 """Which weights can hold a factor that something is multiplied by."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from dsr_tf.conversion.graph import is_graph
 from dsr_tf.conversion.state import own_variables
 from dsr_tf.layers import Hashed
 from dsr_tf.layers import Scale
-from dsr_tf.structure.graph.trace import Trace
-from dsr_tf.structure.graph.trace import graph_of
+from dsr_tf.structure.graph.following import Following
 from dsr_tf.structure.rules.registry import kind_of
 
 # For kinds of layers, the axes of weights along which outputs lie.
@@ -42,7 +39,6 @@ _WEIGHTS: dict[Any, dict[str, int]] = {
 }
 # Where a factor before it is a factor behind it; if it is not negative.
 _LINEAR = (
-    keras.layers.AlphaDropout,
     keras.layers.Dropout,
     keras.layers.Identity,
     keras.layers.SpatialDropout1D,
@@ -57,80 +53,54 @@ class CannotHold(Exception):
     """Nothing can hold a factor; the message is a few words why."""
 
 
-class Holders:
-    """Finds the layers of a model that can hold factors.
+def holder_of(
+    following: Following, tensor: Any, is_negative: bool = False
+) -> keras.layers.Layer:
+    """The layer whose weights can hold a factor of a tensor.
 
     Args:
-        model: A built functional or Sequential model.
+        following: The `Following` of the model.
+        tensor: One of its graph.
+        is_negative: Whether the factor, or one of those for channels, is
+            below 0.
 
-    Attributes:
-        trace: Its `Trace`.
+    Raises:
+        CannotHold: if there is none.
     """
+    while True:
+        if len(following.readers_of(tensor)) > 1:
+            raise CannotHold("others read what is to be scaled")
+        node = following.maker_of(tensor)
+        if node is None:
+            raise CannotHold("it is not a layer that makes it")
+        operation = node.operation
+        only_output(following, operation)
+        if _weights_of(operation):
+            _check_activation(operation, is_negative)
+            return operation
+        if not _lets_through(operation, is_negative):
+            kind = type(operation).__name__
+            raise CannotHold(f"'{operation.name}' ({kind}) holds no factor")
+        (tensor,) = node.input_tensors
 
-    def __init__(self, model: keras.Model) -> None:
-        self.trace = Trace(model)
-        self._made_by: dict[int, Any] = {}
-        self._times: dict[int, int] = {}
-        self._readers: dict[int, list[Any]] = {}
-        for node, _ in self.trace.calls:
-            key = id(node.operation)
-            self._times[key] = self._times.get(key, 0) + 1
-            self._made_by.update((id(x), node) for x in node.outputs)
-            for tensor in node.input_tensors:
-                self._readers.setdefault(id(tensor), []).append(node)
-        self._put_out = {id(x) for g in _graphs(model) for x in g.outputs}
 
-    def readers_of(self, tensor: Any) -> list[Any]:
-        """The operations that read a tensor; None stands for others."""
-        found = [n.operation for n in self._readers.get(id(tensor), [])]
-        return found + [None] * (id(tensor) in self._put_out)
+def only_output(following: Following, operation: Any) -> Any:
+    """The only tensor that an operation of a model makes.
 
-    def output_of(self, operation: Any) -> Any:
-        """The only output of the only call of an operation.
-
-        Raises:
-            CannotHold: if there are several.
-        """
-        if self._times[id(operation)] > 1:
-            raise CannotHold(f"'{operation.name}' is called several times")
-        (node,) = (n for n, _ in self.trace.calls if n.operation is operation)
-        if len(node.outputs) > 1:
-            raise CannotHold(f"'{operation.name}' puts out several tensors")
-        return node.outputs[0]
-
-    def holder(self, tensor: Any, is_negative: bool = False) -> Any:
-        """The layer whose weights can hold a factor of a tensor.
-
-        Args:
-            tensor: One of the graph, that has but one reader.
-            is_negative: Whether the factor, or one of those for channels, is
-                below 0.
-
-        Raises:
-            CannotHold: if there is none.
-        """
-        while True:
-            if len(self.readers_of(tensor)) > 1:
-                raise CannotHold("others read what is to be scaled")
-            node = self._made_by.get(id(tensor))
-            if node is None:
-                raise CannotHold("it is not a layer that makes it")
-            operation = node.operation
-            self.output_of(operation)
-            if _weights_of(operation):
-                _check_activation(operation, is_negative)
-                return operation
-            if not _lets_through(operation, is_negative):
-                kind = type(operation).__name__
-                raise CannotHold(f"'{operation.name}' ({kind}) has no weights")
-            (tensor,) = node.input_tensors
+    Raises:
+        CannotHold: if there are several.
+    """
+    output = following.output_of(operation)
+    if output is None:
+        raise CannotHold(f"'{operation.name}' puts out several tensors")
+    return output
 
 
 def multiply(layer: Any, factors: np.ndarray) -> None:
     """Multiply what a holder puts out, by its weights.
 
     Args:
-        layer: A layer that `Holders.holder` has found, or a copy of it.
+        layer: A layer that `holder_of` has found, or a copy of it.
         factors: One for each channel, or `(1,)`.
     """
     for variable, axis in _weights_of(layer):
@@ -138,13 +108,6 @@ def multiply(layer: Any, factors: np.ndarray) -> None:
         along = [1] * values.ndim
         along[axis] = len(factors)
         variable.assign(values * factors.reshape(along).astype(values.dtype))
-
-
-def _graphs(model: keras.Model) -> Iterator[Any]:
-    """The graphs of a model, and of models inside of it."""
-    for layer in model._flatten_layers():
-        if is_graph(layer) and layer.built:
-            yield graph_of(layer)
 
 
 def _weights_of(layer: Any) -> list[tuple[Any, int]]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 from absl import logging
+from keras import ops
 
 from dsr_tf.conversion.selection import check_model
 from dsr_tf.layers import Scale
@@ -32,7 +33,7 @@ def sss(
     macs: int | None = None,
     multiple_of: int = 1,
 ) -> keras.Model:
-    """Remove the branches and channels whose scales are 0; fold the others.
+    """Remove branches, groups and channels whose scales are 0; fold others.
 
     "Data-driven sparse structure selection for deep neural networks" (Huang
     & Wang, ECCV 2018, arXiv 1707.01213), sections 3 and 4, and the authors'
@@ -47,53 +48,52 @@ def sss(
         )
 
     and then what is 0 is removed. The authors train no further, and what is
-    left computes the same. (Their code has no such step; of a channel, it
-    holds where its activation is 0 at 0, as that of ReLU is.) Where a block
-    goes that changes the size of images, its shortcut is left.
+    left computes the same. (Their code has no such step; of channels and
+    groups, it holds where their activation is 0 at 0, as that of ReLU is.)
+    Where a block goes that changes the size of images, its shortcut is left.
 
     In the paper the strength of the penalty says how much goes. To compare
     methods under one budget, structures with the smallest scales go as well,
     where the zeros do not suffice.
 
-    Scales of groups are folded, but `narrow` cannot remove a whole group of
-    a convolution, so what of them is 0 stays.
-
     Args:
         model: A model that `insert_scales` has made, trained; not changed.
-        share: Share of the branches, or of all channels together, that may
-            stay, in (0, 1]. Or, of channels, a dict from regular expressions
-            to such, see `slimming`.
+        share: Share of the branches, or of all groups or channels together,
+            that may stay, in (0, 1]. Or, of the latter, a dict from regular
+            expressions to such, see `slimming`.
         parameters, macs: Budget in place of `share`: numbers of parameters
             and multiply-adds that the network must not be above. If none of
             the three is given, only zeros go.
-        multiple_of: See `choose.to_budget`; of channels.
+        multiple_of: See `choose.to_budget`; of groups or channels.
 
     Returns:
-        The smaller network, without layers `Scale`. Under a budget it has
-        one branch, or one channel in each layer, at least.
+        The smaller network, without layers `Scale`. Each layer that stays
+        has one group or channel at least, and under a budget there is one
+        branch at least.
 
     Raises:
         TypeError, ValueError: if an argument is out of range, the model has
             no scales, or, with a share or budget, scales of branches and of
-            channels.
+            others.
     """
     check_model(model, "sss")
     of_branches = _scales_of_branches(model)
-    of_channels = _scales_of_channels(model)
+    of_units = _scales_of_units(model)
     amount = (share, parameters, macs)
     has_amount = any(given is not None for given in amount)
-    if not of_branches and not of_channels:
+    if not of_branches and not of_units:
         raise ValueError(
-            f"Model '{model.name}' has no scales of branches or channels; "
-            "`dsr_tf.structure.insert_scales` puts them in"
+            f"Model '{model.name}' has no scales of branches, groups or "
+            "channels; `dsr_tf.structure.insert_scales` puts them in"
         )
-    if has_amount and of_branches and of_channels:
+    if has_amount and of_branches and of_units:
         raise ValueError(
-            f"Model '{model.name}' has scales of branches and of channels, "
+            f"Model '{model.name}' has scales of branches and of others, "
             "which no share or budget can choose between. Received: "
             f"share={share!r}, parameters={parameters!r}, macs={macs!r}"
         )
     folded = fold_scales(model)
+    _check_units(of_units, _structure_of(folded, model))
     gone = [name for name, scale in of_branches.items() if not scale]
     if has_amount and of_branches:
         kept = _branches_kept(folded, of_branches, *amount)
@@ -106,8 +106,9 @@ def sss(
             ", ".join(gone) or "none",
         )
     smaller = drop_branches(folded, gone)
-    structure = Structure(smaller)
-    scores = {n: x for n, x in of_channels.items() if n in structure.by_name}
+    structure = _structure_of(smaller, model)
+    # (Some may have been in branches that are gone.)
+    scores = {n: x for n, x in of_units.items() if n in structure.by_name}
     keep: Keep = {name: _not_zero(own) for name, own in scores.items()}
     if has_amount and scores:
         chosen = largest_kept(scores, structure.cost, *amount, multiple_of)
@@ -134,19 +135,45 @@ def _is_of_branch(layer: object) -> bool:
     return isinstance(layer, Scale) and layer.num_scales == 1
 
 
-def _scales_of_channels(model: keras.Model) -> dict[str, np.ndarray]:
-    """By name of a set whose units have scales, their magnitudes."""
+def _scales_of_units(model: keras.Model) -> dict[str, np.ndarray]:
+    """By name of a set whose units have scales, their magnitudes.
+
+    Of what several layers add to, one scale of 0 makes nothing 0.
+    """
     return {
         found.name: _magnitudes(found)
-        for found in Structure(model).sets
-        if any(isinstance(one.layer, Scale) for one in found.slices)
+        for found in _structure_of(model, model).sets
+        if found.kind in ("inner", "groups")
+        and any(isinstance(one.layer, Scale) for one in found.slices)
     }
+
+
+def _structure_of(model: keras.Model, scaled: keras.Model) -> Structure:
+    """The structure of a model, with groups as units if these have scales."""
+    numbers = {
+        layer.num_scales
+        for layer in scaled._flatten_layers()
+        if isinstance(layer, Scale)
+    }
+    return Structure(model, groups=not numbers <= {None, 1})
+
+
+def _check_units(of_units: Mapping[str, np.ndarray], folded: Structure) -> None:
+    """Refuse scales of groups that are not those of convolutions."""
+    sizes = {found.name: found.num_units for found in folded.sets}
+    for name, scales in of_units.items():
+        if sizes.get(name) != len(scales):
+            raise ValueError(
+                f"Model '{folded.model.name}' has scales of {len(scales)} "
+                f"groups of channels, {name}, which do not go as they are in "
+                "no convolution in as many groups"
+            )
 
 
 def _magnitudes(found: ChannelSet) -> np.ndarray:
     """The largest of what multiplies a unit, which may be several channels."""
     each = [
-        np.abs(factors_of(one.layer))[one.positions].max(axis=1)
+        np.abs(ops.convert_to_numpy(one.variable))[one.positions].max(axis=1)
         for one in found.slices
         if isinstance(one.layer, Scale)
     ]

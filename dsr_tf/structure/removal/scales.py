@@ -1,6 +1,7 @@
 """Factors of branches, channels and groups: put in, and folded away."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -13,19 +14,17 @@ from dsr_tf.conversion.graph import rebuild
 from dsr_tf.conversion.selection import check_model
 from dsr_tf.conversion.selection import first_few
 from dsr_tf.layers import Scale
+from dsr_tf.structure.graph.branches import Branch
 from dsr_tf.structure.graph.branches import branches
+from dsr_tf.structure.graph.channels import ChannelSet
+from dsr_tf.structure.graph.following import Following
 from dsr_tf.structure.graph.holders import CannotHold
-from dsr_tf.structure.graph.holders import Holders
+from dsr_tf.structure.graph.holders import holder_of
 from dsr_tf.structure.graph.holders import multiply
+from dsr_tf.structure.graph.holders import only_output
 from dsr_tf.structure.graph.structure import Structure
 from dsr_tf.structure.rules.convolution import channel_axis
-from dsr_tf.structure.rules.registry import kind_of
 
-_CONVOLUTIONS = (
-    keras.layers.Conv1D,
-    keras.layers.Conv2D,
-    keras.layers.Conv3D,
-)
 # An operation, and the arguments of the `Scale` that comes behind it.
 _Place = tuple[Any, dict[str, Any]]
 
@@ -41,8 +40,9 @@ def insert_scales(model: keras.Model, where: str = "branches") -> keras.Model:
         where: What is scaled: `"branches"`, what a branch of a residual
             network adds, see `dsr_tf.structure.branches`, by one number;
             `"channels"`, each channel between layers; or `"groups"`, each
-            group of a convolution in groups. Channels and groups are scaled
-            before their activation, behind the normalization if one follows.
+            group of a convolution in groups, between others. Channels and
+            groups are scaled before their activation, behind the
+            normalization if one follows.
 
     Returns:
         The copy, compiled as the model is. A `Scale` is called as the layer
@@ -60,15 +60,13 @@ def insert_scales(model: keras.Model, where: str = "branches") -> keras.Model:
             f"`where` must be one of {', '.join(WHERE)}. Received: "
             f"where={where!r}"
         )
-    holders = Holders(model)
+    following = Following(Structure(model))
     places, left_out = [], []
-    for operation, arguments in WHERE[where](model, holders):
+    for found in WHERE[where](model):
         try:
-            end = _end(holders, operation, arguments)
-            holders.holder(holders.output_of(end))
-            places.append((end, arguments))
+            places += _places(following, found)
         except CannotHold as reason:
-            left_out.append(f"{operation.name} ({reason})")
+            left_out.append(f"{found.name} ({reason})")
     if not places:
         raise ValueError(
             f"Model '{model.name}' has no {where} to scale"
@@ -100,15 +98,17 @@ def fold_scales(model: keras.Model) -> keras.Model:
             model cannot be copied.
     """
     check_model(model, "fold_scales")
-    holders = Holders(model)
+    structure = Structure(model)
+    following = Following(structure)
     held = []
-    for node, _ in holders.trace.calls:
+    for node, _ in structure.trace.calls:
         layer = node.operation
         if isinstance(layer, Scale):
             factors = factors_of(layer)
+            is_negative = bool((factors < 0).any())
             try:
-                holder = holders.holder(
-                    node.input_tensors[0], bool((factors < 0).any())
+                holder = holder_of(
+                    following, node.input_tensors[0], is_negative
                 )
             except CannotHold as reason:
                 raise ValueError(
@@ -136,26 +136,47 @@ def factors_of(layer: Scale) -> np.ndarray:
     return np.repeat(values, length // len(values))
 
 
-def _branches(model: keras.Model, holders: Holders) -> Iterator[_Place]:
-    for branch in branches(model):
-        yield branch.layers[-1], {"num_scales": 1}
+def _channels(model: keras.Model) -> list[ChannelSet]:
+    return [x for x in Structure(model).sets if x.kind == "inner"]
 
 
-def _channels(model: keras.Model, holders: Holders) -> Iterator[_Place]:
-    for found in Structure(model).sets:
-        if found.kind == "inner":
-            for layer in found.producers:
-                yield layer, {"num_scales": None, "axis": _axis(layer)}
+def _groups(model: keras.Model) -> list[ChannelSet]:
+    sets = Structure(model, groups=True).sets
+    return [x for x in sets if x.kind == "groups"]
 
 
-def _groups(model: keras.Model, holders: Holders) -> Iterator[_Place]:
-    for layer in dict.fromkeys(n.operation for n, _ in holders.trace.calls):
-        if kind_of(layer) in _CONVOLUTIONS and layer.groups > 1:
-            yield layer, {"num_scales": layer.groups, "axis": _axis(layer)}
+# What may be scaled, and a function that finds it.
+WHERE: dict[str, Callable[[keras.Model], Sequence[Branch | ChannelSet]]]
+WHERE = {"branches": branches, "channels": _channels, "groups": _groups}
 
 
-# What is scaled, and a function that finds the places.
-WHERE = {"branches": _branches, "channels": _channels, "groups": _groups}
+def _places(following: Following, found: Branch | ChannelSet) -> list[_Place]:
+    """Where scales of a branch, or of a set of channels, are put.
+
+    Raises:
+        CannotHold: if a scale could not be folded, or if what it has made 0
+            would not be 0 where it is read.
+    """
+    if isinstance(found, Branch):
+        places: list[_Place] = [(found.layers[-1], {"num_scales": 1})]
+    else:
+        makers = [x for x in found.producers if _number(found, x) != 1]
+        places = [
+            (
+                following.normalization_after(layer) or layer,
+                {"num_scales": _number(found, layer), "axis": _axis(layer)},
+            )
+            for layer in makers
+        ]
+        _check_nothing_is_added(following, found, [x for x, _ in places])
+    for operation, _ in places:
+        holder_of(following, only_output(following, operation))
+    return places
+
+
+def _number(found: ChannelSet, layer: Any) -> int | None:
+    """The `num_scales` behind a layer that makes channels."""
+    return layer.groups if found.kind == "groups" else None
 
 
 def _axis(layer: Any) -> int:
@@ -164,15 +185,15 @@ def _axis(layer: Any) -> int:
     return channel_axis(layer, layer.rank + 1)
 
 
-def _end(holders: Holders, operation: Any, arguments: dict[str, Any]) -> Any:
-    """Where a scale goes: behind the normalization that follows, if any."""
-    readers = holders.readers_of(holders.output_of(operation))
-    is_branch = arguments["num_scales"] == 1
-    if is_branch or [kind_of(x) for x in readers] != [
-        keras.layers.BatchNormalization
-    ]:
-        return operation
-    return readers[0]
+def _check_nothing_is_added(
+    following: Following, found: ChannelSet, scaled: list[Any]
+) -> None:
+    own = {*found.producers, *scaled}
+    for one in found.with_role("bias", "shift", "statistic"):
+        if one.layer not in own and any(
+            following.is_after(one.layer, layer) for layer in scaled
+        ):
+            raise CannotHold(f"'{one.layer.name}' adds to what is scaled")
 
 
 class _Inserting(Changes):
