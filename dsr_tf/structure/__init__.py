@@ -31,6 +31,7 @@ from dsr_tf.structure.methods.lasso import lasso
 from dsr_tf.structure.methods.pfa import pfa
 from dsr_tf.structure.methods.slimming import slimming
 from dsr_tf.structure.methods.ssl import ssl
+from dsr_tf.structure.methods.sss import sss
 from dsr_tf.structure.methods.thinet import thinet
 from dsr_tf.structure.removal.active_cost import active_cost
 from dsr_tf.structure.removal.constants import fold_constants
@@ -86,6 +87,7 @@ __all__ = [
     "shrink_windows",
     "slimming",
     "ssl",
+    "sss",
     "thinet",
     "to_budget",
     "window_moments",

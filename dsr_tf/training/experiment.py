@@ -88,8 +88,9 @@ class Experiment(Settings):
             )
         if self.narrow and not recipe.can_narrow(self):
             raise UsageError(
-                f"flag --narrow=true: needs a --method with masks, or a "
-                f"penalty that drops branches, not {self.method}"
+                f"flag --narrow=true: needs a --method with masks, or the "
+                "--phase of one whose penalty makes whole parts 0, not "
+                f"{self.method}"
             )
         if self.phase and not recipe.has_phases:
             raise UsageError(

@@ -22,11 +22,11 @@ def written(experiment: Experiment, model: keras.Model) -> keras.Model:
 
     Returns:
         With `--narrow`, a copy without the channels that its masks have
-        emptied, of Keras' own layers if masks say nothing any more, or what
-        the recipe says that is left of the network. Of a
-        recipe that has narrowed the network at the start, a copy. Neither
-        has an optimizer, so that it needs nothing of this package to be
-        loaded. Else the model itself.
+        emptied, of Keras' own layers if masks say nothing any more, or
+        without what else the recipe says that has become 0. Of a recipe that
+        has narrowed the network at the start, a copy. Neither has an
+        optimizer, so that it needs nothing of this package to be loaded.
+        Else the model itself.
     """
     if not is_narrowed(experiment):
         return model

@@ -25,7 +25,7 @@ def test_the_methods_that_there_are():
     assert recipes.names() == (
         *("dense", "thin", "hashed", "static", "set", "deep_r", "rigl"),
         *("snfs", "dsr", "gradual", "brain_damage", "l1_filters"),
-        *("lasso", "pfa", "slimming", "ssl", "thinet"),
+        *("lasso", "pfa", "slimming", "ssl", "sss", "thinet"),
     )
     for name in recipes.names():
         assert recipes.get(name).name == name
@@ -60,7 +60,7 @@ def test_what_recipes_say_of_themselves():
     given = {f.name: f.default for f in dataclasses.fields(Settings)}
     experiment = types.SimpleNamespace(**given)
     # Of some the first phase, without --initial_checkpoint.
-    penalizing = {"slimming", "ssl", "brain_damage"}
+    penalizing = {"slimming", "ssl", "sss", "brain_damage"}
     without = {"dense"} | penalizing
     assert those(lambda r: r.has_density(experiment)) == every - without
     narrowing = those(lambda r: r.has_phases)

@@ -15,6 +15,7 @@ from dsr_tf.training import checkpoint
 from dsr_tf.training.run import Run
 from tests.recipes.narrowed_runs import experiment
 from tests.recipes.narrowed_runs import trained
+from tests.repository.test_flagfiles import experiment_of
 
 # Three blocks of two convolutions for images of 8x8; 14 steps an epoch.
 NETWORK = {
@@ -145,3 +146,13 @@ def test_flags(tmp_path):
     flags = {"model": "mlp", "method": "sss"}
     with pytest.raises(UsageError, match="has no branches to scale"):
         Run(experiment(tmp_path / "run", **flags))
+
+
+@pytest.mark.parametrize(
+    "name, strength", [("weak", 0.003), ("", 0.01), ("strong", 0.03)]
+)
+def test_flagfiles_of_three_strengths(name, strength):
+    flags = experiment_of("wrn28_2_cifar10", f"sss_{name}".rstrip("_"))
+    assert flags.narrow and flags.l2 == 0.0005 and flags.nesterov
+    (rule,) = recipes.get("sss").proximal(flags).values()
+    assert rule.strength == strength and rule.non_negative

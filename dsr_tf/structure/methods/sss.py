@@ -1,12 +1,16 @@
 """Branches, groups and channels whose factors are 0 go (Huang & Wang)."""
 
+from collections.abc import Callable
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
 from absl import logging
 from keras import ops
 
+from dsr_tf.conversion.selection import Filters
+from dsr_tf.conversion.selection import as_predicate
 from dsr_tf.conversion.selection import check_model
 from dsr_tf.layers import Scale
 from dsr_tf.structure.choice.amount import Share
@@ -22,6 +26,8 @@ from dsr_tf.structure.removal.narrowing import narrow
 from dsr_tf.structure.removal.scales import factors_of
 from dsr_tf.structure.removal.scales import fold_scales
 
+# Whether a layer, given with a path, may go.
+_Wanted = Callable[[Any, str], bool]
 # What scores of branches are called, which are one set.
 _BRANCHES = "branches"
 
@@ -31,6 +37,7 @@ def sss(
     share: Share | None = None,
     parameters: int | None = None,
     macs: int | None = None,
+    filters: Filters = None,
     multiple_of: int = 1,
 ) -> keras.Model:
     """Remove branches, groups and channels whose scales are 0; fold others.
@@ -64,6 +71,11 @@ def sss(
         parameters, macs: Budget in place of `share`: numbers of parameters
             and multiply-adds that the network must not be above. If none of
             the three is given, only zeros go.
+        filters: Regular expression, list of these, or function of a layer:
+            which branches may go, by what `branches` calls them and the sum
+            that they end in; and which groups or channels, by the name of
+            their set and the layer that makes them. By default all that have
+            scales; scales of others are folded whatever they are.
         multiple_of: See `choose.to_budget`; of groups or channels.
 
     Returns:
@@ -73,18 +85,20 @@ def sss(
 
     Raises:
         TypeError, ValueError: if an argument is out of range, the model has
-            no scales, or, with a share or budget, scales of branches and of
+            such scales, or, with a share or budget, scales of branches and of
             others.
     """
     check_model(model, "sss")
-    of_branches = _scales_of_branches(model)
-    of_units = _scales_of_units(model)
+    wanted = as_predicate(filters)
+    of_branches = _scales_of_branches(model, wanted)
+    of_units = _scales_of_units(model, wanted)
     amount = (share, parameters, macs)
     has_amount = any(given is not None for given in amount)
     if not of_branches and not of_units:
         raise ValueError(
             f"Model '{model.name}' has no scales of branches, groups or "
-            "channels; `dsr_tf.structure.insert_scales` puts them in"
+            "channels, which `dsr_tf.structure.insert_scales` puts in. "
+            f"Received: filters={filters!r}"
         )
     if has_amount and of_branches and of_units:
         raise ValueError(
@@ -122,12 +136,15 @@ def sss(
     return smaller
 
 
-def _scales_of_branches(model: keras.Model) -> dict[str, float]:
+def _scales_of_branches(
+    model: keras.Model, wanted: _Wanted
+) -> dict[str, float]:
     """By name of a branch that ends with a scale, its magnitude."""
     return {
         branch.name: float(abs(factors_of(branch.layers[-1])[0]))
         for branch in branches(model)
         if _is_of_branch(branch.layers[-1])
+        and wanted(branch.total, branch.name)
     }
 
 
@@ -135,7 +152,9 @@ def _is_of_branch(layer: object) -> bool:
     return isinstance(layer, Scale) and layer.num_scales == 1
 
 
-def _scales_of_units(model: keras.Model) -> dict[str, np.ndarray]:
+def _scales_of_units(
+    model: keras.Model, wanted: _Wanted
+) -> dict[str, np.ndarray]:
     """By name of a set whose units have scales, their magnitudes.
 
     Of what several layers add to, one scale of 0 makes nothing 0.
@@ -145,6 +164,7 @@ def _scales_of_units(model: keras.Model) -> dict[str, np.ndarray]:
         for found in _structure_of(model, model).sets
         if found.kind in ("inner", "groups")
         and any(isinstance(one.layer, Scale) for one in found.slices)
+        and wanted(found.producers[0], found.name)
     }
 
 

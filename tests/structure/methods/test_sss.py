@@ -10,7 +10,7 @@ from dsr_tf import structure
 from dsr_tf.layers import Scale
 from dsr_tf.models import resnet50
 from dsr_tf.models import wrn_28_2
-from dsr_tf.structure.methods.sss import sss
+from dsr_tf.structure import sss
 from tests.structure.networks import assert_equal_outputs
 from tests.structure.networks import inputs_of
 from tests.structure.networks import shake
@@ -78,6 +78,9 @@ def scaled_blocks():
     "amount, stay",
     [
         ({"share": 0.5}, [0, 3]),
+        # Of two that may go, and 0 or not.
+        ({"share": 0.5, "filters": "add[12]"}, [0, 2, 3]),
+        ({"share": 0.5, "filters": ["add0", "add2"]}, [0, 1, 3]),
         # The second is 0, and goes whatever is allowed.
         ({"parameters": 10**6}, [0, 2, 3]),
         ({"parameters": REST + COSTS[0] + COSTS[3]}, [0, 3]),
@@ -214,6 +217,6 @@ def test_groups_under_masks():
 def test_groups_that_no_convolution_has():
     inputs = keras.Input((4,))
     x = Scale(2)(layers.Dense(6, name="dense")(inputs))
-    model = keras.Model(inputs, layers.Dense(2)(x))
+    model = keras.Model(inputs, layers.Dense(2, name="logits")(x))
     with pytest.raises(ValueError, match="of 2 groups of channels, dense"):
         sss(model)
