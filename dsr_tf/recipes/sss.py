@@ -14,7 +14,7 @@ from dsr_tf.structure.methods.sss import sss
 from dsr_tf.structure.removal.scales import fold_scales
 from dsr_tf.structure.removal.scales import insert_scales
 
-# What may be scaled: of `insert_scales`, what `sss` can remove.
+# What may be scaled; groups are in none of the networks here.
 SCALES = ("branches", "channels")
 _EXPRESSION = "_scale/scale$"
 
