@@ -161,6 +161,10 @@ def test_what_cannot_be():
         structure.insert_scales(chain)
     with pytest.raises(ValueError, match="has no groups to scale"):
         structure.insert_scales(chain, "groups")
+    # What makes these channels is inside of layers.
+    for build in (networks.recurrent, networks.convolutional_recurrent):
+        with pytest.raises(ValueError, match="does not put out one tensor"):
+            structure.insert_scales(build(), "channels")
     with pytest.raises(ValueError, match="Received: where='blocks'"):
         structure.insert_scales(chain, "blocks")
     y = layers.LayerNormalization(name="norm")(layers.Dense(4)(inputs))

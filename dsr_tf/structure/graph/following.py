@@ -52,21 +52,27 @@ class Following:
         return self._readers[id(tensor)]
 
     def is_after(self, first: Any, second: Any) -> bool:
-        """Whether a layer comes after another one in the walk of `Trace`.
+        """Whether a layer may read what comes from another one.
 
-        What depends on a layer does; and so may what does not.
+        What comes later in the walk of `Trace` may, and so may layers inside
+        of others.
         """
-        return self._order[id(first)] > self._order[id(second)]
+        later = len(self._order)
+        return self._order.get(id(first), later) > self._order[id(second)]
 
     def is_called_once(self, operation: Any) -> bool:
-        """Whether there is no other call of an operation."""
+        """Whether an operation is called, and only once."""
         return self._times[id(operation)] == 1
 
     def output_of(self, operation: Any) -> Any:
-        """The only tensor that an operation makes; None if there are more."""
+        """The only tensor that an operation makes.
+
+        None if there are more, or for a layer inside of another one.
+        """
+        if not self.is_called_once(operation):
+            return None
         outputs = self._calls[id(operation)].outputs
-        is_only = self.is_called_once(operation) and len(outputs) == 1
-        return outputs[0] if is_only else None
+        return outputs[0] if len(outputs) == 1 else None
 
     def normalization_after(
         self, layer: keras.layers.Layer

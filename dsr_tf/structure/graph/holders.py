@@ -88,11 +88,11 @@ def only_output(following: Following, operation: Any) -> Any:
     """The only tensor that an operation of a model makes.
 
     Raises:
-        CannotHold: if there are several.
+        CannotHold: if there are several, or it is inside of a layer.
     """
     output = following.output_of(operation)
     if output is None:
-        raise CannotHold(f"'{operation.name}' puts out several tensors")
+        raise CannotHold(f"'{operation.name}' does not put out one tensor")
     return output
 
 

@@ -160,23 +160,26 @@ def _places(following: Following, found: Branch | ChannelSet) -> list[_Place]:
     if isinstance(found, Branch):
         places: list[_Place] = [(found.layers[-1], {"num_scales": 1})]
     else:
-        makers = [x for x in found.producers if _number(found, x) != 1]
         places = [
             (
                 following.normalization_after(layer) or layer,
                 {"num_scales": _number(found, layer), "axis": _axis(layer)},
             )
-            for layer in makers
+            for layer in found.producers
+            if _number(found, layer) != 1
         ]
-        _check_nothing_is_added(following, found, [x for x, _ in places])
     for operation, _ in places:
         holder_of(following, only_output(following, operation))
+    if isinstance(found, ChannelSet):
+        _check_nothing_is_added(following, found, [x for x, _ in places])
     return places
 
 
 def _number(found: ChannelSet, layer: Any) -> int | None:
     """The `num_scales` behind a layer that makes channels."""
-    return layer.groups if found.kind == "groups" else None
+    if found.kind == "groups":
+        return getattr(layer, "groups", 1)
+    return None
 
 
 def _axis(layer: Any) -> int:
