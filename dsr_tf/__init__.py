@@ -42,6 +42,7 @@ from dsr_tf import constraints
 from dsr_tf import layers
 from dsr_tf import losses
 from dsr_tf import optimizers
+from dsr_tf import proximal
 from dsr_tf import regularizers
 from dsr_tf.conversion import regularize
 from dsr_tf.conversion import sparsify
@@ -61,6 +62,7 @@ __all__ = [
     "methods",
     "models",
     "optimizers",
+    "proximal",
     "regularize",
     "regularizers",
     "sparsify",

@@ -22,6 +22,7 @@ from dsr_tf.pruning import named_values
 from dsr_tf.recipes.budget import parse_energy
 from dsr_tf.recipes.budget import parse_share
 from dsr_tf.recipes.ssl import parse_groups
+from dsr_tf.recipes.sss import SCALES
 from dsr_tf.structure.choice.penalties import GRANULARITIES
 from dsr_tf.training.cluster import STRATEGIES
 
@@ -141,6 +142,12 @@ class Settings:
         "ssl: groups of weights that the penalty makes vanish, some of "
         f"{','.join(GRANULARITIES)}; not given: channel,input.",
         Named(parse_groups),
+    )
+    scales: str = _flag(
+        "branches",
+        "sss: what is scaled and may go: branches of a residual network, or "
+        "channels.",
+        SCALES,
     )
     num_examples: int = _flag(
         5000,

@@ -26,7 +26,7 @@ def test_the_methods_that_there_are():
         *("dense", "thin", "hashed", "static", "set", "deep_r", "rigl"),
         *("snfs", "dsr", "gradual", "rnn_pruning", "std_threshold"),
         *("brain_damage", "l1_filters", "lasso", "pfa", "slimming", "ssl"),
-        "thinet",
+        *("sss", "thinet"),
     )
     for name in recipes.names():
         assert recipes.get(name).name == name
@@ -61,7 +61,7 @@ def test_what_recipes_say_of_themselves():
     given = {f.name: f.default for f in dataclasses.fields(Settings)}
     experiment = types.SimpleNamespace(**given)
     # Of some the first phase, without --initial_checkpoint.
-    penalizing = {"slimming", "ssl", "brain_damage"}
+    penalizing = {"slimming", "ssl", "sss", "brain_damage"}
     # By thresholds, not as many as a sparsity says.
     thresholds = {"rnn_pruning", "std_threshold"}
     without = {"dense"} | penalizing | thresholds

@@ -176,6 +176,33 @@ def test_the_penalties_work():
     assert kernel.constraint.threshold == 1e-4
 
 
+def test_the_scales_work():
+    import keras
+    import numpy as np
+
+    inputs = keras.Input((4,))
+    y = keras.layers.Dense(4, "relu")(inputs)
+    outputs = keras.layers.Dense(1)(keras.layers.Add()([inputs, y]))
+    model = keras.Model(inputs, outputs)
+    x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
+    names = run_example("docs/structure.md", "scales", model=model, x=x, y=x)
+    assert names["smaller"].count_params() <= model.count_params()
+    np.testing.assert_allclose(
+        names["smaller"](x), names["scaled"](x), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_the_proximal_steps_work():
+    import keras
+
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Conv2D(4, 3, name="conv")(inputs)
+    model = keras.Model(inputs, keras.layers.BatchNormalization()(x))
+    names = run_example("docs/penalties.md", "proximal")
+    names["optimizer"].build(model.trainable_variables)
+    assert len(names["optimizer"]._rules) == 2
+
+
 def test_channels_are_removed():
     from tests.structure import networks
 
