@@ -63,6 +63,7 @@ __all__ = [
     "models",
     "optimizers",
     "proximal",
+    "pruning",
     "regularize",
     "regularizers",
     "sparsify",

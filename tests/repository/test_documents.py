@@ -77,6 +77,15 @@ def test_examples_are_python(path):
         compile(code, path, "exec")
 
 
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.stem)
+def test_examples_find_what_they_name(path):
+    """Without an import that something else has made."""
+    for code in re.findall(r"```python\n(.*?)```", path.read_text(), re.S):
+        imported = re.findall(r"^import dsr_tf\.(\w+)", code, re.M)
+        named = re.findall(r"(?<!import )\bdsr_tf\.(\w+)", code)
+        assert set(named) <= {*dsr_tf.__all__, *imported}
+
+
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text().splitlines()) < 250
 
