@@ -17,15 +17,24 @@ import numpy as np
 SKIP = 255
 
 
-def pack_positions(mask: np.ndarray) -> bytes:
-    """Where a flat array of booleans (or codes) is not 0, as bytes."""
+def pack_positions(
+    mask: np.ndarray, counts: Sequence[int] | np.ndarray = ()
+) -> bytes:
+    """Where a flat array of booleans (or codes) is not 0, as bytes.
+
+    Args:
+        mask: The array.
+        counts: How many positions in turn have a Huffman code of their own,
+            all of them; by default all have one.
+    """
     positions = np.flatnonzero(mask)
     gaps = np.diff(positions, prepend=-1) - 1
     skips, last = np.divmod(gaps, SKIP)
     ends = np.cumsum(skips + 1) - 1
     codes = np.full(int(ends[-1]) + 1 if ends.size else 0, SKIP, "uint8")
     codes[ends] = last
-    return compress(codes.tobytes())
+    borders = ends[np.cumsum(counts, dtype="int64")[:-1] - 1] + 1
+    return compress(*(part.tobytes() for part in np.split(codes, borders)))
 
 
 def unpack_positions(gaps: Any, size: int) -> np.ndarray:

@@ -155,18 +155,20 @@ class Clustered(_KerasLayer):
             ValueError: if the file holds other variables, or is damaged.
         """
         weights = self.clustered_variables.values()
-        rest = [w.codebook for w in weights] + self.plain_variables
+        found = set(store.keys())
+        rest = self.plain_variables
         expected = {variable.name for variable in rest}
-        expected = expected.union(*(w.stored_names for w in weights))
-        if expected != set(store.keys()):
+        expected = expected.union(*(w.stored_names(found) for w in weights))
+        if expected != found:
             raise ValueError(
                 f"Layer '{self.name}' ({type(self).__name__}) stores the "
                 f"variables {sorted(expected)}, but the file holds "
-                f"{sorted(store.keys())} for it."
+                f"{sorted(found)} for it."
             )
         codes = [weight.read(store) for weight in weights]
-        for weight, found in zip(weights, codes):
-            weight.codes.assign(found)
+        for weight, new in zip(weights, codes):
+            weight.codes.assign(new)
+            weight.codebook.assign(store[weight.codebook.name])
         for variable in rest:
             variable.assign(store[variable.name])
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from collections.abc import Collection
 from typing import Any
 
 import keras
@@ -80,23 +81,36 @@ class ClusteredVariable:
         self.codebook.assign(clusters.centroids)
         self.codes.assign(codes.astype(dtype_of_codes(self.bits)))
 
-    @property
-    def stored_names(self) -> tuple[str, str]:
-        """The names that `save` stores codes under."""
-        return f"{self.codes.name}.gaps", f"{self.codes.name}.packed"
+    def stored_names(self, found: Collection[str]) -> list[str]:
+        """The names of what `save` stores, as a file has them.
+
+        Args:
+            found: Names in the file.
+        """
+        by_output = self._names(True)[0] in found
+        return [*self._names(by_output), self.codebook.name]
 
     def save(self, store: Any) -> None:
         """Store the codebook, and codes by Huffman's code.
 
         `<codes>.gaps` says where weights are, see
-        `dsr_tf.core.sparse_arrays`; `<codes>.packed` has the codes there.
+        `dsr_tf.core.sparse_arrays`; `<codes>.packed` has the codes there. Or
+        it is `<codes>.gaps_by_output`, where that is smaller: there the
+        weights of an output come one after another, so that gaps over
+        neighbours which are of no use are the same for all outputs.
         """
-        codes = ops.convert_to_numpy(self.codes).reshape(-1)
-        gaps, packed = self.stored_names
-        for name, data in (
-            (gaps, sparse_arrays.pack_positions(codes)),
-            (packed, sparse_arrays.pack_codes(codes[codes != 0] - 1)),
-        ):
+        codes = ops.convert_to_numpy(self.codes)
+        ways = [
+            {
+                gaps: sparse_arrays.pack_positions(flat),
+                packed: sparse_arrays.pack_codes(flat[flat != 0] - 1),
+            }
+            for by_output in (False, True)
+            for gaps, packed in [self._names(by_output)]
+            for flat in [_flat(codes, by_output)]
+        ]
+        smaller = min(ways, key=lambda way: sum(map(len, way.values())))
+        for name, data in smaller.items():
             store[name] = np.frombuffer(data, "uint8")
         store[self.codebook.name] = self.codebook
 
@@ -106,7 +120,8 @@ class ClusteredVariable:
         Raises:
             ValueError: if they are damaged.
         """
-        gaps, packed = self.stored_names
+        by_output = self._names(True)[0] in store.keys()
+        gaps, packed = self._names(by_output)
         places = sparse_arrays.unpack_positions(store[gaps], self.size)
         found = sparse_arrays.unpack_codes(store[packed], len(places))
         largest = int(found.max(initial=0))
@@ -116,9 +131,14 @@ class ClusteredVariable:
                 f"weights in the codebook of its {self.name}, but the file "
                 f"has a code of number {largest}: it is damaged."
             )
-        codes = np.zeros(self.size, dtype_of_codes(self.bits))
-        codes[places] = found.astype(codes.dtype) + 1
-        return codes.reshape(self.codes.shape)
+        codes = np.zeros(self.codes.shape, dtype_of_codes(self.bits))
+        order = _flat(np.arange(self.size).reshape(codes.shape), by_output)
+        codes.reshape(-1)[order[places]] = found.astype(codes.dtype) + 1
+        return codes
+
+    def _names(self, by_output: bool) -> tuple[str, str]:
+        gaps = "gaps_by_output" if by_output else "gaps"
+        return f"{self.codes.name}.{gaps}", f"{self.codes.name}.packed"
 
 
 class PenaltyOnKernel(keras.regularizers.Regularizer):
@@ -131,6 +151,11 @@ class PenaltyOnKernel(keras.regularizers.Regularizer):
     def __call__(self, codebook: Any) -> Any:
         """The penalty, a scalar."""
         return self.penalty(self._weight.kernel(codebook))
+
+
+def _flat(array: np.ndarray, by_output: bool) -> np.ndarray:
+    """An array in one row, perhaps with the last axis first."""
+    return (np.moveaxis(array, -1, 0) if by_output else array).reshape(-1)
 
 
 def dtype_of_codes(bits: int) -> str:
