@@ -24,8 +24,8 @@ def test_the_methods_that_there_are():
     """In the order in which --help lists them."""
     assert recipes.names() == (
         *("dense", "thin", "hashed", "static", "set", "deep_r", "rigl"),
-        *("snfs", "dsr", "gradual", "brain_damage", "l1_filters"),
-        *("lasso", "pfa", "slimming", "ssl", "thinet"),
+        *("snfs", "dsr", "gradual", "deep_compression", "brain_damage"),
+        *("l1_filters", "lasso", "pfa", "slimming", "ssl", "thinet"),
     )
     for name in recipes.names():
         assert recipes.get(name).name == name
@@ -46,7 +46,7 @@ def test_every_method_of_reallocation_has_a_recipe():
 def test_every_file_of_a_recipe_registers_one():
     files = {path.stem for path in (PACKAGE / "recipes").glob("*.py")}
     of_no_method = {"__init__", "recipe", "registry", "network"}
-    of_no_method |= {"budget", "narrowing"}
+    of_no_method |= {"budget", "narrowing", "bits"}
     found = {type(recipes.get(name)).__module__ for name in recipes.names()}
     assert found == {f"dsr_tf.recipes.{name}" for name in files - of_no_method}
 
@@ -61,12 +61,12 @@ def test_what_recipes_say_of_themselves():
     experiment = types.SimpleNamespace(**given)
     # Of some the first phase, without --initial_checkpoint.
     penalizing = {"slimming", "ssl", "brain_damage"}
-    without = {"dense"} | penalizing
+    without = {"dense", "deep_compression"} | penalizing
     assert those(lambda r: r.has_density(experiment)) == every - without
     narrowing = those(lambda r: r.has_phases)
     looking = {"thinet", "lasso", "pfa"}
     assert narrowing == {"l1_filters"} | penalizing | looking
-    without = {"dense", "thin", "hashed"} | narrowing
+    without = {"dense", "thin", "hashed", "deep_compression"} | narrowing
     assert those(lambda r: r.has_masks) == every - without
 
 
@@ -119,7 +119,7 @@ def test_a_new_file_in_a_folder_is_found(tmp_path, monkeypatch):
     (module,) = discovery.import_modules(package.__name__, package.__path__)
     assert recipes.get("half").__class__ is module.Half
     # After those that have a place, by name.
-    others = recipes.names()[recipes.names().index("gradual") + 1 :]
+    others = recipes.names()[recipes.names().index("deep_compression") + 1 :]
     assert "half" in others and list(others) == sorted(others)
     for name in ("more_recipes", "more_recipes.half"):
         sys.modules.pop(name)
