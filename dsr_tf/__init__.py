@@ -42,6 +42,7 @@ from dsr_tf import constraints
 from dsr_tf import layers
 from dsr_tf import losses
 from dsr_tf import optimizers
+from dsr_tf import proximal
 from dsr_tf import regularizers
 from dsr_tf.conversion import cluster
 from dsr_tf.conversion import regularize
@@ -64,6 +65,8 @@ __all__ = [
     "methods",
     "models",
     "optimizers",
+    "proximal",
+    "pruning",
     "regularize",
     "regularizers",
     "sparsify",

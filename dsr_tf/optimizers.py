@@ -1,11 +1,16 @@
 """The optimizer of the paper, and Keras' own with small slots in files."""
 
+import re
+from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
+from typing import Self
 
 import keras
 from keras import ops
 
 from dsr_tf.core import sparse_arrays
+from dsr_tf.proximal import Rule
 
 
 class SparseSlots:
@@ -39,23 +44,42 @@ class SparseSlots:
 
 @keras.saving.register_keras_serializable(package="dsr_tf")
 class SGD(SparseSlots, keras.optimizers.SGD):
-    """`keras.optimizers.SGD` with L2 in the gradient, as PyTorch's.
+    """`keras.optimizers.SGD` with L2 in the gradient, and proximal steps.
 
     Every trainable variable, biases and scales too, is pulled to 0 by the
     gradient `l2 * w` of the penalty `l2 / 2 * sum(w**2)`, which passes
-    through the momentum. (Keras' own `weight_decay` acts beside the gradient
-    and a penalty in the layers costs a sum over every variable.) An inactive
-    weight is 0 and has no such gradient.
+    through the momentum, as in PyTorch. (Keras' own `weight_decay` acts
+    beside the gradient and a penalty in the layers costs a sum over every
+    variable.) An inactive weight is 0 and has no such gradient.
+
+    A penalty that is to make weights exactly 0 is no gradient but a step of
+    its own, after that of the gradient and before the momentum: with
+    Nesterov's, the accelerated proximal gradient of Huang & Wang (2017,
+    arXiv 1707.01213, section 3.3), as in the authors' code,
+
+        z = rule(w - learning_rate * gradient)
+        velocity = momentum * velocity + z - w
+        w = z + momentum * velocity
+
+    and with `non_negative`, then `w = max(w, 0)`. (Without that, momentum
+    that is not Nesterov's carries weights past 0 for a while.) Neither `l2`
+    nor `weight_decay` acts on such variables.
 
     Args:
         learning_rate: Number or schedule.
         momentum: Number in [0, 1).
         nesterov: Whether the momentum is Nesterov's.
         l2: Number of at least 0.
+        proximal: Dict from regular expressions to `SoftThreshold` or
+            `GroupSoftThreshold` of `dsr_tf.proximal`. An expression is
+            searched for in the paths of variables, such as `"conv1/kernel"`;
+            the first that is found counts.
         **kwargs: Any other argument of `keras.optimizers.SGD`.
 
     Raises:
-        ValueError: if `l2` is negative.
+        ValueError: if `l2` is negative, or `proximal` no such dict; when it
+            is built, if an expression is found in no path, or a rule does
+            not fit a variable.
     """
 
     def __init__(
@@ -64,6 +88,7 @@ class SGD(SparseSlots, keras.optimizers.SGD):
         momentum: float = 0.0,
         nesterov: bool = False,
         l2: float = 0.0,
+        proximal: Mapping[str, Rule] | None = None,
         **kwargs: Any,
     ) -> None:
         if not l2 >= 0:
@@ -77,18 +102,111 @@ class SGD(SparseSlots, keras.optimizers.SGD):
             **kwargs,
         )
         self.l2 = l2
+        self.proximal = _checked_rules(proximal or {})
+        # By the index of a variable.
+        self._rules: dict[int, Rule] = {}
+
+    def build(self, variables: Any) -> None:
+        if not self.built:
+            self._rules = _rules_of(variables, self.proximal)
+        super().build(variables)
 
     def update_step(
         self, gradient: Any, variable: Any, learning_rate: Any
     ) -> None:
+        rule = self._rule_of(variable)
+        if rule is not None:
+            self._proximal_step(rule, gradient, variable, learning_rate)
+            return
         if self.l2:
             gradient = gradient + ops.cast(self.l2, gradient.dtype) * ops.cast(
                 variable, gradient.dtype
             )
         super().update_step(gradient, variable, learning_rate)
 
+    def _rule_of(self, variable: Any) -> Rule | None:
+        # What an update gets may be the backend's variable, without a path.
+        if not self._rules:
+            return None
+        return self._rules.get(self._get_variable_index(variable))
+
+    def _proximal_step(
+        self, rule: Rule, gradient: Any, variable: Any, learning_rate: Any
+    ) -> None:
+        rate = ops.cast(learning_rate, variable.dtype)
+        gradient = ops.cast(ops.convert_to_tensor(gradient), variable.dtype)
+        before = ops.convert_to_tensor(variable)
+        after = rule(before - rate * gradient, rate)
+        if self.momentum:
+            slot = self.momentums[self._get_variable_index(variable)]
+            momentum = ops.cast(self.momentum, variable.dtype)
+            carried = ops.multiply(momentum, slot)
+            velocity = carried + (after - before)
+            self.assign(slot, velocity)
+            after += momentum * velocity if self.nesterov else carried
+        self.assign(variable, rule.after(after))
+
+    def _use_weight_decay(self, variable: Any) -> bool:
+        is_plain = self._rule_of(variable) is None
+        return is_plain and super()._use_weight_decay(variable)
+
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "l2": self.l2}
+        rules = {
+            expression: keras.saving.serialize_keras_object(rule)
+            for expression, rule in self.proximal.items()
+        }
+        return {**super().get_config(), "l2": self.l2, "proximal": rules}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], *args: Any) -> Self:
+        rules = {
+            expression: keras.saving.deserialize_keras_object(rule)
+            for expression, rule in (config.get("proximal") or {}).items()
+        }
+        return super().from_config({**config, "proximal": rules}, *args)
+
+
+def _checked_rules(proximal: Mapping[str, Rule]) -> dict[str, Rule]:
+    try:
+        for expression, rule in proximal.items():
+            re.compile(expression)
+            if not isinstance(rule, Rule):
+                raise TypeError
+    except (AttributeError, TypeError, re.error):
+        raise ValueError(
+            "`proximal` must be a dict from regular expressions to "
+            "`SoftThreshold` or `GroupSoftThreshold` of `dsr_tf.proximal`. "
+            f"Received: proximal={proximal!r}"
+        ) from None
+    return dict(proximal)
+
+
+def _rules_of(
+    variables: Sequence[Any], proximal: Mapping[str, Rule]
+) -> dict[int, Rule]:
+    """The rule of each variable that has one, by the variable's index."""
+    found: dict[int, Rule] = {}
+    for expression, rule in proximal.items():
+        matches = [
+            (index, variable)
+            for index, variable in enumerate(variables)
+            if re.search(expression, variable.path)
+        ]
+        if not matches:
+            raise ValueError(
+                "`proximal` has an expression that is found in the path of no "
+                "trainable variable; the last of these is "
+                f"{variables[-1].path}. Received: {expression!r}"
+            )
+        for index, variable in matches:
+            try:
+                rule.check(variable.shape)
+            except ValueError as error:
+                raise ValueError(
+                    f"`proximal` does not fit '{variable.path}': {error}"
+                ) from None
+            found.setdefault(index, rule)
+    return found
 
 
 def _with_sparse_slots(kind: type) -> Any:

@@ -3,5 +3,11 @@
 from dsr_tf.callbacks.gradual_pruning import GradualPruning
 from dsr_tf.callbacks.reallocation import DynamicSparseReparameterization
 from dsr_tf.callbacks.reallocation import Reallocation
+from dsr_tf.callbacks.threshold_pruning import ThresholdPruning
 
-__all__ = ["DynamicSparseReparameterization", "GradualPruning", "Reallocation"]
+__all__ = [
+    "DynamicSparseReparameterization",
+    "GradualPruning",
+    "Reallocation",
+    "ThresholdPruning",
+]

@@ -177,6 +177,7 @@ def results_table(
         ("best test accuracy", f"{summary['best_test_accuracy']:.2%}"),
         ("parameters", f"{summary['num_parameters']:,}"),
         ("active parameters", f"{summary['num_active_parameters']:,}"),
+        *_largest(summary),
         *(
             [("density of masked kernels", f"{summary['mask_density']:.4f}")]
             if summary["kernels"]
@@ -196,10 +197,20 @@ def results_table(
     return table
 
 
-def _narrowed(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What is left of a network that has been made narrower."""
-    if "narrowed" not in summary:
+def _largest(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """How many were active, where there have been more than at the end."""
+    largest = summary.get("largest_num_active_parameters", 0)
+    if largest <= summary["num_active_parameters"]:
         return []
+    return [("at most, while it trained", f"{largest:,}")]
+
+
+def _narrowed(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What is computed, and left of a network that has been made narrower."""
+    if "num_macs" not in summary:
+        return []  # Of an earlier version.
+    if "narrowed" not in summary:
+        return [("multiply-adds", f"{summary['num_macs']:,}")]
     found, macs = summary["narrowed"], summary["num_macs"]
     units = list(found["units"].values())
     left, total = (sum(pair[place] for pair in units) for place in (0, 1))

@@ -39,7 +39,9 @@ def _train(
         summary = run.train()
     if summary is None:
         return
-    console.print(sparsity_summary(run.model).table())
+    sparsity = sparsity_summary(run.model)
+    if sparsity.layers:
+        console.print(sparsity.table())
     console.print(results_table(summary, run.experiment.output_dir))
 
 

@@ -43,6 +43,7 @@ from dsr_tf.layers.recurrent import SparseRNN
 from dsr_tf.layers.recurrent import SparseSimpleRNN
 from dsr_tf.layers.recurrent import SparseSimpleRNNCell
 from dsr_tf.layers.reversible_embedding import SparseReversibleEmbedding
+from dsr_tf.layers.scale import Scale
 from dsr_tf.layers.spectral_normalization import SparseSpectralNormalization
 from dsr_tf.layers.transposed_convolution import SparseConv1DTranspose
 from dsr_tf.layers.transposed_convolution import SparseConv2DTranspose
@@ -65,6 +66,7 @@ __all__ = [
     "Masked",
     "MaskedVariable",
     "MaskedWeight",
+    "Scale",
     "SparseConv1D",
     "SparseConv1DTranspose",
     "SparseConv2D",

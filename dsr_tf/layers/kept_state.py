@@ -60,9 +60,11 @@ STATE_VARIABLES = (
     StateVariable("method_state", "int", 4, is_signed=True),
     # and the steps in which gradients reach inactive weights.
     StateVariable("gradient_window", "int", 2),
-    # Of each masked weight: moves inside of steps; a smoothed threshold.
+    # Of each masked weight: moves inside of steps; a smoothed threshold; the
+    # standard deviation of the weights before they were pruned.
     StateVariable("num_moved", "int", None),
     StateVariable("pruning_threshold", "float32", None),
+    StateVariable("dense_deviation", "float32", None),
 )
 
 
@@ -206,4 +208,5 @@ def from_old(layer: "Masked", numbers: np.ndarray) -> dict[str, np.ndarray]:
         "gradient_window": np.array(window),
         "num_moved": moved,
         "pruning_threshold": threshold,
+        "dense_deviation": np.zeros(num_masked, "f4"),
     }

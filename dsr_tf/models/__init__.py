@@ -16,6 +16,7 @@ from dsr_tf.models.caffe_lenet import lenet_5
 from dsr_tf.models.cifar_resnet import resnet_cifar
 from dsr_tf.models.cifar_vgg import vgg_cifar
 from dsr_tf.models.fully_connected import mlp
+from dsr_tf.models.lstm_rows import lstm_rows
 from dsr_tf.models.registry import MODELS
 from dsr_tf.models.registry import PAPER_DENSE
 from dsr_tf.models.registry import register
@@ -25,6 +26,7 @@ __all__ = [
     "PAPER_DENSE",
     "lenet_300_100",
     "lenet_5",
+    "lstm_rows",
     "mlp",
     "register",
     "resnet50",

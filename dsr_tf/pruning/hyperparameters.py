@@ -9,6 +9,8 @@ from absl import logging
 
 from dsr_tf.core.checks import is_integer
 from dsr_tf.core.checks import is_number
+from dsr_tf.pruning import by_path
+from dsr_tf.pruning import named_values
 
 _POOLINGS = ("AVG", "MAX")
 # Names of that library that have no meaning here, with the reason.
@@ -117,33 +119,11 @@ class PruningHyperparameters:
         Raises:
             ValueError: if a name is unknown or a value out of range.
         """
-        kinds: dict[str, Any] = {
-            f.name: f.type for f in dataclasses.fields(cls)
-        }
-        values = dict(defaults)
-        for item in re.findall(r"(?:[^,\[]|\[[^\]]*\]?)+", text):
-            name, equals, value = (part.strip() for part in item.partition("="))
+        for name, _ in named_values.split(text):
             if name in _WITHOUT_EFFECT:
                 logging.info("%s: ignored, %s", name, _WITHOUT_EFFECT[name])
-                continue
-            if name not in kinds or not equals:
-                raise ValueError(
-                    "pruning hyperparameters must be a comma-separated list "
-                    f"NAME=VALUE with names among {', '.join(kinds)}. "
-                    f"Received: {item.strip()!r}"
-                )
-            if kinds[name] is Any:
-                inside = value.removeprefix("[").removesuffix("]")
-                values[name] = [part for part in inside.split(",") if part]
-                continue
-            try:
-                values[name] = kinds[name](value)
-            except ValueError:
-                raise ValueError(
-                    f"`{name}` must be of type {kinds[name].__name__}. "
-                    f"Received: {name}={value}"
-                ) from None
-        return cls(**values)
+        values = named_values.parse(cls, text, _WITHOUT_EFFECT)
+        return cls(**{**defaults, **values})
 
     def __str__(self) -> str:
         """The comma-separated list that `parse` reads."""
@@ -224,21 +204,17 @@ class PruningHyperparameters:
         given = self.weight_sparsity_map
         if given is None:
             return {}
-        wanted = (
-            "a dict {expression: sparsity}, or a list of expression:sparsity, "
-            "each in [0, 1)"
-        )
         try:
-            if not isinstance(given, dict):
-                pairs = [item.rsplit(":", 1) for item in given if item]
-                given = {name: float(value) for name, value in pairs}
-            for pattern, value in given.items():
-                re.compile(pattern)
-                if not is_number(value) or not 0 <= value < 1:
-                    self._refuse("weight_sparsity_map", wanted)
-        except (TypeError, ValueError, AttributeError, re.error):
-            self._refuse("weight_sparsity_map", wanted)
-        return dict(given)
+            sparsities = by_path.by_expression(given)
+            if all(is_number(v) and 0 <= v < 1 for v in sparsities.values()):
+                return sparsities
+        except ValueError:
+            pass
+        self._refuse(
+            "weight_sparsity_map",
+            "a dict {expression: sparsity}, or a list of expression:sparsity, "
+            "each in [0, 1)",
+        )
 
     def _refuse(self, name: str, accepted: str) -> NoReturn:
         raise ValueError(

@@ -4,14 +4,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from dsr_tf.core import granularity
 from dsr_tf.core import optimizer_slots
-from dsr_tf.core.grouping import Grouping
 from dsr_tf.layers import masked_weights
 from dsr_tf.layers.masked_weights import MaskedWeight
-from dsr_tf.pruning import magnitude
-from dsr_tf.pruning import patterns
-from dsr_tf.pruning.hyperparameters import PruningHyperparameters
+from dsr_tf.pruning.rule import Candidate
+from dsr_tf.pruning.rule import Rule
 from dsr_tf.reallocation.agreement import Agreement
 from dsr_tf.reallocation.device import clear
 from dsr_tf.reallocation.in_step import start_clean
@@ -20,22 +17,18 @@ from dsr_tf.reallocation.state import ReallocationState
 
 
 class Pruner:
-    """Prunes the masked kernels of a model by magnitude.
+    """Prunes the masked kernels of a model by a rule.
 
     Args:
         model: A built Keras model with masked layers.
-        hyperparameters: `PruningHyperparameters`.
+        rule: A `dsr_tf.pruning.rule.Rule`.
 
     Raises:
         ValueError: if the model has no masked layers, or all are frozen, or
-            blocks do not divide a kernel or meet masks of other granularity
-            than weights, or the schedule of a kernel of granularity N:M does
-            not end there.
+            the rule cannot prune its kernels.
     """
 
-    def __init__(
-        self, model: keras.Model, hyperparameters: PruningHyperparameters
-    ) -> None:
+    def __init__(self, model: keras.Model, rule: Rule) -> None:
         self.masked = masked_weights(model)
         if not self.masked:
             raise ValueError(
@@ -49,17 +42,27 @@ class Pruner:
                 f"'{model.name}' are frozen (trainable=False): there is none "
                 "to prune."
             )
-        self.hyperparameters = hyperparameters
+        rule.check(self.trained)
+        self.rule = rule
         self._agreement = Agreement(model, self.masked)
-        self._groupings = [self._grouping(weight) for weight in self.trained]
-        for weight in self.trained:
-            hyperparameters.sparsity_of(weight.path, 0)
-            patterns.check(weight, hyperparameters)
 
     @property
     def num_active(self) -> int:
         """Active weights of the kernels that are pruned."""
         return sum(weight.num_active for weight in self.trained)
+
+    def last_step(self, step: int) -> int:
+        """The update after which was pruned last, 0 for none.
+
+        Args:
+            step: Number of updates so far. Where it is below that update, a
+                new optimizer counts from 0, and the update is forgotten.
+        """
+        state = self.read_state()
+        if state.last_step > step:
+            state.last_step = 0
+            state.write(self.masked)
+        return state.last_step
 
     def check(self, optimizer: keras.optimizers.Optimizer) -> None:
         """Refuse an optimizer that does not leave inactive weights at 0.
@@ -90,104 +93,81 @@ class Pruner:
         return ReallocationState.read(self.masked)
 
     def step(self, optimizer: keras.optimizers.Optimizer, step: int) -> Record:
-        """Prune to the sparsity of the schedule; returns a `Record`.
+        """Prune as the rule says; returns a `Record`.
 
         Args:
             optimizer: The optimizer whose slots belong to the weights.
             step: Number of updates so far.
         """
         self._agreement.check()
-        pruned = {
-            weight.path: self._prune(weight, grouping, optimizer, step)
-            for weight, grouping in zip(self.trained, self._groupings)
-        }
+        pruned, thresholds = {}, set()
+        for weight in self.trained:
+            before = weight.num_active
+            thresholds.add(self._prune(weight, optimizer, step))
+            pruned[weight.path] = before - weight.num_active
         state = self.read_state()
         state.num_reallocations += 1
         state.last_step = step
         state.write(self.masked)
         return Record(
             step=step,
-            threshold=None,
+            threshold=thresholds.pop() if len(thresholds) == 1 else None,
             pruned=pruned,
             grown={weight.path: 0 for weight in self.trained},
             active={weight.path: weight.num_active for weight in self.trained},
             carry=0,
         )
 
-    def _grouping(self, weight: MaskedWeight) -> Grouping:
-        """What is pruned as one: blocks where wanted, else the mask's."""
-        height = self.hyperparameters.block_height
-        width = self.hyperparameters.block_width
-        shape = tuple(weight.kernel.shape)
-        if height * width == 1 or len(shape) != 2:
-            return weight.grouping
-        if weight.group_size != 1 or weight.grouping.pattern is not None:
-            raise ValueError(
-                f"`block_height` and `block_width` of {height} and {width} "
-                "need masks of granularity 'element'. Received: granularity="
-                f"{weight.granularity!r} for {weight.path}"
-            )
-        return granularity.get(f"block:{height}x{width}").grouping(shape)
-
     def _prune(
         self,
         weight: MaskedWeight,
-        grouping: Grouping,
         optimizer: keras.optimizers.Optimizer,
         step: int,
-    ) -> int:
-        """Prune one kernel; returns the number of weights pruned."""
-        settings = self.hyperparameters
+    ) -> float | None:
+        """Prune one kernel; returns the threshold, if there is one."""
+        grouping = self.rule.grouping(weight)
         groups = grouping.groups(ops.convert_to_numpy(weight.kernel).copy())
         mask = ops.convert_to_numpy(weight.mask)
-        if grouping is weight.grouping:
-            active = mask.reshape(-1)
-        else:
+        is_own = grouping is weight.grouping
+        active = mask.reshape(-1)
+        if not is_own:
             active = grouping.groups(mask).any(axis=1)
-        scores = magnitude.pool(groups, settings.block_pooling_function)
-        sparsity = settings.sparsity_of(weight.path, step)
-        pattern = grouping.pattern
-        if pattern is not None:
-            kept = pattern.unbundle(
-                magnitude.largest_of_each(
-                    pattern.bundles(scores),
-                    pattern.bundles(active),
-                    sparsity,
-                    pattern.num_active,
-                )
-            ).reshape(-1)
-        elif settings.threshold_decay:
-            kept, threshold = magnitude.above_smoothed_threshold(
-                scores,
+        kept = self.rule.keep(
+            Candidate(
+                weight.path,
+                groups,
                 active,
-                sparsity,
-                _threshold_of(weight),
-                settings.threshold_decay,
-            )
-            _store_threshold(weight, threshold)
+                self._remembered(weight),
+                grouping.pattern,
+            ),
+            step,
+        )
+        if kept is None:
+            return None
+        if kept.remembered is not None:
+            self._remember(weight, kept.remembered)
+        if is_own:
+            weight.mask.assign(kept.mask.reshape(mask.shape))
         else:
-            kept = magnitude.largest(scores, active, sparsity)
-
-        before = weight.num_active
-        if grouping is not weight.grouping:
-            spread = np.repeat(kept[:, None], grouping.group_size, axis=1)
+            spread = np.repeat(kept.mask[:, None], grouping.group_size, axis=1)
             weight.mask.assign(mask & grouping.ungroup(spread))
-        else:
-            weight.mask.assign(kept.reshape(weight.mask.shape))
-        groups[~kept] = 0
+        groups[~kept.mask] = 0
         weight.kernel.assign(grouping.ungroup(groups))
-        optimizer_slots.start_afresh(optimizer, weight.kernel, grouping, ~kept)
-        return before - weight.num_active
+        optimizer_slots.start_afresh(
+            optimizer, weight.kernel, grouping, ~kept.mask
+        )
+        return kept.threshold
 
+    def _remembered(self, weight: MaskedWeight) -> np.float32:
+        """What the rule keeps of a kernel, 0 at the start."""
+        if self.rule.memory is None:
+            return np.float32(0)
+        numbers = ops.convert_to_numpy(getattr(weight.layer, self.rule.memory))
+        return numbers[weight.variable.index]
 
-def _threshold_of(weight: MaskedWeight) -> np.float32:
-    """The smoothed threshold of a kernel, a float32, 0 at the start."""
-    thresholds = ops.convert_to_numpy(weight.layer.pruning_threshold)
-    return thresholds[weight.variable.index]
-
-
-def _store_threshold(weight: MaskedWeight, threshold: np.float32) -> None:
-    variable = weight.layer.pruning_threshold
-    thresholds = ops.convert_to_numpy(variable).copy()
-    thresholds[weight.variable.index] = threshold
-    variable.assign(thresholds)
+    def _remember(self, weight: MaskedWeight, number: np.float32) -> None:
+        assert self.rule.memory is not None
+        variable = getattr(weight.layer, self.rule.memory)
+        numbers = ops.convert_to_numpy(variable).copy()
+        numbers[weight.variable.index] = number
+        variable.assign(numbers)

@@ -6,12 +6,11 @@ from typing import Any
 import keras
 
 from dsr_tf import callbacks
-from dsr_tf import conversion
 from dsr_tf.command_line import UsageError
 from dsr_tf.command_line.flag_kinds import LARGEST_INTEGER
 from dsr_tf.core.checks import is_integer
 from dsr_tf.pruning import PruningHyperparameters
-from dsr_tf.recipes.network import filters
+from dsr_tf.recipes.network import masked
 from dsr_tf.recipes.recipe import Recipe
 from dsr_tf.recipes.registry import register
 
@@ -44,13 +43,7 @@ class Gradual(Recipe):
         return {"pruning_hparams": str(_hyperparameters(experiment))}
 
     def convert(self, experiment: Any, dense: keras.Model) -> keras.Model:
-        return conversion.sparsify(
-            dense,
-            0.0,
-            filters=filters(experiment, dense),
-            granularity=experiment.granularity,
-            seed=experiment.seed,
-        )
+        return masked(experiment, dense)
 
     def callback(
         self,

@@ -97,9 +97,11 @@ class Narrowing(Recipe):
         return PENALTY if starts_anew else NARROW
 
     def has_density(self, experiment: Any) -> bool:
-        return self.prepares(experiment) and not any(
-            _is_given(experiment, name) for name in self.amounts
-        )
+        return self.prepares(experiment) and not self.has_amount(experiment)
+
+    def has_amount(self, experiment: Any) -> bool:
+        """Whether a flag says how much stays."""
+        return any(_is_given(experiment, name) for name in self.amounts)
 
     def prepares(self, experiment: Any) -> bool:
         return self._phase(experiment) == NARROW

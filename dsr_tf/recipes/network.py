@@ -131,3 +131,14 @@ def sparsify(experiment: Any, dense: keras.Model) -> keras.Model:
         granularity=experiment.granularity,
         seed=experiment.seed,
     )
+
+
+def masked(experiment: Any, dense: keras.Model) -> keras.Model:
+    """The network with masks in which all weights are active, to prune."""
+    return conversion.sparsify(
+        dense,
+        0.0,
+        filters=filters(experiment, dense),
+        granularity=experiment.granularity,
+        seed=experiment.seed,
+    )

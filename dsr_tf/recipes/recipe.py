@@ -6,6 +6,10 @@ from typing import Any
 
 import keras
 
+from dsr_tf import conversion
+from dsr_tf import structure
+from dsr_tf.layers import masked_weights
+from dsr_tf.proximal import Rule
 from dsr_tf.recipes.network import Network
 
 
@@ -63,6 +67,14 @@ class Recipe:
         """
         return experiment.width
 
+    def source(self, experiment: Any, dense: keras.Model) -> keras.Model:
+        """The network whose weights `--initial_checkpoint` gives.
+
+        Args:
+            dense: The dense network, with weights that are drawn.
+        """
+        return dense
+
     def prepares(self, experiment: Any) -> bool:
         """Whether the run begins with `prepare`."""
         return False
@@ -104,6 +116,10 @@ class Recipe:
         """
         return dense
 
+    def proximal(self, experiment: Any) -> dict[str, Rule]:
+        """Proximal steps of the optimizer, see `dsr_tf.optimizers.SGD`."""
+        return {}
+
     def callback(
         self,
         experiment: Any,
@@ -127,3 +143,22 @@ class Recipe:
         """Numbers of updates, beside those of `--period`, whose multiples
         should each be the end of an execution of several steps."""
         return ()
+
+    def can_narrow(self, experiment: Any) -> bool:
+        """Whether `--narrow` means anything to it."""
+        return self.has_masks
+
+    def narrowed(self, experiment: Any, model: keras.Model) -> keras.Model:
+        """What is written with `--narrow` of the network that has trained.
+
+        Args:
+            model: That network, not changed.
+
+        Returns:
+            It without what has become 0.
+        """
+        model = structure.fold_constants(model)
+        model = structure.narrow(model, structure.zero_units(model))
+        if all(w.num_active == w.size for w in masked_weights(model)):
+            model = conversion.stripped(model)
+        return model

@@ -19,6 +19,8 @@ _ORDER = (
     "snfs",
     "dsr",
     "gradual",
+    "rnn_pruning",
+    "std_threshold",
     "deep_compression",
 )
 AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)

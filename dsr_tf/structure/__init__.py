@@ -31,12 +31,15 @@ from dsr_tf.structure.methods.lasso import lasso
 from dsr_tf.structure.methods.pfa import pfa
 from dsr_tf.structure.methods.slimming import slimming
 from dsr_tf.structure.methods.ssl import ssl
+from dsr_tf.structure.methods.sss import sss
 from dsr_tf.structure.methods.thinet import thinet
 from dsr_tf.structure.removal.active_cost import active_cost
 from dsr_tf.structure.removal.constants import fold_constants
 from dsr_tf.structure.removal.masking import mask
 from dsr_tf.structure.removal.narrowing import narrow
 from dsr_tf.structure.removal.recalibration import recalibrate
+from dsr_tf.structure.removal.scales import fold_scales
+from dsr_tf.structure.removal.scales import insert_scales
 from dsr_tf.structure.removal.shrinking import shrink_windows
 from dsr_tf.structure.removal.zero_branches import zero_branches
 from dsr_tf.structure.removal.zero_units import zero_units
@@ -65,8 +68,10 @@ __all__ = [
     "drop_branches",
     "elementwise",
     "fold_constants",
+    "fold_scales",
     "globally",
     "group_penalties",
+    "insert_scales",
     "l1_filters",
     "largest",
     "lasso",
@@ -82,6 +87,7 @@ __all__ = [
     "shrink_windows",
     "slimming",
     "ssl",
+    "sss",
     "thinet",
     "to_budget",
     "window_moments",

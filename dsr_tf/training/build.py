@@ -140,6 +140,7 @@ def compile_model(
             momentum=experiment.momentum,
             nesterov=experiment.nesterov,
             l2=experiment.l2,
+            proximal=recipes.get(experiment.method).proximal(experiment),
         ),
         loss=losses.SmoothedCrossentropy(experiment.label_smoothing)
         if experiment.label_smoothing

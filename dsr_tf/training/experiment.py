@@ -86,9 +86,10 @@ class Experiment(Settings):
                 f"flag --copy_masks_from={self.copy_masks_from}: needs a "
                 f"--method with masks, not {self.method}"
             )
-        if self.narrow and not recipe.has_masks:
+        if self.narrow and not recipe.can_narrow(self):
             raise UsageError(
-                f"flag --narrow=true: needs a --method with masks, not "
+                f"flag --narrow=true: needs a --method with masks, or the "
+                "--phase of one whose penalty makes whole parts 0, not "
                 f"{self.method}"
             )
         if self.phase and not recipe.has_phases:

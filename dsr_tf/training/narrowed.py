@@ -10,7 +10,6 @@ from dsr_tf import data as datasets
 from dsr_tf import recipes
 from dsr_tf import structure
 from dsr_tf.data.streaming import AnyData
-from dsr_tf.layers import masked_weights
 from dsr_tf.recipes.network import Network
 from dsr_tf.structure import ChannelSet
 from dsr_tf.structure import Structure
@@ -23,18 +22,16 @@ def written(experiment: Experiment, model: keras.Model) -> keras.Model:
 
     Returns:
         With `--narrow`, a copy without the channels that its masks have
-        emptied, of Keras' own layers if masks say nothing any more. Of a
-        recipe that has narrowed the network at the start, a copy. Neither
-        has an optimizer, so that it needs nothing of this package to be
-        loaded. Else the model itself.
+        emptied, of Keras' own layers if masks say nothing any more, or
+        without what else the recipe says that has become 0. Of a recipe that
+        has narrowed the network at the start, a copy. Neither has an
+        optimizer, so that it needs nothing of this package to be loaded.
+        Else the model itself.
     """
     if not is_narrowed(experiment):
         return model
     if experiment.narrow:
-        model = structure.fold_constants(model)
-        model = structure.narrow(model, structure.zero_units(model))
-        if all(w.num_active == w.size for w in masked_weights(model)):
-            model = conversion.stripped(model)
+        model = recipes.get(experiment.method).narrowed(experiment, model)
     return architecture.prepared(model).build()
 
 
@@ -118,15 +115,22 @@ def units_left(
     for units in sets:
         if units.kind == "selection" and units.name not in selecting:
             continue
-        for part in units.slices:
-            path, axis = part.variable.path, part.axis
-            length = part.variable.shape[axis]
-            if part.positions.size != length:
-                continue  # Others lie along this axis too.
-            left = shapes[path][axis] if path in shapes else 0
-            left = left * units.num_units // length
-            found[units.name] = [left, units.num_units]
-            break
+        # Others may lie along an axis too.
+        parts = [
+            part
+            for part in units.slices
+            if part.positions.size == part.variable.shape[part.axis]
+        ]
+        # Of what several branches add to, some may be gone.
+        left = [
+            shapes[p.variable.path][p.axis]
+            * units.num_units
+            // p.positions.size
+            for p in parts
+            if p.variable.path in shapes
+        ]
+        if parts:
+            found[units.name] = [left[0] if left else 0, units.num_units]
     return found
 
 

@@ -111,6 +111,7 @@ def _dense(
     keras.utils.set_random_seed(seed)
     dense = network.build(width)
     if experiment.initial_checkpoint and not is_resumed:
+        dense = recipes.get(experiment.method).source(experiment, dense)
         _start_from(experiment.initial_checkpoint, experiment, dense)
     return dense
 

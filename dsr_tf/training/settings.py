@@ -18,11 +18,12 @@ from dsr_tf.core.period import AnyPeriod
 from dsr_tf.core.schedule import Schedule
 from dsr_tf.data import AUGMENTATIONS
 from dsr_tf.models import MODELS
-from dsr_tf.pruning import PruningHyperparameters
+from dsr_tf.pruning import named_values
 from dsr_tf.recipes.bits import parse_bits
 from dsr_tf.recipes.budget import parse_energy
 from dsr_tf.recipes.budget import parse_share
 from dsr_tf.recipes.ssl import parse_groups
+from dsr_tf.recipes.sss import SCALES
 from dsr_tf.structure.choice.penalties import GRANULARITIES
 from dsr_tf.training.cluster import STRATEGIES
 
@@ -92,9 +93,9 @@ class Settings:
         "dsr",
         "How weights are saved: not at all (dense), by fewer units (thin) or "
         "tied weights (hashed), by fixed (static) or moving masks, by pruning "
-        "as training goes on (gradual), by few different weights of a pruned "
-        "network (deep_compression); those after it remove whole channels "
-        "of a trained network.",
+        "as training goes on (gradual, rnn_pruning, std_threshold), by few "
+        "different weights of a pruned network (deep_compression); those "
+        "after it remove whole channels of a trained network.",
         recipes.names(),
     )
     sparsity: float = _flag(
@@ -143,6 +144,12 @@ class Settings:
         "ssl: groups of weights that the penalty makes vanish, some of "
         f"{','.join(GRANULARITIES)}; not given: channel,input.",
         Named(parse_groups),
+    )
+    scales: str = _flag(
+        "branches",
+        "sss: what is scaled and may go: branches of a residual network, or "
+        "channels.",
+        SCALES,
     )
     num_examples: int = _flag(
         5000,
@@ -261,9 +268,12 @@ class Settings:
     )
     pruning_hparams: str = _flag(
         "",
-        "gradual: hyperparameters of tf.contrib.model_pruning, NAME=VALUE,"
-        "...; the target_sparsity is --sparsity if they name none.",
-        Named(PruningHyperparameters.parse),
+        "Methods that prune weights, NAME=VALUE,...: of gradual the "
+        "hyperparameters of tf.contrib.model_pruning, where target_sparsity "
+        "is --sparsity if not named; of rnn_pruning q, start, ramp, end, "
+        "frequency and ramp_factor; of std_threshold quality, frequency, "
+        "start and end; see docs/methods.md.",
+        Named(named_values.split),
     )
     tolerance: float = _flag(
         0.1, "delta, fraction of K that is near enough.", Number(0, 1)

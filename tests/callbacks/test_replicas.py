@@ -7,6 +7,7 @@ import pytest
 from dsr_tf import callbacks
 from dsr_tf import layers
 from dsr_tf import methods
+from dsr_tf import pruning
 from dsr_tf.layers import masked_weights
 from dsr_tf.reallocation.agreement import ReplicasDiffer
 from dsr_tf.training.cluster import Cluster
@@ -22,6 +23,7 @@ METHODS = [
     methods.DeepR(1e-4),
     # In CI by `tests/training/test_distributed.py` only.
     pytest.param(None, marks=pytest.mark.slow),
+    pruning.StdThreshold(0.8, 2),
     pytest.param(methods.SET(0.2), marks=pytest.mark.slow),
     pytest.param(methods.RigL(0.3, 100), marks=pytest.mark.slow),
     pytest.param(methods.SNFS(0.3, 100), marks=pytest.mark.slow),
@@ -34,8 +36,10 @@ def strategy():
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: type(m).__name__)
 def test_replicas_stay_equal(data, method):
-    records = []
-    if method is None:
+    records, is_rule = [], isinstance(method, pruning.Rule)
+    if is_rule:
+        callback = callbacks.ThresholdPruning(method, records.append)
+    elif method is None:
         callback = callbacks.GradualPruning(
             target_sparsity=0.7,
             pruning_frequency=2,
@@ -49,7 +53,7 @@ def test_replicas_stay_equal(data, method):
     with strategy().scope():
         model = make_model(
             keras.optimizers.Adam(0.01),
-            sparsity=0.7 if method else 0.0,
+            sparsity=0.0 if is_rule or method is None else 0.7,
             jit_compile=False,
         )
     model.fit(
@@ -60,7 +64,9 @@ def test_replicas_stay_equal(data, method):
         verbose=0,
         callbacks=[callback],
     )
-    if method is None:
+    if is_rule:
+        assert len(records) == 39 and 0 < records[-1].num_active < 240
+    elif method is None:
         assert records[-1].num_active == 90
     else:
         assert {r.num_active for r in records} == {90}

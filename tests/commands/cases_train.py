@@ -197,6 +197,22 @@ TOGETHER = [
         "--pruning_hparams=begin_pruning_step=60,end_pruning_step=40",
         "--pruning_hparams=begin_pruning_step=60,end_pruning_step=40: ",
     ),
+    (
+        "--method=rnn_pruning --pruning_hparams=q=-1",
+        "--pruning_hparams=q=-1: `q` must be a number of at least 0",
+    ),
+    (
+        "--method=rnn_pruning --pruning_hparams=q=1,end=2",
+        "--pruning_hparams=q=1,end=2: `end` must not be before ramp",
+    ),
+    (
+        "--method=std_threshold --pruning_hparams=quality=[x:1]",
+        "--pruning_hparams=quality=[x:1]: `quality` must name kernels",
+    ),
+    (
+        "--method=std_threshold --pruning_hparams=quality=1 --granularity=2:4",
+        "`granularity` must not be N:M where weights are pruned below",
+    ),
     ("--resume --output_dir=file", "is not a folder"),
 ]
 

@@ -40,6 +40,20 @@ def test_it_prints_and_draws(run, capsys):
     assert picture.shape[0] > 400 and picture.std() > 0.05
 
 
+def test_more_weights_on_the_way_are_told(run):
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["largest_num_active_parameters"] == 5840
+    for largest, is_told in ((5840, False), (5841, True), (None, False)):
+        summary["largest_num_active_parameters"] = largest or 0
+        if largest is None:  # As an earlier version wrote it.
+            del summary["largest_num_active_parameters"], summary["num_macs"]
+        console = Console(width=99, file=io.StringIO())
+        console.print(report.results_table(summary, str(run)))
+        printed = console.file.getvalue()
+        assert ("at most, while it trained" in printed) == is_told
+        assert ("multiply-adds" in printed) == (largest is not None)
+
+
 def test_it_names_the_files_that_there_are(run, tmp_path):
     summary = json.loads((run / "summary.json").read_text())
     # As a method leaves it that moves no weights.

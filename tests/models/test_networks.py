@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from dsr_tf import models
+from dsr_tf import structure
 from dsr_tf.models import registry
 
 SHAPE = (16, 16, 3)
@@ -102,12 +103,24 @@ def test_lenet_5_needs_images_of_some_size():
         models.lenet_5((15, 28, 1))
 
 
+def test_lstm_rows_reads_a_row_at_a_time():
+    model = models.lstm_rows((5, 4, 2), 3, width=0.05)
+    assert shapes(model) == [(8, 24), (6, 24), (24,), (6, 3), (3,)]
+    assert models.lstm_rows().count_params() == 81_152 + 522
+    # 28 steps of the LSTM, and the logits.
+    macs = 28 * 512 * (28 + 128) + 1280
+    assert structure.cost(models.lstm_rows()).macs == macs
+    images = np.random.default_rng(0).normal(size=(1, 5, 4, 2))
+    images = images.astype("float32")
+    rows = model.get_layer("lstm")(images.reshape(1, 5, 8))
+    np.testing.assert_array_equal(model.get_layer("fc")(rows), model(images))
+
+
 @pytest.mark.parametrize("name", models.MODELS)
 def test_the_penalty_is_on_every_kernel(name):
     model = small(name, l1=0.5)
+    kernels = [v for v in model.trainable_variables if "kernel" in v.name]
     expected = sum(
-        0.5 * np.abs(np.asarray(layer.kernel, "float64")).sum()
-        for layer in model.layers
-        if hasattr(layer, "kernel")
+        0.5 * np.abs(np.asarray(v, "float64")).sum() for v in kernels
     )
     assert float(sum(model.losses)) == pytest.approx(expected, rel=1e-5)

@@ -24,8 +24,9 @@ def test_the_methods_that_there_are():
     """In the order in which --help lists them."""
     assert recipes.names() == (
         *("dense", "thin", "hashed", "static", "set", "deep_r", "rigl"),
-        *("snfs", "dsr", "gradual", "deep_compression", "brain_damage"),
-        *("l1_filters", "lasso", "pfa", "slimming", "ssl", "thinet"),
+        *("snfs", "dsr", "gradual", "rnn_pruning", "std_threshold"),
+        *("deep_compression", "brain_damage", "l1_filters", "lasso", "pfa"),
+        *("slimming", "ssl", "sss", "thinet"),
     )
     for name in recipes.names():
         assert recipes.get(name).name == name
@@ -46,7 +47,7 @@ def test_every_method_of_reallocation_has_a_recipe():
 def test_every_file_of_a_recipe_registers_one():
     files = {path.stem for path in (PACKAGE / "recipes").glob("*.py")}
     of_no_method = {"__init__", "recipe", "registry", "network"}
-    of_no_method |= {"budget", "narrowing", "bits"}
+    of_no_method |= {"budget", "narrowing", "thresholds", "bits"}
     found = {type(recipes.get(name)).__module__ for name in recipes.names()}
     assert found == {f"dsr_tf.recipes.{name}" for name in files - of_no_method}
 
@@ -60,8 +61,10 @@ def test_what_recipes_say_of_themselves():
     given = {f.name: f.default for f in dataclasses.fields(Settings)}
     experiment = types.SimpleNamespace(**given)
     # Of some the first phase, without --initial_checkpoint.
-    penalizing = {"slimming", "ssl", "brain_damage"}
-    without = {"dense", "deep_compression"} | penalizing
+    penalizing = {"slimming", "ssl", "sss", "brain_damage"}
+    # By thresholds, not as many as a sparsity says.
+    thresholds = {"rnn_pruning", "std_threshold"}
+    without = {"dense", "deep_compression"} | penalizing | thresholds
     assert those(lambda r: r.has_density(experiment)) == every - without
     narrowing = those(lambda r: r.has_phases)
     looking = {"thinet", "lasso", "pfa"}
@@ -95,7 +98,7 @@ def test_names_are_there_once(monkeypatch):
         models.register("x")(lambda input_shape, num_classes: None)
     assert list(models.MODELS) == [
         *("lenet_300_100", "wrn_28_2", "resnet50"),
-        *("lenet_5", "resnet_cifar", "vgg_cifar", "mlp"),
+        *("lenet_5", "resnet_cifar", "vgg_cifar", "mlp", "lstm_rows"),
     ]
 
 

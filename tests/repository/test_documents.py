@@ -1,5 +1,6 @@
 """What the README and docs/ tell a reader to do, works."""
 
+import dataclasses
 import pathlib
 import re
 import subprocess
@@ -76,6 +77,15 @@ def test_examples_are_python(path):
         compile(code, path, "exec")
 
 
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.stem)
+def test_examples_find_what_they_name(path):
+    """Without an import that something else has made."""
+    for code in re.findall(r"```python\n(.*?)```", path.read_text(), re.S):
+        imported = re.findall(r"^import dsr_tf\.(\w+)", code, re.M)
+        named = re.findall(r"(?<!import )\bdsr_tf\.(\w+)", code)
+        assert set(named) <= {*dsr_tf.__all__, *imported}
+
+
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text().splitlines()) < 250
 
@@ -141,6 +151,22 @@ def test_the_method_of_ones_own_works(data):
     assert sum(r.num_grown for r in records) > 0
 
 
+def test_pruning_below_thresholds_works():
+    names = run_example("docs/methods.md", "thresholds")
+    assert len(names["q"]) == 2
+    images = np.random.default_rng(0).random((32, 28, 28), "float32")
+    # Sooner than after 600 updates of 100 images.
+    rule = names["rule"]
+    rule = dataclasses.replace(rule, start=0, ramp=2, end=4, frequency=1)
+    names["pruning"].rule = rule
+    names["model"].fit(
+        images, np.arange(32) % 10, 8, 2, 0, callbacks=[names["pruning"]]
+    )
+    # About a tenth is above q, and the last threshold is 1.2 q.
+    for weight in dsr_tf.masked_weights(names["model"]):
+        assert 0 < weight.num_active < weight.size / 2
+
+
 def test_the_penalties_work():
     import keras
 
@@ -157,6 +183,33 @@ def test_the_penalties_work():
     loss = float(names["model"].losses[0])
     np.testing.assert_allclose(loss, 0.003 * norms, rtol=1e-6)
     assert kernel.constraint.threshold == 1e-4
+
+
+def test_the_scales_work():
+    import keras
+    import numpy as np
+
+    inputs = keras.Input((4,))
+    y = keras.layers.Dense(4, "relu")(inputs)
+    outputs = keras.layers.Dense(1)(keras.layers.Add()([inputs, y]))
+    model = keras.Model(inputs, outputs)
+    x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
+    names = run_example("docs/structure.md", "scales", model=model, x=x, y=x)
+    assert names["smaller"].count_params() <= model.count_params()
+    np.testing.assert_allclose(
+        names["smaller"](x), names["scaled"](x), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_the_proximal_steps_work():
+    import keras
+
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Conv2D(4, 3, name="conv")(inputs)
+    model = keras.Model(inputs, keras.layers.BatchNormalization()(x))
+    names = run_example("docs/penalties.md", "proximal")
+    names["optimizer"].build(model.trainable_variables)
+    assert len(names["optimizer"]._rules) == 2
 
 
 def test_channels_are_removed():

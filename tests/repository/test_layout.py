@@ -49,10 +49,11 @@ ORDER = [
     "reallocation",
     "methods",
     "layers",
-    "regularizers",
     "constraints",
     "losses",
     "optimizers",
+    "proximal",
+    "regularizers",
     "command_line",
     "core",
 ]

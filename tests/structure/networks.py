@@ -66,11 +66,17 @@ def num_parameters(model):
 
 
 def check_narrow(
-    model, share=0.4, selections=False, seed=0, tolerance=1e-6, batch=3
+    model,
+    share=0.4,
+    selections=False,
+    groups=False,
+    seed=0,
+    tolerance=1e-6,
+    batch=3,
 ):
     """Narrow a model at random, and check what always holds."""
     shake(model, seed)
-    found = structure.Structure(model, selections)
+    found = structure.Structure(model, selections, groups)
     keep = random_keep(found.sets, share, seed)
     narrowed = structure.narrow(model, keep)
     inputs = inputs_of(model, batch, seed)

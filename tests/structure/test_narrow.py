@@ -94,6 +94,50 @@ def test_what_has_gone_is_not_selected():
     )
 
 
+def in_two_groupings():
+    """Convolutions in four groups and in two, of the same channels."""
+    inputs = keras.Input((5, 5, 3))
+    x = keras.layers.Conv2D(8, 1, name="first")(inputs)
+    y = keras.layers.Conv2D(8, 1, groups=4, name="grouped")(x)
+    z = keras.layers.Conv2D(4, 1, groups=2, name="second")(x)
+    x = keras.layers.Concatenate()([keras.layers.ReLU()(y), z])
+    return keras.Model(inputs, keras.layers.Conv2D(2, 1, name="last")(x))
+
+
+@pytest.mark.parametrize("build", [networks.grouped, in_two_groupings])
+def test_whole_groups(build):
+    model = build()
+    found, keep, narrowed = check_narrow(model, groups=True)
+    (own,) = found.sets
+    assert (own.name, own.kind) == ("first/groups", "groups")
+    is_larger = build is in_two_groupings
+    assert own.num_units == (2 if is_larger else 4)
+    left = keep["first/groups"].sum()
+    assert 0 < left < own.num_units
+    assert narrowed.get_layer("grouped").groups == left * (1 + is_larger)
+    # Sets of whole groups go by other names than those across groups.
+    plain = structure.channel_sets(model)
+    assert not {x.name for x in plain} & keep.keys()
+
+
+def test_whole_groups_beside_selections():
+    """Each in its place, by one choice."""
+    inputs = keras.Input((5, 5, 3))
+    x = keras.layers.Conv2D(4, 1, name="stem")(inputs)
+    y = keras.layers.Conv2D(6, 1, name="first")(x)
+    y = keras.layers.Conv2D(6, 1, groups=3, name="grouped")(y)
+    x = keras.layers.Add()([x, keras.layers.Conv2D(4, 1)(y)])
+    # The sum is of groups as well.
+    z = keras.layers.Conv2D(4, 1, groups=2, name="of_stream")(x)
+    x = keras.layers.Add()([x, z])
+    model = keras.Model(inputs, keras.layers.Conv2D(2, 1)(x))
+    found, _, _ = check_narrow(model, selections=True, groups=True)
+    kinds = {x.name: x.kind for x in found.sets}
+    assert kinds.pop("first/selection") == "selection"
+    assert kinds.pop("first/groups") == "groups"
+    assert kinds.pop("stem/groups") == "stream"
+
+
 @pytest.mark.parametrize("selections", [False, True])
 def test_files_load_without_the_package(selections, tmp_path):
     model = networks.shake(networks.residual())

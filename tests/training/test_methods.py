@@ -48,6 +48,24 @@ def test_repeats_and_resumes(method, tmp_path):
     check_resuming(method, tmp_path)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "method, hparams",
+    [
+        (
+            "rnn_pruning",
+            "q=[fc1:0.09,fc2:0.04],start=2,ramp=20,end=40,frequency=7",
+        ),
+        ("std_threshold", "quality=[fc1:0.7,fc2:0.5],frequency=7,end=30"),
+    ],
+    ids=["rnn_pruning", "std_threshold"],
+)
+def test_pruning_by_thresholds_repeats_and_resumes(method, hparams, tmp_path):
+    trained = check_resuming(method, tmp_path, f"--pruning_hparams={hparams}")
+    for weight in layers.masked_weights(trained)[:2]:
+        assert 0.1 < weight.num_active / weight.size < 0.8
+
+
 @pytest.mark.parametrize(
     "method",
     ["set", *(pytest.param(m, marks=pytest.mark.slow) for m in PATTERNS)],

@@ -151,8 +151,17 @@ class Call:
         """
         labels = self._trace.labels.fresh(num_channels)
         if kind:
-            self._trace.kinds.update(dict.fromkeys(labels.tolist(), kind))
+            self.name_kind(labels, kind)
         return labels
+
+    def name_kind(self, labels: np.ndarray, kind: str) -> None:
+        """Say what the sets of labels are called, such as `"groups"`."""
+        self._trace.kinds.update(dict.fromkeys(labels.tolist(), kind))
+
+    @property
+    def whole_groups(self) -> bool:
+        """Whether groups of channels go as a whole, see `Trace`."""
+        return self._trace.whole_groups
 
     def unite(self, first: np.ndarray, second: np.ndarray) -> None:
         """Let channels go together, entry by entry."""

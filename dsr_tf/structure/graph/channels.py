@@ -40,11 +40,13 @@ class ChannelSet:
 
     Attributes:
         name: The path of the first layer that makes them; of a selection,
-            that of the layer that reads it and `"/selection"`.
+            that of the layer that reads it and `"/selection"`; of groups,
+            with `"/groups"`.
         kind: `"inner"`, channels between layers; `"stream"`, those that
             several layers add to, as blocks do to what passes by them;
             `"selection"`, those that a layer reads of what there is, which
-            stays; `"heads"`, of attention.
+            stays; `"heads"`, of attention; `"groups"`, all channels that go
+            in and out of a group of convolutions, and between layers.
         num_units: How many there are.
         slices: The `Slice` of each axis that they lie along.
     """
@@ -89,7 +91,7 @@ def sets_of(trace: Trace) -> tuple[list[ChannelSet], dict[str, np.ndarray]]:
         ].append(root)
     sets, roots_by_name = [], {}
     names: dict[str, int] = {}
-    sums = trace.labels.sums()
+    sums, kinds = trace.labels.sums(), _kinds(trace)
     for signature, roots in members.items():
         slices = tuple(
             Slice(
@@ -101,11 +103,13 @@ def sets_of(trace: Trace) -> tuple[list[ChannelSet], dict[str, np.ndarray]]:
             )
             for index, axis, _ in signature
         )
-        kind = _kind(trace, roots[0], sums)
+        kind = kinds.get(roots[0], "inner")
         makers = [x for x in slices if x.role == "out"] or list(slices)
         name = trace.path_of(makers[0].layer)
-        if kind == "selection":
-            name = f"{name}/selection"
+        if kind in ("selection", "groups"):
+            name = f"{name}/{kind}"
+        if kind in ("inner", "groups") and roots[0] in sums:
+            kind = "stream"
         names[name] = names.get(name, 0) + 1
         if names[name] > 1:
             name = f"{name}:{names[name]}"
@@ -131,7 +135,8 @@ def _places(
     return places
 
 
-def _kind(trace: Trace, root: int, sums: set[int]) -> str:
-    if root in trace.kinds:
-        return trace.kinds[root]
-    return "stream" if root in sums else "inner"
+def _kinds(trace: Trace) -> dict[int, str]:
+    """What the sets of some roots are called."""
+    labels = np.array(list(trace.kinds), "int64")
+    roots = trace.labels.roots(labels).tolist()
+    return dict(zip(roots, trace.kinds.values()))

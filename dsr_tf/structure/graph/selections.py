@@ -23,12 +23,12 @@ _READERS = (
 )
 
 
-def trace_with_selections(model: keras.Model) -> Trace:
+def trace_with_selections(model: keras.Model, whole_groups: bool) -> Trace:
     """The trace of a model with selections wherever they are of use."""
-    plain = Trace(model)
+    plain = Trace(model, whole_groups=whole_groups)
     selecting = _candidates(plain)
     while True:
-        trace = Trace(model, frozenset(selecting))
+        trace = Trace(model, frozenset(selecting), whole_groups)
         useless = _useless(trace, plain)
         if not useless:
             return trace

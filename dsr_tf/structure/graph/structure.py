@@ -29,6 +29,8 @@ class Structure:
         model: A built functional or Sequential model, masked or not.
         selections: Whether layers may also read fewer channels than there
             are, where these cannot go: see `ChannelSet.kind`.
+        groups: Whether whole groups of convolutions may go, in place of as
+            many channels of each group.
 
     Attributes:
         model: The model.
@@ -45,7 +47,12 @@ class Structure:
         ValueError: if Keras does not know its graph of layers.
     """
 
-    def __init__(self, model: keras.Model, selections: bool = False) -> None:
+    def __init__(
+        self,
+        model: keras.Model,
+        selections: bool = False,
+        groups: bool = False,
+    ) -> None:
         if not isinstance(model, keras.Model):
             raise TypeError(
                 "Channels are those of a Keras model. Received: model="
@@ -53,7 +60,7 @@ class Structure:
             )
         self.model = model
         find = trace_with_selections if selections else Trace
-        self.trace: Trace = find(model)
+        self.trace: Trace = find(model, whole_groups=groups)
         self.sets, self._roots = channels.sets_of(self.trace)
         self.fixed = dict(self.trace.fixed)
         self.uncounted = tuple(self.trace.uncounted)
@@ -186,10 +193,10 @@ class Structure:
 
 
 def channel_sets(
-    model: keras.Model, selections: bool = False
+    model: keras.Model, selections: bool = False, groups: bool = False
 ) -> list[ChannelSet]:
     """The sets of channels of a model: see `Structure`."""
-    return Structure(model, selections).sets
+    return Structure(model, selections, groups).sets
 
 
 def cost(model: keras.Model, keep: Keep | None = None) -> Cost:
@@ -209,7 +216,8 @@ def cost(model: keras.Model, keep: Keep | None = None) -> Cost:
 
 
 def structure_for(model: keras.Model, keep: Keep) -> Structure:
-    """The structure whose sets a choice names, with selections or without.
+    """The structure whose sets a choice names, with selections and whole
+    groups or without.
 
     Raises:
         TypeError: if the choice is no dict.
@@ -222,6 +230,8 @@ def structure_for(model: keras.Model, keep: Keep) -> Structure:
     plain = Structure(model)
     if keep.keys() <= plain.by_name.keys():
         return plain
-    with_selections = Structure(model, selections=True)
-    known = with_selections.by_name.keys()
-    return with_selections if keep.keys() <= known else plain
+    for selections, groups in ((True, False), (False, True), (True, True)):
+        found = Structure(model, selections, groups)
+        if keep.keys() <= found.by_name.keys():
+            return found
+    return plain

@@ -59,10 +59,12 @@ class Trace:
     Args:
         model: A built functional or Sequential model.
         selecting: Identities of nodes before which channels are selected.
+        whole_groups: Whether what goes of convolutions in groups is whole
+            groups, in place of as many channels of each.
 
     Attributes:
         labels: The `Labels`.
-        kinds: What sets of some labels are called.
+        kinds: What sets are called in which some labels are.
         weights: `LabelledWeight` by the identity of its variable.
         work: MACs without variables: pairs of a constant and arrays of
             labels.
@@ -80,8 +82,12 @@ class Trace:
     """
 
     def __init__(
-        self, model: keras.Model, selecting: frozenset[int] = frozenset()
+        self,
+        model: keras.Model,
+        selecting: frozenset[int] = frozenset(),
+        whole_groups: bool = False,
     ) -> None:
+        self.whole_groups = whole_groups
         self.labels = Labels()
         self.kinds: dict[int, str] = {}
         self.weights: dict[int, LabelledWeight] = {}

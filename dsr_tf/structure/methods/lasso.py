@@ -16,7 +16,7 @@ from dsr_tf.structure.choice.amount import candidates
 from dsr_tf.structure.choice.amount import numbers_kept
 from dsr_tf.structure.graph.channels import ChannelSet
 from dsr_tf.structure.graph.channels import Slice
-from dsr_tf.structure.graph.following import normalization_after
+from dsr_tf.structure.graph.following import Following
 from dsr_tf.structure.graph.structure import Structure
 from dsr_tf.structure.removal.layerwise import one_by_one
 from dsr_tf.structure.removal.layerwise import why_not_read
@@ -153,7 +153,7 @@ def _fit(
     taker, had, sign = None, None, 1
     if layer.use_bias:
         taker, had = layer.bias, original.bias
-    elif normalization := normalization_after(structure, layer):
+    elif normalization := Following(structure).normalization_after(layer):
         path = structure.trace.path_of(normalization)
         taker, sign = normalization.moving_mean, -1
         had = originals[path].moving_mean

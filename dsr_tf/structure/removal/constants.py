@@ -19,7 +19,7 @@ from dsr_tf.conversion.graph import rebuild
 from dsr_tf.conversion.selection import check_model
 from dsr_tf.structure.graph.channels import ChannelSet
 from dsr_tf.structure.graph.channels import Slice
-from dsr_tf.structure.graph.following import normalization_after
+from dsr_tf.structure.graph.following import Following
 from dsr_tf.structure.graph.structure import Structure
 from dsr_tf.structure.graph.trace import graph_of
 from dsr_tf.structure.removal.zero_units import is_zero
@@ -59,7 +59,7 @@ def fold_constants(model: keras.Model, data: Any = None) -> keras.Model:
     check_model(model, "fold_constants")
     copy = rebuild(model)
     structure = Structure(copy)
-    folding = {}
+    following, folding = Following(structure), {}
     for found in structure.sets:
         candidates, readers = _candidates(found), found.with_role("in")
         if candidates.any() and all(_can_fold(x.layer) for x in readers):
@@ -68,7 +68,7 @@ def fold_constants(model: keras.Model, data: Any = None) -> keras.Model:
         copy, [x.layer for _, _, own in folding.values() for x in own], data
     )
     for found, candidates, readers in folding.values():
-        places = [_bias_of(structure, reader) for reader in readers]
+        places = [_bias_of(following, reader) for reader in readers]
         values = [read_by[x.layer][:, x.positions] for x in readers]
         constant = candidates & np.all(
             [np.ptp(v, axis=0).max(axis=-1) == 0 for v in values], axis=0
@@ -152,7 +152,7 @@ def _examples(model: keras.Model) -> Iterator[Any]:
         )
 
 
-def _bias_of(structure: Structure, reader: Slice) -> Any:
+def _bias_of(following: Following, reader: Slice) -> Any:
     """A variable that can hold what is added to a layer's outputs.
 
     Returns:
@@ -161,7 +161,7 @@ def _bias_of(structure: Structure, reader: Slice) -> Any:
     """
     if reader.layer.use_bias:
         return reader.layer.bias, 1
-    normalization = normalization_after(structure, reader.layer)
+    normalization = following.normalization_after(reader.layer)
     return normalization and (normalization.moving_mean, -1)
 
 

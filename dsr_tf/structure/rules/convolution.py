@@ -29,27 +29,39 @@ def convolution(call: Call) -> list[Channels]:
     axis = channel_axis(layer, layer.rank + 1)
     inputs = call.selected(call.along(axis), axis)
     outputs = call.fresh(layer.filters)
-    kept = inputs
-    if layer.groups > 1:
-        # Each group must keep as many as the others, so they keep the same.
-        kept = _united(call, inputs, layer.groups)
-        _united(call, outputs, layer.groups)
-    call.weight(
-        "kernel",
-        {-2: ("in", kept), -1: ("out", outputs)},
-        num_uses=call.num_positions(axis),
-    )
+    axes = {-2: ("in", inputs), -1: ("out", outputs)}
+    if layer.groups > 1 and call.whole_groups:
+        groups = gathered(call, inputs, layer.groups)
+        call.unite(groups, gathered(call, outputs, layer.groups))
+        call.resizes(groups=groups)
+        del axes[-2]
+    elif layer.groups > 1:
+        axes[-2] = "in", united(call, inputs, layer.groups)
+        united(call, outputs, layer.groups)
+    call.weight("kernel", axes, num_uses=call.num_positions(axis))
     call.weight("bias", {-1: ("bias", outputs)})
     call.resizes(filters=outputs)
     check_activation(call, outputs)
     return call.pass_on(outputs, axis)
 
 
-def _united(call: Call, labels: np.ndarray, num_groups: int) -> np.ndarray:
-    """The labels of the first group, united with those of all others."""
+def united(call: Call, labels: np.ndarray, num_groups: int) -> np.ndarray:
+    """The labels of the first group, united with those of all others.
+
+    Each group must keep as many as the others, so they keep the same.
+    """
     first, *others = labels.reshape(num_groups, -1)
     for other in others:
         call.unite(first, other)
+    return first
+
+
+def gathered(call: Call, labels: np.ndarray, num_groups: int) -> np.ndarray:
+    """One label of each group, united with all others of the group."""
+    first, *others = labels.reshape(num_groups, -1).T
+    for other in others:
+        call.unite(first, other)
+    call.name_kind(first, "groups")
     return first
 
 
