@@ -44,16 +44,19 @@ from dsr_tf import losses
 from dsr_tf import optimizers
 from dsr_tf import proximal
 from dsr_tf import regularizers
+from dsr_tf.conversion import cluster
 from dsr_tf.conversion import regularize
 from dsr_tf.conversion import sparsify
 from dsr_tf.conversion import strip
 from dsr_tf.conversion import tie
+from dsr_tf.conversion import uncluster
 from dsr_tf.core.version import VERSION as __version__  # noqa: F401
 from dsr_tf.layers import masked_weights
 from dsr_tf.layers.summary import sparsity_summary
 
 __all__ = [
     "callbacks",
+    "cluster",
     "constraints",
     "export",
     "layers",
@@ -71,6 +74,7 @@ __all__ = [
     "strip",
     "structure",
     "tie",
+    "uncluster",
 ]
 
 

@@ -1,5 +1,8 @@
-"""Whole-model verbs: models made sparse, tied, penalized, or dense again."""
+"""Whole-model verbs: models made sparse, tied, clustered, penalized, or dense
+again."""
 
+from dsr_tf.conversion.cluster import cluster
+from dsr_tf.conversion.cluster import uncluster
 from dsr_tf.conversion.copying import copy_masks
 from dsr_tf.conversion.copying import copy_weights
 from dsr_tf.conversion.regularize import regularize
@@ -9,6 +12,7 @@ from dsr_tf.conversion.strip import stripped
 from dsr_tf.conversion.tie import tie
 
 __all__ = [
+    "cluster",
     "copy_masks",
     "copy_weights",
     "regularize",
@@ -16,4 +20,5 @@ __all__ = [
     "strip",
     "stripped",
     "tie",
+    "uncluster",
 ]

@@ -14,6 +14,7 @@ from dsr_tf.conversion.state import own_variables
 from dsr_tf.layers import HELD_KINDS
 from dsr_tf.layers import HOLDING_KINDS
 from dsr_tf.layers import MASKED_KINDS
+from dsr_tf.layers import Clustered
 from dsr_tf.layers import Hashed
 from dsr_tf.layers import Masked
 
@@ -64,6 +65,8 @@ def reason_to_skip(layer: keras.layers.Layer, kinds: Mapping[type, Any]) -> str:
         return "it is masked already"
     if isinstance(layer, Hashed):
         return "it is tied already"
+    if isinstance(layer, Clustered):
+        return "it is clustered already"
     if type(layer) not in kinds:
         verb = "masked" if kinds is MASKED_KINDS else "tied"
         return f"there is no {verb} kind of {type(layer).__name__}"

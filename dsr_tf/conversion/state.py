@@ -17,10 +17,12 @@ import keras
 import numpy as np
 from keras import ops
 
+from dsr_tf.conversion.kernels import convert_kernel
+from dsr_tf.conversion.kernels import kernels_of
 from dsr_tf.layers import DENSE_KINDS
+from dsr_tf.layers import Clustered
 from dsr_tf.layers import Hashed
 from dsr_tf.layers import Masked
-from dsr_tf.layers.masked import stored
 
 
 class Transfer:
@@ -39,8 +41,8 @@ class Transfer:
     def copy(self, old: keras.layers.Layer, new: keras.layers.Layer) -> None:
         """Give the layer `new` the state of `old`, and of all inside of it.
 
-        Both are of one kind, or one is the dense and the other the masked or
-        tied kind of a layer.
+        Both are of one kind, or they are two of the dense, masked, tied and
+        clustered kinds of a layer.
 
         Raises:
             ValueError: if the state does not come along.
@@ -99,27 +101,25 @@ class Transfer:
                 f"cannot be that of a layer {type(new).__name__}."
             )
         special = new if type(new) in DENSE_KINDS else old
-        names = getattr(special, "masked_names", ("kernel",))
+        names = kernels_of(special)
         # A masked layer has LoRA's matrices beside its kernel, as the dense
         # one has; for others they are added to the kernel.
-        beside = isinstance(new, Masked) and special is new
+        beside = isinstance(new, Masked) and type(old) not in DENSE_KINDS
         for name in names:
-            _convert_kernel(old, new, name, beside)
+            convert_kernel(old, new, name, beside)
         ours, theirs = (
-            {variable.name: variable for variable in own_variables(layer)}
+            {
+                variable.name: variable
+                for variable in _plain_variables(layer, names)
+                if beside or not variable.name.startswith("lora_")
+            }
             for layer in (old, new)
         )
-        dense = ours if special is new else theirs
-        rest = [
-            n
-            for n in dense
-            if n not in names and (beside or not n.startswith("lora_"))
-        ]
-        for variables in (ours, theirs):
-            if not variables.keys() >= set(rest):
-                raise ValueError(_lost(old, f"one of {', '.join(rest)}"))
-        self._assign(old, [ours[n] for n in rest], [theirs[n] for n in rest])
-        for variable in ours.values():
+        if ours.keys() != theirs.keys():
+            different = sorted(ours.keys() ^ theirs.keys())
+            raise ValueError(_lost(old, f"one of {', '.join(different)}"))
+        self._assign(old, list(ours.values()), [theirs[n] for n in ours])
+        for variable in own_variables(old):
             self._became.setdefault(id(variable), (variable, None))
 
     def _assign(
@@ -161,24 +161,13 @@ class Transfer:
         return False
 
 
-def _convert_kernel(old: Any, new: Any, name: str, beside: bool) -> None:
-    """Copy one kernel between kinds of layers that keep it differently."""
-    kernel = stored(old, name) if beside else getattr(old, name)
-    kernel = np.array(ops.convert_to_numpy(kernel))
-    shape = tuple(getattr(new, name).shape)
-    if kernel.shape != shape:
-        raise ValueError(
-            f"The kernel {kernel.shape} of layer '{old.name}' cannot be "
-            f"that of a layer with a kernel {shape}."
-        )
-    before, after = (stored(layer, name) for layer in (old, new))
-    if isinstance(new, Hashed):
-        new.set_kernel(kernel)
-    else:
-        after.assign(kernel)
-    # LoRA freezes the kernel of `old`, which says nothing of `new`.
-    if not getattr(old, "lora_enabled", False):
-        after.trainable = before.trainable
+def _plain_variables(
+    layer: Any, kernels: tuple[str, ...]
+) -> list[keras.Variable]:
+    """A layer's own variables but its kernels, or what stands for them."""
+    if isinstance(layer, (Masked, Hashed, Clustered)):
+        return layer.plain_variables
+    return [v for v in own_variables(layer) if v.name not in kernels]
 
 
 def load_tables(old: keras.layers.Layer, new: keras.layers.Layer) -> None:

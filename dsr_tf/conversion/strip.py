@@ -1,4 +1,4 @@
-"""`strip`: Keras' own layers from masked or tied ones."""
+"""`strip`: Keras' own layers from masked, tied or clustered ones."""
 
 import keras
 
@@ -8,6 +8,7 @@ from dsr_tf.conversion.selection import check_model
 from dsr_tf.conversion.single import config_of
 from dsr_tf.conversion.single import copy_layer
 from dsr_tf.layers import DENSE_KINDS
+from dsr_tf.layers import Clustered
 from dsr_tf.layers import Hashed
 from dsr_tf.layers import Masked
 from dsr_tf.layers.parts import unmask_parts
@@ -19,11 +20,11 @@ def strip(model: keras.Model, inplace: bool = False) -> keras.Model:
     Kernels are dense arrays with zeros where weights were inactive, so the
     copy computes the same and needs nothing of this package, neither to
     load nor to export. It has no masks: if it is trained further, its zeros
-    change. Tied kernels are written out, and what LoRA adds to a masked
-    kernel becomes part of that kernel.
+    change. Tied and clustered kernels are written out, and what LoRA adds to
+    a masked kernel becomes part of that kernel.
 
     Args:
-        model: A built model with masked or tied layers.
+        model: A built model with masked, tied or clustered layers.
         inplace: Whether to change `model` itself, and return it.
 
     Returns:
@@ -36,25 +37,26 @@ def strip(model: keras.Model, inplace: bool = False) -> keras.Model:
     check_model(model, "strip")
     if not has_sparse_layers(model):
         raise ValueError(
-            f"Model '{model.name}' has no masked or tied layers: there is "
-            "nothing to strip."
+            f"Model '{model.name}' has no masked, tied or clustered "
+            "layers: there is nothing to strip."
         )
-    dense = prepared(model, "strip", inplace, Converting(_untied))
+    dense = prepared(model, "strip", inplace, Converting(written_out))
     unmask_parts(dense)
     if has_sparse_layers(dense):
         raise ValueError(
-            f"Model '{model.name}' has tied layers where `strip` cannot "
-            "replace them: in a layer of your own."
+            f"Model '{model.name}' has tied or clustered layers where "
+            "`strip` cannot replace them: in a layer of your own."
         )
     return dense
 
 
-def _untied(layer: keras.layers.Layer) -> keras.layers.Layer:
-    """A copy of a layer, or the dense kind of one that is tied."""
-    if not isinstance(layer, Hashed) or type(layer) not in DENSE_KINDS:
+def written_out(layer: keras.layers.Layer) -> keras.layers.Layer:
+    """A copy of a layer, or the dense kind of one that is tied or clustered."""
+    special = isinstance(layer, (Hashed, Clustered))
+    if not special or type(layer) not in DENSE_KINDS:
         return copy_layer(layer)
     config = config_of(layer)
-    for name in ("sparsity", "seed"):
+    for name in ("sparsity", "seed") if isinstance(layer, Hashed) else ["bits"]:
         config.pop(name, None)
     return DENSE_KINDS[type(layer)].from_config(config)
 
@@ -65,7 +67,8 @@ def stripped(model: keras.Model) -> keras.Model:
 
 
 def has_sparse_layers(model: keras.Model) -> bool:
-    """Whether a model has masked or tied layers."""
+    """Whether a model has masked, tied or clustered layers."""
     return any(
-        isinstance(layer, (Masked, Hashed)) for layer in model._flatten_layers()
+        isinstance(layer, (Masked, Hashed, Clustered))
+        for layer in model._flatten_layers()
     )

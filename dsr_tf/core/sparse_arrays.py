@@ -17,15 +17,24 @@ import numpy as np
 SKIP = 255
 
 
-def pack_positions(mask: np.ndarray) -> bytes:
-    """Where a flat array of booleans (or codes) is not 0, as bytes."""
+def pack_positions(
+    mask: np.ndarray, counts: Sequence[int] | np.ndarray = ()
+) -> bytes:
+    """Where a flat array of booleans (or codes) is not 0, as bytes.
+
+    Args:
+        mask: The array.
+        counts: How many positions in turn have a Huffman code of their own,
+            all of them; by default all have one.
+    """
     positions = np.flatnonzero(mask)
     gaps = np.diff(positions, prepend=-1) - 1
     skips, last = np.divmod(gaps, SKIP)
     ends = np.cumsum(skips + 1) - 1
     codes = np.full(int(ends[-1]) + 1 if ends.size else 0, SKIP, "uint8")
     codes[ends] = last
-    return compress(codes.tobytes())
+    borders = ends[np.cumsum(counts, dtype="int64")[:-1] - 1] + 1
+    return compress(*(part.tobytes() for part in np.split(codes, borders)))
 
 
 def unpack_positions(gaps: Any, size: int) -> np.ndarray:
@@ -50,6 +59,32 @@ def unpack_positions(gaps: Any, size: int) -> np.ndarray:
             f"{size} places"
         )
     return positions
+
+
+def pack_codes(codes: np.ndarray) -> bytes:
+    """Numbers below 256 as bytes, by a Huffman code of their own."""
+    return compress(np.asarray(codes, "uint8").tobytes())
+
+
+def unpack_codes(data: Any, number: int) -> np.ndarray:
+    """The inverse of `pack_codes`.
+
+    Args:
+        data: Bytes, or an array of them.
+        number: How many codes there must be.
+
+    Returns:
+        uint8 array `(number,)`.
+
+    Raises:
+        ValueError: if the bytes are damaged.
+    """
+    codes = np.frombuffer(_decompress(data, number), "uint8")
+    if codes.size != number:
+        raise ValueError(
+            f"Packed codes are damaged: {codes.size} codes, not {number}"
+        )
+    return codes
 
 
 def _decompress(gaps: Any, size: int) -> bytes:
@@ -82,8 +117,8 @@ def _decompress(gaps: Any, size: int) -> bytes:
     return codes
 
 
-def compress(data: bytes) -> bytes:
-    """zlib by Huffman's code alone.
+def compress(*parts: bytes) -> bytes:
+    """zlib by Huffman's code alone, each part by a code of its own.
 
     Neither gaps nor exponents hold repeated strings: searching for them, as
     zlib does by default, takes 30 times as long and stores more.
@@ -91,7 +126,11 @@ def compress(data: bytes) -> bytes:
     coder = zlib.compressobj(
         zlib.Z_BEST_COMPRESSION, zlib.DEFLATED, 15, 9, zlib.Z_HUFFMAN_ONLY
     )
-    return coder.compress(data) + coder.flush()
+    packed = [
+        coder.compress(part) + coder.flush(zlib.Z_BLOCK) for part in parts[:-1]
+    ]
+    packed.append(b"".join(coder.compress(part) for part in parts[-1:]))
+    return b"".join([*packed, coder.flush()])
 
 
 def bits_of(array: np.ndarray) -> np.ndarray:

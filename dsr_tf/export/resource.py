@@ -62,7 +62,12 @@ class Unpacked(tf.saved_model.experimental.TrackableResource):
 
 def string_variables(packed: Packed) -> dict[str, Any]:
     """The parts of a `packing.Packed` as variables, by name."""
+    return variables(packed.parts)
+
+
+def variables(parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Bytes or arrays as variables, by name."""
     return {
         name: tf.Variable(part, trainable=False, name=name)
-        for name, part in packed.parts.items()
+        for name, part in parts.items()
     }

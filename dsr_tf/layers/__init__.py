@@ -1,8 +1,12 @@
-"""Keras layers with masked or tied weights."""
+"""Keras layers with masked, tied or clustered weights."""
+
+import keras
 
 from dsr_tf.core import discovery
 from dsr_tf.layers.attention import SparseGroupedQueryAttention
 from dsr_tf.layers.attention import SparseMultiHeadAttention
+from dsr_tf.layers.clustered import Clustered
+from dsr_tf.layers.clustered_variable import ClusteredVariable
 from dsr_tf.layers.convolution import SparseConv1D
 from dsr_tf.layers.convolution import SparseConv2D
 from dsr_tf.layers.convolution import SparseConv3D
@@ -19,6 +23,7 @@ from dsr_tf.layers.embedding import SparseEmbedding
 from dsr_tf.layers.hashed import Hashed
 from dsr_tf.layers.hashed import HashedConv2D
 from dsr_tf.layers.hashed import HashedDense
+from dsr_tf.layers.kinds import CLUSTERED_KINDS
 from dsr_tf.layers.kinds import DENSE_KINDS
 from dsr_tf.layers.kinds import HASHED_KINDS
 from dsr_tf.layers.kinds import HELD_KINDS
@@ -27,6 +32,7 @@ from dsr_tf.layers.kinds import MASKED_KINDS
 from dsr_tf.layers.masked import Masked
 from dsr_tf.layers.masked_variable import MaskedVariable
 from dsr_tf.layers.masked_weights import MaskedWeight
+from dsr_tf.layers.masked_weights import clustered_weights
 from dsr_tf.layers.masked_weights import mask_density
 from dsr_tf.layers.masked_weights import masked_weights
 from dsr_tf.layers.recurrent import SparseGRU
@@ -44,6 +50,11 @@ from dsr_tf.layers.transposed_convolution import SparseConv2DTranspose
 from dsr_tf.layers.transposed_convolution import SparseConv3DTranspose
 
 __all__ = [
+    "CLUSTERED_KINDS",
+    "Clustered",
+    "ClusteredConv2D",
+    "ClusteredDense",
+    "ClusteredVariable",
     "DENSE_KINDS",
     "HASHED_KINDS",
     "HELD_KINDS",
@@ -83,12 +94,15 @@ __all__ = [
     "SparseSimpleRNN",
     "SparseSimpleRNNCell",
     "SparseSpectralNormalization",
+    "clustered_weights",
     "mask_density",
     "masked_weights",
 ]
 
 # Kinds in files that are not named above.
 discovery.import_modules(__name__, __path__)
+ClusteredDense = CLUSTERED_KINDS[keras.layers.Dense]
+ClusteredConv2D = CLUSTERED_KINDS[keras.layers.Conv2D]
 for _kind in (*DENSE_KINDS, *HELD_KINDS):
     if _kind.__module__.startswith(f"{__name__}."):
         globals()[_kind.__name__] = _kind

@@ -83,9 +83,15 @@ class Hashed(_KerasLayer):
         # Reshaping makes a tensor of the variable, in the compute dtype.
         return self._positions.spread(ops.reshape(self._kernel, (-1,)))
 
-    def set_kernel(self, kernel: np.ndarray) -> None:
+    def set_kernel(self, kernel: np.ndarray, name: str = "kernel") -> None:
         """Take each weight of the bank from the first of its positions."""
         self._kernel.assign(self._positions.first_of(kernel))
+
+    @property
+    def plain_variables(self) -> list[keras.Variable]:
+        """The layer's own variables but the bank."""
+        own = self._trainable_variables + self._non_trainable_variables
+        return [variable for variable in own if variable is not self.bank]
 
     def save_own_variables(self, store: Any) -> None:
         """Store bank and bias under their names."""

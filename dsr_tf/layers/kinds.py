@@ -6,6 +6,7 @@ are found, and what is registered is known to `sparsify`, `tie` and `strip`.
 
 import inspect
 from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Any
 from typing import TypeVar
 
@@ -13,10 +14,14 @@ import keras
 
 from dsr_tf.core.checks import is_integer
 from dsr_tf.core.kernel_axes import KernelAxes
+from dsr_tf.layers.clustered import Clustered
+from dsr_tf.layers.clustered import clustered_property
 
-# Keras' layer -> its masked kind; -> its tied kind; and back from both.
+# Keras' layer -> its masked kind; -> its tied kind; -> its clustered kind,
+# which comes with the masked one; and back from all.
 MASKED_KINDS: dict[type, Any] = {}
 HASHED_KINDS: dict[type, Any] = {}
+CLUSTERED_KINDS: dict[type, Any] = {}
 DENSE_KINDS: dict[type, Any] = {}
 # Keras' layer -> what it becomes when layers inside of it are masked; and
 # back. Most need nothing, these do.
@@ -30,6 +35,9 @@ def masks(
     dense_kind: type, **channel_axes: tuple[int, ...]
 ) -> Callable[[type[_Kind]], type[_Kind]]:
     """Decorator: register the masked kind of one of Keras' layers.
+
+    Its clustered kind, `Clustered<name of the dense kind>`, is made of the
+    dense one and registered as well.
 
     Args:
         dense_kind: The class of the layer as Keras has it.
@@ -56,6 +64,9 @@ def masks(
         for name in channel_axes:
             setattr(kind, name, _masked_property(kind, name))
         MASKED_KINDS[dense_kind], DENSE_KINDS[kind] = kind, dense_kind
+        clustered = _clustered_kind(dense_kind, kind.__module__, channel_axes)
+        CLUSTERED_KINDS[dense_kind] = clustered
+        DENSE_KINDS[clustered] = dense_kind
         return keras.saving.register_keras_serializable("dsr_tf")(kind)
 
     return register
@@ -100,6 +111,22 @@ def kernel_axes_of(layer: Any, name: str, num_axes: int) -> KernelAxes | None:
         return kind.kernel_axes(layer, name, num_axes)
     # Of a bias or a scale each number is that of a channel.
     return KernelAxes.of(1) if num_axes == 1 else None
+
+
+def _clustered_kind(
+    dense_kind: Any, module: str, names: Iterable[str]
+) -> type[Clustered]:
+    """The class of a dense layer whose kernels are read out of codebooks."""
+    members = {
+        "__doc__": f"`{dense_kind.__name__}` whose kernels are read out of "
+        "codebooks, see `Clustered`.",
+        "__module__": module,
+        "clustered_names": tuple(names),
+        **{name: clustered_property(name) for name in names},
+    }
+    name = f"Clustered{dense_kind.__name__}"
+    kind = type(name, (Clustered, dense_kind), members)
+    return keras.saving.register_keras_serializable("dsr_tf")(kind)
 
 
 def _masked_property(kind: type, name: str) -> property:

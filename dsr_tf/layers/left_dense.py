@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import keras
 
+from dsr_tf.layers.clustered import Clustered
 from dsr_tf.layers.hashed import Hashed
 from dsr_tf.layers.masked import Masked
 from dsr_tf.layers.masked_weights import layers_with_paths
@@ -29,7 +30,7 @@ def reasons(model: keras.Model) -> dict[str, str]:
     """Why layers stayed dense, by path; none that were masked already."""
     found = dict(getattr(model, "skipped_layers", {}))
     for layer, path in layers_with_paths(model) if found else ():
-        if isinstance(layer, (Masked, Hashed)):
+        if isinstance(layer, (Masked, Hashed, Clustered)):
             found.pop(path or layer.name, None)
     return found
 

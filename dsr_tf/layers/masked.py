@@ -275,7 +275,7 @@ class Masked(_KerasLayer):
         for weight in self.masked_variables.values():
             weight.save(store)
         kept_state.save(self, store)
-        for variable in self._stored_as_they_are():
+        for variable in self.plain_variables:
             store[variable.name] = variable
 
     def load_own_variables(self, store: Any) -> None:
@@ -290,7 +290,7 @@ class Masked(_KerasLayer):
         """
         weights = self.masked_variables.values()
         found = set(store.keys())
-        others = {variable.name for variable in self._stored_as_they_are()}
+        others = {variable.name for variable in self.plain_variables}
         packed = others.union(*(weight.stored_names for weight in weights))
         whole = others | {v.name for w in weights for v in (w.kernel, w.mask)}
         if found in (packed | {key} for key in kept_state.KEYS):
@@ -315,10 +315,12 @@ class Masked(_KerasLayer):
         for weight, (kernel, mask) in zip(weights, values):
             weight.assign(kernel, mask)
         kept_state.assign(self, state)
-        for variable in self._stored_as_they_are():
+        for variable in self.plain_variables:
             variable.assign(store[variable.name])
 
-    def _stored_as_they_are(self) -> list[keras.Variable]:
+    @property
+    def plain_variables(self) -> list[keras.Variable]:
+        """The layer's own variables but those that masking has changed."""
         packed = {id(variable) for variable in self.state_variables}
         for weight in self.masked_variables.values():
             packed |= {id(weight.kernel), id(weight.mask)}

@@ -1,4 +1,4 @@
-"""Finding the masked weights of a model."""
+"""Finding the masked weights of a model, and the clustered ones."""
 
 import dataclasses
 import math
@@ -8,6 +8,8 @@ import keras
 import numpy as np
 
 from dsr_tf.core.grouping import Grouping
+from dsr_tf.layers.clustered import Clustered
+from dsr_tf.layers.clustered_variable import ClusteredVariable
 from dsr_tf.layers.masked import Masked
 from dsr_tf.layers.masked_variable import MaskedVariable
 
@@ -122,6 +124,18 @@ def masked_weights(model: keras.Model) -> list[MaskedWeight]:
             found.append(
                 MaskedWeight(_unlike(name, paths), variable, is_trained)
             )
+    return found
+
+
+def clustered_weights(model: keras.Model) -> dict[str, ClusteredVariable]:
+    """The clustered kernels of a model by path, in the order of its layers."""
+    found: dict[str, ClusteredVariable] = {}
+    for layer, path in layers_with_paths(model):
+        if isinstance(layer, Clustered):
+            for name, weight in layer.clustered_variables.items():
+                found[_unlike(f"{path}/{name}".lstrip("/"), set(found))] = (
+                    weight
+                )
     return found
 
 

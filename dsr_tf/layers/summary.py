@@ -1,4 +1,4 @@
-"""What of a model is sparse, and how sparse: counted from the masks."""
+"""What of a model is sparse, and how sparse: counted from masks and codes."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dsr_tf.layers import clustered_weights
 from dsr_tf.layers import left_dense
 from dsr_tf.layers import masked_weights
 from dsr_tf.layers.left_dense import DenseLayer
@@ -18,8 +19,10 @@ from dsr_tf.layers.left_dense import DenseLayer
 
 @dataclasses.dataclass(frozen=True)
 class LayerSummary:
-    """One masked kernel: its path, shape, weights and active weights, and
-    whether it is trained; frozen ones keep their active weights."""
+    """One masked or clustered kernel: its path, shape, weights and active
+    weights, and whether it is trained; frozen ones keep their active weights.
+    A clustered one has at most `2**bits` different ones; else `bits` is None.
+    """
 
     path: str
     shape: tuple[int, ...]
@@ -27,6 +30,7 @@ class LayerSummary:
     size: int
     num_active: int
     trainable: bool = True
+    bits: int | None = None
 
     @property
     def density(self) -> float:
@@ -36,6 +40,9 @@ class LayerSummary:
 @dataclasses.dataclass(frozen=True)
 class SparsitySummary:
     """Active weights of a model, a line for each masked kernel.
+
+    Clustered kernels are listed as well, and what is said of masks is true of
+    their codes: each weight counts, though many are equal.
 
     Attributes:
         name: The model's name.
@@ -108,20 +115,23 @@ class SparsitySummary:
         title = Text(f"Sparsity of {self.name}", style="table.title")
         table = Table(title=title, box=box.SIMPLE_HEAD)
         table.add_column("kernel", overflow="fold")
-        for column in ("shape", "weights", "active", "density"):
+        columns = ["shape", "weights", "active", "density"]
+        has_bits = any(layer.bits for layer in self.layers)
+        for column in [*columns, "bits"] if has_bits else columns:
             table.add_column(column, justify="right")
 
         def add(
-            name: str, shape: str, size: int, active: int, **style: Any
+            name: str, shape: str, size: int, active: int, *more: str
         ) -> None:
             density = f"{active / size:.4f}"
             table.add_row(
-                Text(name), shape, f"{size:,}", f"{active:,}", density, **style
+                Text(name), shape, f"{size:,}", f"{active:,}", density, *more
             )
 
         for layer in self.layers:
             shape = "x".join(str(n) for n in layer.shape)
-            add(layer.path, shape, layer.size, layer.num_active)
+            more = [str(layer.bits or "")] if has_bits else []
+            add(layer.path, shape, layer.size, layer.num_active, *more)
         table.add_section()
         if self.layers:
             add("masked kernels", "", self.num_masked, self.num_active)
@@ -180,12 +190,20 @@ def sparsity_summary(model: keras.Model) -> SparsitySummary:
         ValueError: if a masked layer is not built yet.
     """
     weights = masked_weights(model)
+    clustered = clustered_weights(model)
     # By layer, since `trainable_weights` leaves out frozen layers.
     parameters = {
         id(variable): variable
         for layer in model._flatten_layers()
         for variable in layer._trainable_variables
     }
+    trained = {id(variable) for variable in model.trainable_variables}
+    num_parameters = sum(
+        int(np.prod(variable.shape)) for variable in parameters.values()
+    )
+    # The kernel counts, not the codebook.
+    for weight in clustered.values():
+        num_parameters += weight.size - weight.codebook.shape[0]
     return SparsitySummary(
         name=model.name,
         layers=[
@@ -198,10 +216,20 @@ def sparsity_summary(model: keras.Model) -> SparsitySummary:
                 trainable=weight.trainable,
             )
             for weight in weights
+        ]
+        + [
+            LayerSummary(
+                path=path,
+                shape=tuple(weight.codes.shape),
+                granularity="element",
+                size=weight.size,
+                num_active=weight.num_active,
+                trainable=id(weight.codebook) in trained,
+                bits=weight.bits,
+            )
+            for path, weight in clustered.items()
         ],
-        num_parameters=sum(
-            int(np.prod(variable.shape)) for variable in parameters.values()
-        ),
+        num_parameters=num_parameters,
         skipped_layers=left_dense.reasons(model),
         dense_layers=left_dense.dense_layers(model),
     )

@@ -8,18 +8,18 @@ from. All networks of such a run, the first too, are built from the text.
 
 import dataclasses
 import hashlib
-import json
 import os
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops
 
 from dsr_tf.command_line import UsageError
 from dsr_tf.conversion.state import first_line
+from dsr_tf.export.architecture import built
+from dsr_tf.export.architecture import without_values
 from dsr_tf.recipes.network import check_memory
 from dsr_tf.recipes.network import num_parameters
 
@@ -51,13 +51,13 @@ class Prepared:
         if self.source is not None:
             try:
                 _check(self.text)
-                return _built(self.text)
+                return built(self.text)
             except Exception as error:  # Damage raises errors of any kind.
                 raise UsageError(
                     f"the checkpoint {self.source} is damaged: it holds no "
                     f"network ({first_line(error)[:200]})"
                 ) from error
-        model = _built(self.text)
+        model = built(self.text)
         _assign(model, self.weights or ())
         return model
 
@@ -75,20 +75,9 @@ def prepared(model: keras.Model) -> Prepared:
     return Prepared(model.to_json(), weights)
 
 
-def _built(text: str) -> keras.Model:
-    # A run compiles it anew.
-    config = {**json.loads(text), "compile_config": None}
-    model = keras.saving.deserialize_keras_object(config, safe_mode=True)
-    if not isinstance(model, keras.Model) or not model.built:
-        raise ValueError(f"a {type(model).__name__} is no built model")
-    return model
-
-
 def _check(text: str) -> None:
     """Refuse what would not fit into memory, before it is there."""
-    # In a graph that nobody runs, variables have shapes only.
-    with tf.Graph().as_default():
-        number = num_parameters(_built(text))
+    number = num_parameters(without_values(text))
     check_memory(number, f"training its {number:,} parameters")
 
 

@@ -105,6 +105,7 @@ def _weights(
     sparsity = sparsity_summary(model)
     log = BudgetLog.of(reallocations, sparsity)
     always = sparsity.num_parameters - sparsity.num_masked
+    group_sizes = {w.path: w.group_size for w in masked_weights(model)}
     return {
         "num_parameters": sparsity.num_parameters,
         "num_active_parameters": sparsity.num_active_parameters,
@@ -116,11 +117,10 @@ def _weights(
         "kernels": [
             {
                 **layer,
-                "group_size": weight.group_size,
-                "num_active_at_start": log.at_start[weight.path],
+                # Of clustered kernels each weight is a group.
+                "group_size": group_sizes.get(layer["path"], 1),
+                "num_active_at_start": log.at_start[layer["path"]],
             }
-            for layer, weight in zip(
-                sparsity.to_dict()["layers"], masked_weights(model)
-            )
+            for layer in sparsity.to_dict()["layers"]
         ],
     }

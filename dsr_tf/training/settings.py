@@ -19,6 +19,7 @@ from dsr_tf.core.schedule import Schedule
 from dsr_tf.data import AUGMENTATIONS
 from dsr_tf.models import MODELS
 from dsr_tf.pruning import named_values
+from dsr_tf.recipes.bits import parse_bits
 from dsr_tf.recipes.budget import parse_energy
 from dsr_tf.recipes.budget import parse_share
 from dsr_tf.recipes.ssl import parse_groups
@@ -92,7 +93,8 @@ class Settings:
         "dsr",
         "How weights are saved: not at all (dense), by fewer units (thin) or "
         "tied weights (hashed), by fixed (static) or moving masks, by pruning "
-        "as training goes on (gradual, rnn_pruning, std_threshold); those "
+        "as training goes on (gradual, rnn_pruning, std_threshold), by few "
+        "different weights of a pruned network (deep_compression); those "
         "after it remove whole channels of a trained network.",
         recipes.names(),
     )
@@ -173,6 +175,13 @@ class Settings:
         "responses that its units must have; or 'kl', for which nothing is "
         "chosen.",
         Named(parse_energy),
+    )
+    bits: str = _flag(
+        "6",
+        "deep_compression: a kernel gets 2**BITS different weights, 1 to 8; "
+        "or REGEX:BITS,... for some kernels by path, where others stay as "
+        "they are.",
+        Named(parse_bits),
     )
     granularity: str = _flag(
         "element",

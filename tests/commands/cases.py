@@ -127,11 +127,14 @@ EVALUATE = [
     *(
         (f"--model={path} --dataset=digits", f"--model={path}: {message}")
         for path, message in (
-            ("nothing", "must be a SavedModel, a .keras, .tflite or"),
-            ("file", "must be a SavedModel, a .keras, .tflite or"),
-            ("full", "must be a SavedModel, a .keras, .tflite or"),
-            ("images", "must be a SavedModel, a .keras, .tflite or"),
-            ("nothing.keras", "must be a SavedModel, a .keras, .tflite or"),
+            ("nothing", "must be a SavedModel, a .keras, .tflite, .onnx or"),
+            ("file", "must be a SavedModel, a .keras, .tflite, .onnx or"),
+            ("full", "must be a SavedModel, a .keras, .tflite, .onnx or"),
+            ("images", "must be a SavedModel, a .keras, .tflite, .onnx or"),
+            (
+                "nothing.keras",
+                "must be a SavedModel, a .keras, .tflite, .onnx or",
+            ),
             ("models/folder.keras", "must be a SavedModel, a .keras"),
             ("models/words.keras", "cannot be loaded"),
             ("models/cut.keras", "cannot be loaded"),

@@ -208,7 +208,10 @@ def test_a_checkpoint_of_another_model(change, copy):
     "arguments, message",
     [
         ([], "--model is required"),
-        (["--model={tmp}"], "must be a SavedModel, a .keras, .tflite or"),
+        (
+            ["--model={tmp}"],
+            "must be a SavedModel, a .keras, .tflite, .onnx or",
+        ),
         (["--model={tmp}/none.keras"], "must be a SavedModel"),
         (["--model={tmp}/bad.keras", "--dataset=digits"], "cannot be loaded"),
         (["--model={tmp}/bad", "--dataset=digits"], "cannot be loaded"),

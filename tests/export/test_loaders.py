@@ -32,7 +32,9 @@ print(name, output_name)
 
 
 def test_a_fresh_process_without_this_package(tmp_path):
+    """A masked kernel, and clustered ones."""
     model = dsr_tf.sparsify(lenet_300_100(), 0.95, seed=0)
+    model = dsr_tf.cluster(model, {"fc[13]": 5})
     dsr_tf.export.saved_model(model, tmp_path / "model")
     np.save(tmp_path / "images.npy", IMAGES)
     done = subprocess.run(

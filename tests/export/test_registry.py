@@ -120,11 +120,14 @@ def test_a_new_format_is_one_file(plain, model, tmp_path, capsys):
 
 def test_the_commands_tell_of_a_new_format(plain, model, tmp_path, capsys):
     for command, sentence in (
-        (export, "--format=<saved_model|litert|onnx|plain>"),
-        (export, "Folder of the SavedModel, .tflite, .onnx or .plain file,"),
+        (export, "--format=<saved_model|litert|onnx|packed|plain>"),
+        (
+            export,
+            "Folder of the SavedModel, .tflite, .onnx, .packed or .plain file,",
+        ),
         (export, "--values=<float32|float16|bfloat16|int8>"),
         (export, "--greeting=<string>\n      What the file begins with."),
-        (evaluate, "a SavedModel, a .keras, .tflite, .onnx or .plain file, or"),
+        (evaluate, "a .keras, .tflite, .onnx, .packed or .plain file, or"),
     ):
         with pytest.raises(SystemExit) as error:
             command.main(["x", "--help"])
@@ -134,7 +137,7 @@ def test_the_commands_tell_of_a_new_format(plain, model, tmp_path, capsys):
         (
             evaluate,
             ["--model=x"],
-            "SavedModel, a .keras, .tflite, .onnx or .pl",
+            "SavedModel, a .keras, .tflite, .onnx, .packed or .pl",
         ),
         (
             export,
@@ -187,9 +190,9 @@ def test_errors_of_a_new_format_are_sentences(plain, model, tmp_path, capsys):
 
 
 def test_what_there_is():
-    names = ["saved_model", "keras", "litert", "onnx"]
+    names = ["saved_model", "keras", "litert", "onnx", "packed"]
     assert [format.name for format in registry.formats()] == names
-    assert list(registry.exported()) == ["saved_model", "litert", "onnx"]
+    assert set(registry.exported()) == set(names) - {"keras"}
     with pytest.raises(UsageError, match="--output=/x: must be a SavedModel"):
         registry.load("output", "/x")
 

@@ -25,8 +25,8 @@ def test_the_methods_that_there_are():
     assert recipes.names() == (
         *("dense", "thin", "hashed", "static", "set", "deep_r", "rigl"),
         *("snfs", "dsr", "gradual", "rnn_pruning", "std_threshold"),
-        *("brain_damage", "l1_filters", "lasso", "pfa", "slimming", "ssl"),
-        *("sss", "thinet"),
+        *("deep_compression", "brain_damage", "l1_filters", "lasso", "pfa"),
+        *("slimming", "ssl", "sss", "thinet"),
     )
     for name in recipes.names():
         assert recipes.get(name).name == name
@@ -47,7 +47,7 @@ def test_every_method_of_reallocation_has_a_recipe():
 def test_every_file_of_a_recipe_registers_one():
     files = {path.stem for path in (PACKAGE / "recipes").glob("*.py")}
     of_no_method = {"__init__", "recipe", "registry", "network"}
-    of_no_method |= {"budget", "narrowing", "thresholds"}
+    of_no_method |= {"budget", "narrowing", "thresholds", "bits"}
     found = {type(recipes.get(name)).__module__ for name in recipes.names()}
     assert found == {f"dsr_tf.recipes.{name}" for name in files - of_no_method}
 
@@ -64,12 +64,12 @@ def test_what_recipes_say_of_themselves():
     penalizing = {"slimming", "ssl", "sss", "brain_damage"}
     # By thresholds, not as many as a sparsity says.
     thresholds = {"rnn_pruning", "std_threshold"}
-    without = {"dense"} | penalizing | thresholds
+    without = {"dense", "deep_compression"} | penalizing | thresholds
     assert those(lambda r: r.has_density(experiment)) == every - without
     narrowing = those(lambda r: r.has_phases)
     looking = {"thinet", "lasso", "pfa"}
     assert narrowing == {"l1_filters"} | penalizing | looking
-    without = {"dense", "thin", "hashed"} | narrowing
+    without = {"dense", "thin", "hashed", "deep_compression"} | narrowing
     assert those(lambda r: r.has_masks) == every - without
 
 
@@ -122,7 +122,7 @@ def test_a_new_file_in_a_folder_is_found(tmp_path, monkeypatch):
     (module,) = discovery.import_modules(package.__name__, package.__path__)
     assert recipes.get("half").__class__ is module.Half
     # After those that have a place, by name.
-    others = recipes.names()[recipes.names().index("std_threshold") + 1 :]
+    others = recipes.names()[recipes.names().index("deep_compression") + 1 :]
     assert "half" in others and list(others) == sorted(others)
     for name in ("more_recipes", "more_recipes.half"):
         sys.modules.pop(name)

@@ -246,3 +246,19 @@ def test_the_penalty_on_groups_works():
     }
     model = run_example("docs/structure.md", "penalized", **names)["penalized"]
     assert len(model.losses) == 4 and float(sum(model.losses)) > 0
+
+
+def test_weights_are_clustered(tmp_path):
+    model = make_model()
+    names = run_example(
+        "docs/clustering.md",
+        "clustering",
+        model=model,
+        path=tmp_path / "model.packed",
+        x=np.ones((8, 12), "float32"),
+        y=np.ones((8, 3), "float32"),
+    )
+    for weight in dsr_tf.layers.clustered_weights(names["loaded"]).values():
+        assert len(np.unique(weight.kernel())) <= 17
+    before = dsr_tf.sparsity_summary(model).num_active
+    assert dsr_tf.sparsity_summary(names["loaded"]).num_active == before

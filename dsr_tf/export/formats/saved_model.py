@@ -18,7 +18,9 @@ import tensorflow as tf
 from keras import ops
 
 from dsr_tf.command_line import UsageError
-from dsr_tf.conversion.strip import strip
+from dsr_tf.conversion.graph import Converting
+from dsr_tf.conversion.graph import rebuild
+from dsr_tf.conversion.strip import written_out
 from dsr_tf.export import packing
 from dsr_tf.export import resource
 from dsr_tf.export import signatures
@@ -26,6 +28,7 @@ from dsr_tf.export import sizes
 from dsr_tf.export import sparse_matmul as sparse_matmuls
 from dsr_tf.export import target
 from dsr_tf.export.classifier import classifier
+from dsr_tf.export.codes import ClusteredKernels
 from dsr_tf.export.compact import compact
 from dsr_tf.export.dense import dense_saved_model
 from dsr_tf.export.format import ExportFormat
@@ -36,10 +39,15 @@ from dsr_tf.export.layout import Layout
 from dsr_tf.export.runnable import RunnableModel
 from dsr_tf.export.runnable import check_single
 from dsr_tf.export.runnable import loading
-from dsr_tf.layers import HASHED_KINDS
+from dsr_tf.layers import Clustered
+from dsr_tf.layers import ClusteredVariable
+from dsr_tf.layers import Hashed
 from dsr_tf.layers import MaskedWeight
+from dsr_tf.layers import clustered_weights
 from dsr_tf.layers import masked_weights
+from dsr_tf.layers.masked import stored
 from dsr_tf.layers.masked_variable import exporting
+from dsr_tf.layers.masked_weights import layers_with_paths
 
 
 def saved_model(
@@ -90,13 +98,11 @@ def saved_model(
             "`values` must be one of float32, float16 and bfloat16. "
             f"Received: values={values!r}"
         )
-    if any(type(x) in HASHED_KINDS.values() for x in model._flatten_layers()):
-        # Tables of where tied weights stand are larger than the kernels.
-        model = strip(model)
+    model, clustered = _written_out(model)
     signature, call = signatures.by_name(model, input_signature)
     root = tf.Module()
     root.tables = signatures.tables(model)
-    state, products = _store(root, model, values, sparse_matmul)
+    state, products = _store(root, model, clustered, values, sparse_matmul)
 
     @tf.function(input_signature=signature, autograph=False)
     def serve(*inputs: Any) -> dict[str, Any]:
@@ -113,12 +119,42 @@ def saved_model(
         compact(scratch)
 
 
+def _written_out(
+    model: keras.Model,
+) -> tuple[keras.Model, list[tuple[keras.Variable, ClusteredVariable]]]:
+    """A model whose tied and clustered kernels are variables again.
+
+    Tables of where tied weights stand are larger than the kernels; the codes
+    of clustered ones are stored in their place.
+
+    Returns:
+        The model, and pairs of a variable and the clustered kernel in it.
+    """
+    special = (Hashed, Clustered)
+    if not any(isinstance(x, special) for x in model._flatten_layers()):
+        return model, []
+    kernels = clustered_weights(model)
+    plain = rebuild(model, Converting(written_out))
+    layers = {path: layer for layer, path in layers_with_paths(plain)}
+    return plain, [
+        (stored(layers[path.rpartition("/")[0]], kernel.name), kernel)
+        for path, kernel in kernels.items()
+    ]
+
+
 def _store(
-    root: Any, model: keras.Model, values: str, sparse_matmul: str
+    root: Any,
+    model: keras.Model,
+    clustered: list[tuple[keras.Variable, ClusteredVariable]],
+    values: str,
+    sparse_matmul: str,
 ) -> tuple[
     Callable[[], Iterator[tuple[keras.Variable, Any]]], dict[Any, Callable]
 ]:
     """Pack a model's weights, as attributes of `root`.
+
+    Args:
+        clustered: As `_written_out` returns them.
 
     Returns:
         Function that gives, in a graph, pairs of a variable and its value;
@@ -136,6 +172,7 @@ def _store(
     for weight in masked:
         unread |= {id(variable) for variable in sizes.unread_of(weight)}
     unread |= {id(weight.kernel) for weight in sparse}
+    unread |= {id(variable) for variable, _ in clustered}
     variables = [v for v in model.variables if id(v) not in unread]
     active = {id(weight.kernel): weight for weight in masked}
     layout = Layout(
@@ -152,10 +189,20 @@ def _store(
         layout.rows.reshape(-1), values, layout.num_in_kernels
     )
     _check_unpacks(packed, layout.rows.reshape(-1))
+    parts = resource.string_variables(packed)
+    codes = ClusteredKernels(*zip(*clustered)) if clustered else None
+    if codes is not None:
+        parts |= resource.variables(codes.parts)
+
+    def unpack(gaps: Any, high: Any, low: Any, clustered: Any = None) -> Any:
+        unpacked = packing.unpack(gaps, high, low, packed)
+        if codes is None:
+            return unpacked
+        return tf.concat([unpacked, codes.unpack(clustered)], 0)
+
+    num_rows = [len(layout.rows), len(codes.layout.rows) if codes else 0]
     blob = resource.Unpacked(
-        resource.string_variables(packed),
-        lambda **parts: packing.unpack(**parts, packed=packed),
-        layout.rows.shape,
+        parts, unpack, (sum(num_rows), layout.rows.shape[1])
     )
     root.resources = [
         blob,
@@ -163,7 +210,16 @@ def _store(
     ]
     root.packed = [r.variables for r in root.resources]
     products = {weight.variable: kernels[weight].multiply for weight in sparse}
-    return lambda: layout.tensors(blob.read()), products
+
+    def state() -> Iterator[tuple[keras.Variable, Any]]:
+        if codes is None:
+            yield from layout.tensors(blob.read())
+            return
+        rows, clustered_rows = tf.split(blob.read(), num_rows)
+        yield from layout.tensors(rows)
+        yield from codes.layout.tensors(clustered_rows)
+
+    return state, products
 
 
 def _active(weight: MaskedWeight) -> np.ndarray:

@@ -8,6 +8,7 @@ import keras
 
 from dsr_tf.layers import DENSE_KINDS
 from dsr_tf.layers import HELD_KINDS
+from dsr_tf.layers import Clustered
 from dsr_tf.layers import Hashed
 
 Rule = Callable[[Any], Any]
@@ -50,7 +51,7 @@ def register(*kinds: type | str) -> Callable[[_AnyRule], _AnyRule]:
 
 def rule_of(operation: Any) -> Rule | None:
     """The rule of a layer or operation; None if there is none."""
-    if isinstance(operation, Hashed):
+    if isinstance(operation, (Hashed, Clustered)):
         return None  # Its channels share weights.
     kind = kind_of(operation)
     if kind in RULES:
