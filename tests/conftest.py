@@ -1,6 +1,7 @@
 """Shared by all tests: two CPU devices, and small sparse models."""
 
 import atexit
+import gc
 import os
 import pathlib
 import shutil
@@ -8,9 +9,12 @@ import signal
 import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# What XLA compiles here runs for milliseconds; making it fast takes as long
+# as compiling it. Processes that this one starts inherit it.
+os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0"
 if os.environ.get("KERAS_BACKEND") == "jax":
     # JAX's two devices, for DataParallel.
-    os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+    os.environ["XLA_FLAGS"] += " --xla_force_host_platform_device_count=2"
     # Most of the time of these tests is XLA's, for programs that many of
     # them share; processes that this one starts inherit the folder.
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
@@ -54,6 +58,10 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 # all processes that tests start and stop.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What was imported stays: no need to go through it again and again.
+gc.freeze()
+gc.set_threshold(50_000, 20, 50)
 
 # How long an example takes says something about the machine only.
 hypothesis.settings.register_profile("any machine", deadline=None)

@@ -161,18 +161,21 @@ def test_a_comparison_has_one_first_phase(flagfiles):
 
 
 def test_they_are_compared(flagfiles, tmp_path, capsys):
+    flags, out = [*FLAGS, "--epochs=1"], f"{tmp_path}/out"
+    # What a comparison does in processes of their own.
+    for each in plan(flagfiles[:2], [1], [0.2], out, flags):
+        train.main(["train", *each.arguments])
     compare.main(
         [
             "compare",
             f"--flagfiles={flagfiles[0]},{flagfiles[1]}",
             "--densities=0.2",
-            "--parallel_runs=2",
-            f"--output_dir={tmp_path}/out",
-            *FLAGS,
-            "--epochs=1",
+            f"--output_dir={out}",
+            *flags,
         ]
     )
-    assert "penalized, seed 1: " in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "2 runs, 2 of them finished before" in printed
     table = (tmp_path / "out" / "comparison.md").read_text().splitlines()
     first, second = sorted(table[2:])
     folder = tmp_path / "out" / "slim-0.2-seed1"

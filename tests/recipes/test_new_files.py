@@ -1,6 +1,7 @@
 """What a new method and a new model take: a file, and one of flags.
 
-A copy of the package gets the files and nothing else is changed in it.
+A copy of the package gets the files and nothing else is changed in it; one
+run trains the model by the method.
 """
 
 import json
@@ -65,66 +66,56 @@ def perceptron(
     )
 '''
 
-FLAGS = ["--epochs=1", "--nojit_compile"]
 
-
-@pytest.fixture
-def package(tmp_path):
-    """A copy of the package, to put files into."""
-    source = pathlib.Path(dsr_tf.__file__).parent
-    shutil.copytree(
-        source,
-        tmp_path / "dsr_tf",
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a run of a copy of the package that has both files."""
+    folder = tmp_path_factory.mktemp("copy")
+    package = shutil.copytree(
+        pathlib.Path(dsr_tf.__file__).parent,
+        folder / "dsr_tf",
         ignore=shutil.ignore_patterns("__pycache__"),
     )
-    return tmp_path / "dsr_tf"
-
-
-def run(package, command, *arguments):
-    """Run a command of the copy, which must succeed."""
+    (package / "methods" / "drift.py").write_text(METHOD)
+    (package / "models" / "perceptron.py").write_text(MODEL)
+    flagfile = folder / "drift.flags"
+    flagfile.write_text("--method=drift\n--fraction=0.2\n--period=5\n")
+    flags = ["--model=perceptron", "--label_smoothing=0.25", "--width=2"]
+    flags += ["--epochs=1", "--nojit_compile", "--output_dir=out"]
+    flags.append(f"--flagfile={flagfile}")
     done = subprocess.run(
-        [sys.executable, "-m", f"dsr_tf.{command}", *arguments],
-        cwd=package.parent,
-        env={**os.environ, "PYTHONPATH": str(package.parent)},
+        [
+            sys.executable,
+            "-m",
+            "dsr_tf.train",
+            f"--flagfile={flagfile}",
+            *flags,
+        ],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return folder / "out"
 
 
-def test_a_new_method_is_its_file_and_its_flags(package):
-    (package / "methods" / "drift.py").write_text(METHOD)
-    flagfile = package.parent / "drift.flags"
-    flagfile.write_text("--method=drift\n--fraction=0.2\n--period=5\n")
-    run(package, "train", f"--flagfile={flagfile}", "--output_dir=out", *FLAGS)
-    folder = package.parent / "out"
-    summary = json.loads((folder / "summary.json").read_text())
+def test_a_new_method_is_its_file_and_its_flags(finished):
+    summary = json.loads((finished / "summary.json").read_text())
     assert summary["method"] == "drift" and summary["mask_density"] == 0.1
     # Of 14 steps: before those of numbers 5 and 10.
     assert summary["num_reallocations"] == 2
-    moves = (folder / "reallocations.csv").read_text().splitlines()
+    moves = (finished / "reallocations.csv").read_text().splitlines()
     names, first = (line.split(",") for line in moves[:2])
     num_active = dict(zip(names, first))["num_active"]
     num_grown = dict(zip(names, first))["num_grown"]
-    # A fifth of 1920, 3000 and 100, each rounded.
-    assert (num_active, num_grown) == ("5020", "1004")
+    # A tenth of 2560, and a fifth of that.
+    assert (num_active, num_grown) == ("256", "51")
 
 
-def test_a_new_model_is_its_file(package):
-    (package / "models" / "perceptron.py").write_text(MODEL)
-    run(
-        package,
-        "train",
-        "--model=perceptron",
-        "--method=static",
-        "--label_smoothing=0.25",
-        "--width=2",
-        "--output_dir=out",
-        *FLAGS,
-    )
-    summary = json.loads((package.parent / "out" / "summary.json").read_text())
+def test_a_new_model_is_its_file(finished):
+    summary = json.loads((finished / "summary.json").read_text())
     assert summary["model"] == "perceptron"
     assert [k["path"] for k in summary["kernels"]] == ["first/kernel"]
     assert summary["num_parameters"] == 64 * 40 + 40 + 40 * 10 + 10

@@ -11,34 +11,10 @@ from dsr_tf.structure.graph.channels import Slice
 from dsr_tf.structure.statistics import probe
 from tests.conftest import needs_tensorflow
 from tests.conftest import values
-
-
-def slice_of(layer, positions=None):
-    """The channels that a layer reads; each is a unit by default."""
-    if positions is None:
-        positions = np.arange(layer.kernel.shape[-2])[:, None]
-    axis = len(layer.kernel.shape) - 2
-    return Slice(layer.kernel, axis, positions, "in", layer)
-
-
-def images(number=6, shape=(7, 6, 3)):
-    generator = np.random.default_rng(0)
-    return generator.normal(size=(number, *shape)).astype("float32")
-
-
-def network():
-    """Convolutions, then units that are nine positions each, then dense."""
-    keras.utils.set_random_seed(1)
-    return keras.Sequential(
-        [
-            keras.Input((7, 6, 3)),
-            layers.Conv2D(5, 3, padding="same", activation="relu"),
-            layers.Conv2D(4, 3, strides=2, bias_initializer="normal"),
-            layers.Flatten(),
-            layers.Dense(8, "relu"),
-            layers.Dense(1, bias_initializer="ones"),
-        ]
-    )
+from tests.structure.probed import images
+from tests.structure.probed import network
+from tests.structure.probed import shared
+from tests.structure.probed import slice_of
 
 
 def inputs_of(model, layer, x):
@@ -143,12 +119,6 @@ def nested():
     return keras.Model(inputs, outputs), inner.layers[0], 1
 
 
-def shared():
-    layer = layers.Conv1D(4, 2, padding="same")
-    inputs = keras.Input((5, 4))
-    return keras.Model(inputs, layer(layer(inputs))), layer, 2
-
-
 def frozen():
     model, layer, _ = nested()
     model.trainable = False
@@ -239,98 +209,6 @@ def test_on_several_devices():
     np.testing.assert_allclose(*grams, rtol=1e-5, atol=1e-7)
 
 
-def test_moments_of_windows_are_those_of_numpy():
-    model = keras.Sequential(
-        [keras.Input((3, 3, 2)), layers.Conv2D(4, 3, bias_initializer="ones")]
-    )
-    layer, x = model.layers[0], images(5, (3, 3, 2))
-    found = probe.window_moments(model, layer, x, num_places=1, batch_size=2)
-    rows = np.concatenate([x.reshape(5, 18), np.ones((5, 1))], axis=1)
-    y = keras.ops.convert_to_numpy(model(x)).reshape(5, 4) - 1
-    np.testing.assert_allclose(found.xx, rows.T @ rows, rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(found.xy, rows.T @ y, rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(found.energy, np.sum(y**2), rtol=1e-5)
-
-    # What two units of the four filters add at each place.
-    layer_kernel = values(layer.kernel).reshape(9, 2, 4)
-    added = np.einsum("nkc,kcf->nfc", x.reshape(5, 9, 2), layer_kernel)
-    added = added.reshape(-1, 2)
-    units = found.contributions(layer_kernel, np.array([[0], [1]]))
-    np.testing.assert_allclose(units.gram, added.T @ added, rtol=1e-4)
-    np.testing.assert_allclose(units.b, added.T @ y.ravel(), rtol=1e-4)
-    assert units.num_samples == 20
-    assert units.error(np.ones(2)) < 1e-6
-    left = y.ravel() - 0.5 * added[:, 0]
-    np.testing.assert_allclose(
-        units.error(np.array([0.5, 0.0])),
-        np.sum(left**2) / np.sum(y**2),
-        rtol=1e-5,
-    )
-
-    # With the other channel taken off the targets.
-    alone = found.contributions(layer_kernel, np.array([[1]]))
-    np.testing.assert_allclose(alone.gram, units.gram[1:, 1:])
-    np.testing.assert_allclose(alone.b, units.gram[1:, 1], rtol=1e-4)
-    np.testing.assert_allclose(alone.energy, units.gram[1, 1], rtol=1e-4)
-
-
-def test_targets_of_another_model():
-    model, original, x = network(), network(), images()
-    original.layers[1].set_weights(
-        [2 * weight for weight in original.layers[1].get_weights()]
-    )
-    arguments = {"seed": 4, "num_places": 6}
-    own = probe.window_moments(model, model.layers[1], x, **arguments)
-    other = probe.window_moments(
-        model,
-        model.layers[1],
-        x,
-        (original, original.layers[1]),
-        **arguments,
-    )
-    # Places are the same, and targets twice as large.
-    np.testing.assert_array_equal(own.xx, other.xx)
-    np.testing.assert_allclose(2 * own.xy, other.xy, rtol=1e-6)
-    np.testing.assert_allclose(4 * own.energy, other.energy)
-
-
-@pytest.mark.parametrize("pool", ["max", "mean"])
-def test_responses_are_those_of_numpy(pool):
-    model, x = network(), images(11)
-    wanted = [model.layers[0], model.layers[3]]
-    found = probe.responses(model, wanted, (x, None), pool, batch_size=4)
-    outputs = keras.Model(model.inputs[0], [own.output for own in wanted])(x)
-    convolved, dense = map(keras.ops.convert_to_numpy, outputs)
-    for own, rows in zip(found, (getattr(convolved, pool)((1, 2)), dense)):
-        assert own.number == 11
-        np.testing.assert_allclose(own.mean, rows.mean(0), rtol=1e-5)
-        np.testing.assert_allclose(
-            own.covariance, np.cov(rows, rowvar=False), rtol=1e-3, atol=1e-6
-        )
-
-
-def test_responses_far_from_zero():
-    model = keras.Sequential([keras.Input((2,)), layers.Dense(2)])
-    model.layers[0].set_weights([np.eye(2), np.full(2, 4096.0)])
-    x = images(40, (2,))
-    (found,) = probe.responses(model, model.layers, x, batch_size=7)
-    expected = np.cov(x, rowvar=False)
-    np.testing.assert_allclose(found.covariance, expected, atol=2e-3)
-
-
-def test_responses_of_all_calls():
-    model, layer, _ = shared()
-    (found,) = probe.responses(model, [layer], images(4, (5, 4)))
-    assert found.number == 8
-
-
-def test_one_response_has_no_covariance():
-    model = network()
-    (found,) = probe.responses(model, model.layers[:1], images(1))
-    with pytest.raises(ValueError, match="at least two examples"):
-        _ = found.covariance
-
-
 def test_layers_that_are_refused():
     inputs = keras.Input((7, 6, 3))
     depthwise = layers.DepthwiseConv2D(3)
@@ -363,12 +241,3 @@ def test_arguments_that_are_refused():
         probe.responses(model, [layer], x, "sum")
     with pytest.raises(ValueError, match="windows and filters of 'conv2d"):
         probe.window_moments(model, layer, x, (model, model.layers[3]))
-
-
-def test_moments_that_do_not_fit_are_refused():
-    inputs = keras.Input((600_000,))
-    model = keras.Model(inputs, layers.Dense(1)(inputs))
-    with pytest.raises(ValueError, match="The moments of the 600,000 inputs"):
-        probe.window_moments(
-            model, model.layers[1], np.zeros((1, 600_000), "float32")
-        )

@@ -106,6 +106,7 @@ def test_a_run_goes_on(method, tmp_path):
             "--temperature=1e-4",
             "--fraction_end_epoch=4",
             f"--output_dir={folder}",
+            "--nojit_compile",
             "--resume",
         ]
     )

@@ -24,6 +24,8 @@ FLAGS = [
     "--num_reallocated=300",
     "--period=0:4,2:6",
     "--l1=0.0001",
+    # Compiling takes longer than these runs; one below does.
+    "--nojit_compile",
 ]
 FILES = {
     "summary.json",
@@ -114,9 +116,9 @@ def test_the_same_seed_gives_the_same_run(whole, tmp_path):
         assert again[name] == summary[name]
     text = (folder / "reallocations.csv").read_text()
     assert (tmp_path / "again" / "reallocations.csv").read_text() == text
-    other = run(tmp_path / "other", "--seed=1", "--nojit_compile")
-    assert (tmp_path / "other" / "reallocations.csv").read_text() != text
-    assert other["test_accuracy"] > 0.9
+    run(tmp_path / "other", "--seed=1", "--epochs=1")
+    other = (tmp_path / "other" / "reallocations.csv").read_text()
+    assert other.count("\n") == 4 and not text.startswith(other)
 
 
 @pytest.mark.parametrize(
@@ -172,12 +174,12 @@ def test_a_finished_run_resumed_changes_nothing(whole):
 
 
 def test_dense_static_and_set(tmp_path):
-    dense = run(tmp_path / "dense", "--method=dense", "--nojit_compile")
+    dense = run(tmp_path / "dense", "--method=dense", "--epochs=1")
     assert dense["mask_density"] == 1 and dense["num_reallocations"] == 0
-    static = run(tmp_path / "static", "--method=static", "--nojit_compile")
+    static = run(tmp_path / "static", "--method=static", "--epochs=1")
     assert static["num_active_parameters"] == 5840
     assert static["num_reallocations"] == 0
-    moving = run(tmp_path / "set", "--method=set", "--nojit_compile")
+    moving = run(tmp_path / "set", "--method=set")
     assert moving["num_active_parameters"] == 5840
     assert moving["num_reallocations"] == 11
     assert not rows(tmp_path / "static" / "metrics.csv")[0].get("threshold")
@@ -186,7 +188,6 @@ def test_dense_static_and_set(tmp_path):
 def test_keep_dense_erk_and_blocks(tmp_path):
     summary = run(
         tmp_path / "k",
-        "--nojit_compile",
         "--keep_dense=^fc3$",
         "--distribution=erk",
         "--granularity=block:2x2",
@@ -199,8 +200,13 @@ def test_keep_dense_erk_and_blocks(tmp_path):
     assert "active:fc3/kernel" not in columns
 
 
-def test_mixed_precision(tmp_path):
-    summary = run(tmp_path / "b", "--mixed_precision=bfloat16", "--epochs=2")
+def test_mixed_precision_compiled(tmp_path):
+    summary = run(
+        tmp_path / "b",
+        "--mixed_precision=bfloat16",
+        "--jit_compile",
+        "--epochs=2",
+    )
     assert summary["test_accuracy"] > 0.85
     assert summary["mask_density"] == 0.1
 
@@ -210,7 +216,6 @@ def test_schedule_scale(tmp_path):
         tmp_path / "s",
         "--schedule_scale=0.5",
         "--stop_epoch=2",
-        "--nojit_compile",
     )
     assert summary["epochs"] == 2
     # Periods of 4 in epoch 0 only: 2 * 0.5 epochs.
