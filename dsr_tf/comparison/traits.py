@@ -72,7 +72,8 @@ def traits(summary: dict[str, Any], origin: Origin) -> Traits | None:
         largest=largest,
         is_strict=largest <= summary["num_active_parameters"],
         emptied=_emptied(summary["emptied"], units),
-        is_automatic=_masks_moved(summary["kernels"]) or _uneven(units),
+        is_automatic=any(_masks_moved(s["kernels"]) for s in chain)
+        or _uneven(units),
         seconds=sum(s["epochs"] * s["seconds_per_epoch"] for s in chain),
     )
 

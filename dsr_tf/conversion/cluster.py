@@ -27,6 +27,7 @@ from dsr_tf.layers import MASKED_KINDS
 from dsr_tf.layers import Clustered
 from dsr_tf.layers import Hashed
 from dsr_tf.layers import Masked
+from dsr_tf.layers import clustered_weights
 from dsr_tf.layers import masked_weights
 from dsr_tf.layers.clustered import check_bits
 from dsr_tf.layers.masked_weights import layers_with_paths
@@ -148,9 +149,11 @@ def uncluster(model: keras.Model) -> keras.Model:
         return masked
 
     masked = rebuild(model, Converting(convert))
+    clustered = clustered_weights(model)
     for weight in masked_weights(masked):
         if weight.layer in new:
-            weight.set_mask(ops.convert_to_numpy(weight.kernel) != 0)
+            codes = ops.convert_to_numpy(clustered[weight.path].codes)
+            weight.set_mask(codes != 0)
     return masked
 
 

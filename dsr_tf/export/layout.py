@@ -18,7 +18,8 @@ from dsr_tf.export import packing
 # array into such tensors is a view and not a copy.
 ROW = 16
 
-_PACKED = ("float32", "bfloat16", "float16")
+# What float32 holds exactly.
+PACKED = ("float32", "bfloat16", "float16")
 
 
 class Layout:
@@ -50,7 +51,7 @@ class Layout:
         for variable, value in zip(variables, values):
             dtype = keras.backend.standardize_dtype(variable.dtype)
             entry = variable, dtype, value.shape
-            if dtype not in _PACKED:
+            if dtype not in PACKED:
                 self._constants.append((variable, value))
             elif value.ndim > 1 and value.size % ROW == 0 and value.size:
                 self._kernels.append(entry)

@@ -1,4 +1,4 @@
-"""What masks have emptied: single weights, or whole channels and more."""
+"""What masks, or codes, have emptied: single weights, channels and more."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,8 +7,10 @@ import keras
 import numpy as np
 
 from dsr_tf.core.kernel_axes import KernelAxes
+from dsr_tf.layers.clustered_variable import ClusteredVariable
 from dsr_tf.layers.kinds import kernel_axes_of
 from dsr_tf.layers.masked_weights import MaskedWeight
+from dsr_tf.layers.masked_weights import clustered_weights
 from dsr_tf.layers.masked_weights import masked_weights
 
 # Parts of a kernel that a mask may empty, the largest first.
@@ -16,7 +18,7 @@ PARTS = ("layer", "channel", "shape", "kernel", "element")
 
 
 def emptied(model: keras.Model) -> list[str]:
-    """The largest parts of kernels that the masks of a model say all of.
+    """The largest parts of kernels that masks, or codes, say all of.
 
     It is found in the masks: a granularity is how they may be cut, this is
     how they are. Masks of single weights that have left nothing but whole
@@ -33,26 +35,48 @@ def emptied(model: keras.Model) -> list[str]:
         `dsr_tf.core.granularity`. Empty if all weights are active.
     """
     found = {
-        _emptied_of(weight)
+        _emptied_of(_mask_of(weight), _axes_of(weight), weight.granularity)
         for weight in masked_weights(model)
-        if weight.num_active < weight.size
     }
+    # Of clustered kernels 0 is the code of what is pruned.
+    found |= {
+        _emptied_of(
+            np.asarray(keras.ops.convert_to_numpy(weight.codes)) != 0,
+            _axes_of(weight),
+            "element",
+        )
+        for weight in clustered_weights(model).values()
+    }
+    found.discard("")
     order = {name: i for i, name in enumerate(PARTS)}
     between = order["kernel"] + 0.5
     return sorted(found, key=lambda name: (order.get(name, between), name))
 
 
-def _emptied_of(weight: MaskedWeight) -> str:
+def _mask_of(weight: MaskedWeight) -> np.ndarray:
+    """The mask of a kernel, an entry for each weight."""
     entries = np.asarray(keras.ops.convert_to_numpy(weight.mask))
     blocks = [
         (n // entry) if entry else n
         for n, entry in zip(weight.grouping.kernel_shape, entries.shape)
     ]
-    mask = np.kron(entries, np.ones(blocks, "bool"))
-    axes = kernel_axes_of(
-        weight.layer, weight.variable.name, mask.ndim
-    ) or KernelAxes.of(mask.ndim)
-    own = weight.granularity
+    return np.kron(entries, np.ones(blocks, "bool"))
+
+
+def _axes_of(weight: MaskedWeight | ClusteredVariable) -> KernelAxes:
+    if isinstance(weight, ClusteredVariable):
+        name, num_axes = weight.name, len(weight.codes.shape)
+    else:
+        name = weight.variable.name
+        num_axes = len(weight.grouping.kernel_shape)
+    found = kernel_axes_of(weight.layer, name, num_axes)
+    return found or KernelAxes.of(num_axes)
+
+
+def _emptied_of(mask: np.ndarray, axes: KernelAxes, own: str) -> str:
+    """The largest part that a mask says all of; `""` if all is active."""
+    if mask.all():
+        return ""
     if not mask.any():
         return "layer"
     channels = _any_along(mask, _others(mask, axes.channels))

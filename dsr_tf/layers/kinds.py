@@ -99,14 +99,15 @@ def kernel_axes_of(layer: Any, name: str, num_axes: int) -> KernelAxes | None:
     """What the axes of a weight of a layer stand for.
 
     Args:
-        layer: Any layer: masked, of a kind that can be, or another.
+        layer: Any layer: masked, clustered, of a kind that can be, or another.
         name: Name of the variable.
         num_axes: Number of its axes.
 
     Returns:
         A `KernelAxes`; None if it is not known.
     """
-    kind: Any = MASKED_KINDS.get(type(layer), type(layer))
+    dense_kind = DENSE_KINDS.get(type(layer), type(layer))
+    kind: Any = MASKED_KINDS.get(dense_kind, type(layer))
     if name in getattr(kind, "_channel_axes", {}):
         return kind.kernel_axes(layer, name, num_axes)
     # Of a bias or a scale each number is that of a channel.

@@ -122,7 +122,7 @@ def masked_weights(model: keras.Model) -> list[MaskedWeight]:
             name = f"{path}/{variable.name}".lstrip("/")
             is_trained = id(variable.kernel) in trained
             found.append(
-                MaskedWeight(_unlike(name, paths), variable, is_trained)
+                MaskedWeight(unlike(name, paths), variable, is_trained)
             )
     return found
 
@@ -133,9 +133,7 @@ def clustered_weights(model: keras.Model) -> dict[str, ClusteredVariable]:
     for layer, path in layers_with_paths(model):
         if isinstance(layer, Clustered):
             for name, weight in layer.clustered_variables.items():
-                found[_unlike(f"{path}/{name}".lstrip("/"), set(found))] = (
-                    weight
-                )
+                found[unlike(f"{path}/{name}".lstrip("/"), set(found))] = weight
     return found
 
 
@@ -175,7 +173,7 @@ def layers_with_paths(
         pending.extend(reversed(inner))
 
 
-def _unlike(path: str, others: set[str]) -> str:
+def unlike(path: str, others: set[str]) -> str:
     """`path`, or a variation of it that is not among others yet."""
     number, name = 1, path
     while name in others:

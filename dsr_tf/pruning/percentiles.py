@@ -12,6 +12,7 @@ from dsr_tf.layers.kinds import DENSE_KINDS
 from dsr_tf.layers.kinds import MASKED_KINDS
 from dsr_tf.layers.masked import stored
 from dsr_tf.layers.masked_weights import layers_with_paths
+from dsr_tf.layers.masked_weights import unlike
 
 # Those that Narang et al. (2017) prune.
 RECURRENT = (
@@ -75,18 +76,21 @@ def _kernels(
     model: keras.Model, kinds: tuple[type, ...]
 ) -> dict[str, np.ndarray]:
     """The weights that are, or could be, masked; by their paths."""
-    found = {}
+    found, paths = {}, set[str]()
     for layer, path in layers_with_paths(model):
         dense_kind = DENSE_KINDS.get(type(layer), type(layer))
-        if dense_kind not in kinds or dense_kind not in MASKED_KINDS:
+        if dense_kind not in MASKED_KINDS:
             continue
         for name in MASKED_KINDS[dense_kind]._channel_axes:
+            # As `masked_weights` tells layers of one name apart.
+            key = unlike(f"{path}/{name}".lstrip("/"), paths)
+            if dense_kind not in kinds:
+                continue
             variable = stored(layer, name)
             if variable is None:
                 raise ValueError(
                     f"Layer '{layer.name}' is not built yet: call the model "
                     "on data, or `model.build(input_shape)`, first."
                 )
-            key = f"{path}/{variable.name}".lstrip("/")
             found[key] = ops.convert_to_numpy(variable)
     return found

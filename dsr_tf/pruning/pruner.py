@@ -10,6 +10,7 @@ from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.pruning.rule import Candidate
 from dsr_tf.pruning.rule import Rule
 from dsr_tf.reallocation.agreement import Agreement
+from dsr_tf.reallocation.device import NotFinite
 from dsr_tf.reallocation.device import clear
 from dsr_tf.reallocation.in_step import start_clean
 from dsr_tf.reallocation.reallocator import Record
@@ -98,6 +99,10 @@ class Pruner:
         Args:
             optimizer: The optimizer whose slots belong to the weights.
             step: Number of updates so far.
+
+        Raises:
+            NotFinite: if weights hold NaN or infinity.
+            ValueError: if the rule keeps what it may not, or nothing.
         """
         self._agreement.check()
         pruned, thresholds = {}, set()
@@ -127,6 +132,11 @@ class Pruner:
         """Prune one kernel; returns the threshold, if there is one."""
         grouping = self.rule.grouping(weight)
         groups = grouping.groups(ops.convert_to_numpy(weight.kernel).copy())
+        if not np.isfinite(groups).all():
+            raise NotFinite(
+                f"the weights of {weight.path} hold numbers that are not "
+                "finite: none can be pruned by them"
+            )
         mask = ops.convert_to_numpy(weight.mask)
         is_own = grouping is weight.grouping
         active = mask.reshape(-1)
@@ -144,6 +154,7 @@ class Pruner:
         )
         if kept is None:
             return None
+        _check_mask(self.rule, kept.mask, active, weight.path)
         if kept.remembered is not None:
             self._remember(weight, kept.remembered)
         if is_own:
@@ -171,3 +182,23 @@ class Pruner:
         numbers = ops.convert_to_numpy(variable).copy()
         numbers[weight.variable.index] = number
         variable.assign(numbers)
+
+
+def _check_mask(
+    rule: Rule, mask: np.ndarray, active: np.ndarray, path: str
+) -> None:
+    """Refuse a mask that a rule must not give, see `Kept`."""
+    mask = np.asarray(mask)
+    if mask.dtype != bool or mask.shape != active.shape:
+        given = f"a mask of {mask.dtype} and shape {mask.shape}"
+    elif (mask & ~active).any():
+        given = "a mask that keeps groups which are inactive"
+    elif not mask.any() and active.any():
+        given = "a mask that keeps nothing"
+    else:
+        return
+    raise ValueError(
+        f"A rule of pruning must keep some of the {active.sum()} active of "
+        f"{active.size} groups of {path}, by booleans {active.shape}. "
+        f"Received: {given} from {type(rule).__name__}"
+    )

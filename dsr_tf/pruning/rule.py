@@ -36,7 +36,8 @@ class Kept:
     """What stays of a kernel.
 
     Attributes:
-        mask: Booleans `(num_groups,)`, False wherever a group is inactive.
+        mask: Booleans `(num_groups,)`, False wherever a group is inactive
+            and True somewhere.
         threshold: Magnitude up to which groups were pruned, or None.
         remembered: What to keep for the next pruning, see `Candidate`; None
             for nothing.

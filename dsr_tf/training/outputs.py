@@ -58,7 +58,7 @@ def write(
     removed = narrowed.report(experiment, data, smaller)
     summary = {
         **_summary(experiment, model, rows),
-        **_weights(model, reallocations),
+        **_weights(model, smaller, reallocations),
         "num_macs": narrowed.num_macs(smaller),
         **({"narrowed": removed} if removed else {}),
         "saved_model_bytes": target.size(os.path.join(folder, "saved_model")),
@@ -99,19 +99,29 @@ def _summary(
 
 
 def _weights(
-    model: keras.Model, reallocations: Sequence[dict[str, str]]
+    model: keras.Model,
+    smaller: keras.Model,
+    reallocations: Sequence[dict[str, str]],
 ) -> dict[str, Any]:
-    """Which weights are active, and which were."""
+    """Which weights are active, and which were.
+
+    Args:
+        model: The trained model.
+        smaller: What is written of it. Where there are no masks to count,
+            its weights are those that are active.
+        reallocations: Rows of `reallocations.csv`.
+    """
     sparsity = sparsity_summary(model)
+    now = sparsity if sparsity.layers else sparsity_summary(smaller)
     log = BudgetLog.of(reallocations, sparsity)
     always = sparsity.num_parameters - sparsity.num_masked
     group_sizes = {w.path: w.group_size for w in masked_weights(model)}
     return {
-        "num_parameters": sparsity.num_parameters,
-        "num_active_parameters": sparsity.num_active_parameters,
+        "num_parameters": now.num_parameters,
+        "num_active_parameters": now.num_active_parameters,
         "largest_num_active_parameters": always + log.largest,
         "mask_density": sparsity.mask_density,
-        "model_density": sparsity.model_density,
+        "model_density": now.model_density,
         "num_reallocations": len(reallocations),
         "emptied": emptied(model),
         "kernels": [

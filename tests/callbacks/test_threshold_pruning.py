@@ -12,6 +12,7 @@ from dsr_tf.pruning import Kept
 from dsr_tf.pruning import LinearThreshold
 from dsr_tf.pruning import Rule
 from dsr_tf.pruning import StdThreshold
+from dsr_tf.reallocation.device import NotFinite
 from tests.callbacks.shared import fit
 from tests.callbacks.shared import momentum
 from tests.callbacks.shared import warnings_of
@@ -291,6 +292,34 @@ def test_a_rule_of_ones_own(data):
         first, second = np.split(values(weight.mask).reshape(-1), 2)
         assert first.all() and not second.any()
     assert_empty_slots(model)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda active: ~active, "keeps groups which are inactive from Bad"),
+        (lambda active: active & False, "a mask that keeps nothing from Bad"),
+        (lambda active: active[1:], r"a mask of bool and shape .* from Bad"),
+        (lambda active: active.astype(int), r"a mask of int64 and shape"),
+    ],
+)
+def test_a_rule_that_keeps_what_it_may_not(data, change, message):
+    class Bad(Half):
+        def keep(self, kernel, step):
+            return Kept(change(kernel.active))
+
+    model = make_model(momentum(), sparsity=0.5)
+    with pytest.raises(ValueError, match=message):
+        fit(model, data, ThresholdPruning(Bad()))
+
+
+def test_weights_that_are_not_finite(data):
+    model = dense_start()
+    kernel = values(model.get_layer("b")._kernel).copy()
+    kernel[0, 0] = np.nan
+    model.get_layer("b")._kernel.assign(kernel)
+    with pytest.raises(NotFinite, match="not finite"):
+        fit(model, data, ThresholdPruning(StdThreshold(1.0, 10)))
 
 
 @pytest.mark.parametrize("kind", ["gradual", "std"])

@@ -93,6 +93,16 @@ def test_narrow_networks(units, emptied, is_automatic):
     assert found.seconds == 40
 
 
+def test_shares_that_changed_in_the_run_before():
+    """As where what thresholds have pruned is clustered."""
+    pruned = summary(250, 1000, [kernel(500, 150), kernel(500, 100)])
+    after = [kernel(150, 150), kernel(100, 100)]
+    run = summary(250, 250, after, ["element"], start="there")
+    assert traits(run, {"there": pruned}.get).is_automatic
+    pruned["kernels"] = [kernel(500, 125), kernel(500, 125)]
+    assert not traits(run, {"there": pruned}.get).is_automatic
+
+
 def test_masks_and_smaller_layers():
     narrowed = {"units": {"a": [1, 2]}}
     run = summary(400, 400, [kernel(9, 9)], ["shape"], narrowed=narrowed)

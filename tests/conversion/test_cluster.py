@@ -77,6 +77,16 @@ def test_the_ways_back_compute_the_same():
     assert before == after
 
 
+def test_a_shared_weight_of_0_is_not_pruned():
+    layer = layers.CLUSTERED_KINDS[keras.layers.Dense](1, bits=1)
+    model = keras.Sequential([keras.Input((4,)), layer])
+    layer.codebook.assign([0.0, 2.0])
+    layer.codes.assign([[1], [2], [0], [1]])
+    (weight,) = dsr_tf.masked_weights(dsr_tf.uncluster(model))
+    np.testing.assert_array_equal(weight.mask, [[1], [1], [0], [1]])
+    np.testing.assert_array_equal(weight.kernel, [[0], [2], [0], [0]])
+
+
 def test_a_clustered_model_is_copied_and_trains():
     model = dsr_tf.cluster(dsr_tf.sparsify(network(), 0.5, seed=0), 2)
     copy = dsr_tf.regularize(model, {"head/bias": keras.regularizers.L2(0.1)})

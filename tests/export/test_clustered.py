@@ -126,6 +126,34 @@ def test_some_kernels_clustered_some_masked(tmp_path):
     np.testing.assert_array_equal(outputs_of(again, x), outputs_of(model, x))
 
 
+@keras.saving.register_keras_serializable("tests")
+class Holding(keras.layers.Layer):
+    """A layer of one's own, with a clustered one inside."""
+
+    def build(self, input_shape):
+        self.inner = layers.CLUSTERED_KINDS[keras.layers.Dense](3, bits=2)
+        self.inner.build(input_shape)
+
+    def call(self, inputs):
+        return self.inner(inputs)
+
+
+def test_kernels_that_are_not_packed(tmp_path):
+    """In a layer of one's own, and of a type that float32 does not hold."""
+    first = keras.layers.Dense(16, dtype="float64")
+    dense = keras.Sequential(
+        [keras.Input((5,)), first, keras.layers.Dense(16), Holding()]
+    )
+    model = dsr_tf.cluster(dense, 3)
+    drawn = np.random.default_rng(0).normal(size=(16, 3))
+    model.layers[-1].inner.set_kernel(drawn)
+    x = drawn.reshape(-1, 3)[:5].T.astype("float32")
+    export.saved_model(model, tmp_path / "model")
+    loaded = tf.saved_model.load(str(tmp_path / "model"))
+    (found,) = loaded.serve(x).values()
+    np.testing.assert_array_equal(found, outputs_of(model, x))
+
+
 def test_codes_of_each_part_have_a_law_of_their_own():
     parts = [
         np.random.default_rng(0).integers(low, low + 4, 8000).astype("uint8")

@@ -80,3 +80,20 @@ def test_kernels_without_inputs():
     whole[0, 0, 0] = False
     weight.set_mask(whole)
     assert emptied(model) == ["element"]
+
+
+@pytest.mark.parametrize(
+    "inactive, found",
+    [
+        ((ALL, ALL, 2), ["channel"]),
+        ((0, 1, 2, 3), ["element"]),
+        ((0, 1, 2), ["shape"]),
+        (np.zeros((3, 3, 4, 8), "bool"), []),
+    ],
+)
+def test_codes_of_clustered_kernels(inactive, found):
+    dense = dsr_tf.strip(convolution())
+    kernel = np.ones((3, 3, 4, 8))
+    kernel[inactive] = 0
+    dense.get_layer("c").kernel.assign(kernel)
+    assert emptied(dsr_tf.cluster(dense, 3)) == found

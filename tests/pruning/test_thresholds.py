@@ -12,6 +12,7 @@ import dsr_tf
 from dsr_tf.pruning import Candidate
 from dsr_tf.pruning import LinearThreshold
 from dsr_tf.pruning import StdThreshold
+from dsr_tf.pruning import by_path
 
 
 def candidate(weights, active=None, remembered=0.0, path="a/kernel"):
@@ -246,6 +247,31 @@ def test_percentiles_of_the_types_of_layers():
         above = sum((size > number).sum() for size in sizes)
         assert above == sum(w.size for w in of) // 2
     assert dsr_tf.pruning.percentiles(masked, 50) == medians
+
+
+def test_percentiles_of_layers_of_one_name():
+    inner = keras.Sequential([keras.layers.Dense(4, name="fc")], name="a")
+    again = keras.Sequential([keras.layers.Dense(3, name="fc")], name="a")
+
+    class Both(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = inner, again
+
+        def call(self, inputs):
+            return self.second(self.first(inputs))
+
+    model = Both()
+    model(np.ones((1, 2)))
+    inner.layers[0].kernel.assign(np.ones((2, 4)))
+    again.layers[0].kernel.assign(np.full((4, 3), 9))
+    # 8 weights of 1, and 12 of 9.
+    assert list(dsr_tf.pruning.percentiles(model, 50).values()) == [9]
+    found = dsr_tf.pruning.percentiles(model, 0)
+    assert list(found.values()) == [1]
+    weights = dsr_tf.masked_weights(dsr_tf.sparsify(model, 0.0, inplace=True))
+    assert len(weights) == 2
+    assert by_path.find(found, weights[1].path) == 1
 
 
 def test_percentiles_of_what_is_not_there():

@@ -86,6 +86,13 @@ def test_what_is_0_is_not_written(first, capsys):
     )
     assert narrowed["num_parameters"] < narrowed["dense_num_parameters"]
     assert summary["num_macs"] < narrowed["dense_num_macs"]
+    # The budget was not kept: all have trained, with their factors.
+    assert summary["num_active_parameters"] == narrowed["num_parameters"]
+    assert summary["num_parameters"] == narrowed["num_parameters"]
+    assert (
+        summary["largest_num_active_parameters"]
+        == narrowed["dense_num_parameters"] + 3
+    )
     # All units of a branch go, or none.
     units = narrowed["units"].items()
     gone = [name for name, (left, _) in units if not left]

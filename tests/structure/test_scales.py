@@ -6,8 +6,10 @@ import pytest
 from keras import layers
 from keras import ops
 
+from dsr_tf import cluster
 from dsr_tf import sparsify
 from dsr_tf import structure
+from dsr_tf import tie
 from dsr_tf.layers import Scale
 from tests.structure import networks
 from tests.structure.networks import assert_equal_outputs
@@ -181,6 +183,19 @@ def test_what_cannot_be():
     scaled = keras.Model(inputs, layers.Dense(2)(Scale()(inputs)))
     with pytest.raises(ValueError, match="cannot be folded: it is not a layer"):
         structure.fold_scales(scaled)
+
+
+def test_what_shares_weights_holds_no_factor():
+    # A factor for what comes out would be one for a weight of all channels.
+    for share in (lambda x: cluster(x, 3), lambda x: tie(x, 0.5, seed=0)):
+        inputs = keras.Input((4,))
+        y = layers.Dense(4, name="shared")(inputs)
+        model = share(keras.Model(inputs, layers.Add()([inputs, y])))
+        with pytest.raises(ValueError, match="'shared' .* holds no factor"):
+            structure.insert_scales(model)
+        y = Scale()(model.get_layer("shared")(inputs))
+        with pytest.raises(ValueError, match="'shared' .* holds no factor"):
+            structure.fold_scales(keras.Model(inputs, y))
 
 
 def test_nothing_to_fold():

@@ -35,6 +35,7 @@ from dsr_tf.export.format import ExportFormat
 from dsr_tf.export.format import Option
 from dsr_tf.export.format import Report
 from dsr_tf.export.format import values_option
+from dsr_tf.export.layout import PACKED
 from dsr_tf.export.layout import Layout
 from dsr_tf.export.runnable import RunnableModel
 from dsr_tf.export.runnable import check_single
@@ -136,9 +137,16 @@ def _written_out(
     kernels = clustered_weights(model)
     plain = rebuild(model, Converting(written_out))
     layers = {path: layer for layer, path in layers_with_paths(plain)}
-    return plain, [
-        (stored(layers[path.rpartition("/")[0]], kernel.name), kernel)
+    found = [
+        (layers[path.rpartition("/")[0]], kernel)
         for path, kernel in kernels.items()
+    ]
+    return plain, [
+        (stored(layer, kernel.name), kernel)
+        for layer, kernel in found
+        # Layers of one's own keep what is inside of them, and what float32
+        # does not hold is no part of what is packed.
+        if not isinstance(layer, Clustered) and kernel.codebook.dtype in PACKED
     ]
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from dsr_tf.conversion.state import own_variables
+from dsr_tf.layers import Clustered
 from dsr_tf.layers import Hashed
 from dsr_tf.layers import Scale
 from dsr_tf.structure.graph.following import Following
@@ -114,7 +115,7 @@ def _weights_of(layer: Any) -> list[tuple[Any, int]]:
     """The weights that can hold factors, and the axis of each."""
     axes = dict(_WEIGHTS.get(kind_of(layer), {}))
     is_special = (
-        isinstance(layer, Hashed)
+        isinstance(layer, (Clustered, Hashed))
         or getattr(layer, "lora_enabled", False)
         or getattr(layer, "quantization_mode", None)
     )
