@@ -34,6 +34,7 @@ from dsr_tf.command_line.flag_kinds import ListOf
 from dsr_tf.command_line.flag_kinds import Whole
 from dsr_tf.comparison import aggregate
 from dsr_tf.comparison import tables
+from dsr_tf.comparison.columns import TABLES
 from dsr_tf.comparison.execute import Stopped
 from dsr_tf.comparison.execute import execute
 from dsr_tf.comparison.plan import PlannedRun
@@ -69,6 +70,13 @@ def main(argv: list[str] | None = None) -> None:
             ListOf(Density().parse, distinct=True),
         ),
         ("parallel_runs", 1, "Runs at a time.", Whole(1)),
+        (
+            "table",
+            "results",
+            "What to print, and write to comparison.md: the results, or the "
+            "columns of the paper's Table 6, found in what the runs did.",
+            tuple(TABLES),
+        ),
     ):
         command_line.define(flag_values, name, default, help, kind)
     command_line.parse(flag_values, argv, __doc__, hidden=_PER_RUN)
@@ -80,15 +88,16 @@ def main(argv: list[str] | None = None) -> None:
         f"{len(runs)} runs, {sum(finished)} of them finished before.",
         highlight=False,
     )
+    values = flag_values.flag_values_dict()
     logs = os.path.join(folder, "logs")
     with command_line.usage_errors(argv[0]), _endings(argv[0]):
         failed, skipped = execute(
             runs,
             logs,
-            flag_values.flag_values_dict()["parallel_runs"],
+            values["parallel_runs"],
             lambda *ended: _report(console, *ended),
         )
-        _write(console, folder, runs)
+        _write(console, folder, runs, values["table"])
     for run in failed:
         log = os.path.join(logs, f"{os.path.basename(run.folder)}.txt")
         command_line.say(argv[0], f"the run {run} failed, see {log}")
@@ -170,7 +179,9 @@ def _report(
     )
 
 
-def _write(console: Console, folder: str, runs: Sequence[PlannedRun]) -> None:
+def _write(
+    console: Console, folder: str, runs: Sequence[PlannedRun], table: str
+) -> None:
     finished = [
         (run, summary)
         for run, summary in ((run, run.summary()) for run in runs)
@@ -183,9 +194,9 @@ def _write(console: Console, folder: str, runs: Sequence[PlannedRun]) -> None:
     tables.write_csv(rows, os.path.join(folder, "comparison.csv"))
     path = os.path.join(folder, "comparison.md")
     with open(path, "w", encoding="utf-8") as file:
-        file.write(tables.markdown(rows))
+        file.write(tables.markdown(rows, table))
     write_plot(rows, os.path.join(folder, "comparison.png"), title)
-    console.print(tables.rich_table(rows, title))
+    console.print(tables.rich_table(rows, title, table))
     console.print(
         f"Written to {folder}: comparison.csv, comparison.md, comparison.png",
         highlight=False,

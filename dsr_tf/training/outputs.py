@@ -11,10 +11,13 @@ import keras
 from dsr_tf import export
 from dsr_tf.data.streaming import AnyData
 from dsr_tf.export import target
+from dsr_tf.layers import masked_weights
+from dsr_tf.layers.emptied import emptied
 from dsr_tf.layers.summary import sparsity_summary
 from dsr_tf.training import environment
 from dsr_tf.training import files
 from dsr_tf.training import narrowed
+from dsr_tf.training.budget_log import BudgetLog
 from dsr_tf.training.experiment import Experiment
 
 
@@ -24,7 +27,7 @@ def write(
     data: AnyData,
     model: keras.Model,
     rows: Sequence[dict[str, str]],
-    num_reallocations: int,
+    reallocations: Sequence[dict[str, str]],
 ) -> dict[str, Any]:
     """Write the model in both forms and the summary, last of all.
 
@@ -36,7 +39,7 @@ def write(
         data: The data set.
         model: The trained model.
         rows: Rows of `metrics.csv`.
-        num_reallocations: Number of rows of `reallocations.csv`.
+        reallocations: Rows of `reallocations.csv`.
 
     Returns:
         The summary.
@@ -54,11 +57,11 @@ def write(
             )
     removed = narrowed.report(experiment, data, smaller)
     summary = {
-        **_summary(experiment, model, rows, num_reallocations),
+        **_summary(experiment, model, rows),
+        **_weights(model, reallocations),
         "num_macs": narrowed.num_macs(smaller),
         **({"narrowed": removed} if removed else {}),
         "saved_model_bytes": target.size(os.path.join(folder, "saved_model")),
-        "kernels": sparsity_summary(model).to_dict()["layers"],
         **environment.describe(),
         "settings": settings,
     }
@@ -72,10 +75,8 @@ def _summary(
     experiment: Experiment,
     model: keras.Model,
     rows: Sequence[dict[str, str]],
-    num_reallocations: int,
 ) -> dict[str, Any]:
     """The results as plain values for JSON."""
-    sparsity = sparsity_summary(model)
     accuracies = [float(row["test_accuracy"]) for row in rows]
     top5 = {
         name: float(rows[-1][name])
@@ -93,10 +94,33 @@ def _summary(
         "test_accuracy": accuracies[-1],
         **top5,
         "best_test_accuracy": max(accuracies),
+        "seconds_per_epoch": statistics.median(seconds),
+    }
+
+
+def _weights(
+    model: keras.Model, reallocations: Sequence[dict[str, str]]
+) -> dict[str, Any]:
+    """Which weights are active, and which were."""
+    sparsity = sparsity_summary(model)
+    log = BudgetLog.of(reallocations, sparsity)
+    always = sparsity.num_parameters - sparsity.num_masked
+    return {
         "num_parameters": sparsity.num_parameters,
         "num_active_parameters": sparsity.num_active_parameters,
+        "largest_num_active_parameters": always + log.largest,
         "mask_density": sparsity.mask_density,
         "model_density": sparsity.model_density,
-        "num_reallocations": num_reallocations,
-        "seconds_per_epoch": statistics.median(seconds),
+        "num_reallocations": len(reallocations),
+        "emptied": emptied(model),
+        "kernels": [
+            {
+                **layer,
+                "group_size": weight.group_size,
+                "num_active_at_start": log.at_start[weight.path],
+            }
+            for layer, weight in zip(
+                sparsity.to_dict()["layers"], masked_weights(model)
+            )
+        ],
     }

@@ -280,7 +280,7 @@ class Run:
                     self.data,
                     self.model,
                     self._metrics.rows,
-                    len(self._reallocations.rows),
+                    self._reallocations.rows,
                 )
             self.cluster.wait()
         return summary

@@ -17,6 +17,10 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
 def _is_count(value: Any) -> bool:
     return is_integer(value) and 0 <= value < 2**63
 
@@ -54,6 +58,8 @@ def _is_kernel(value: Any) -> bool:
         and _is_positive(value.get("size"))
         and _is_count(value.get("num_active"))
         and value["num_active"] <= value["size"]
+        and _is_count(value.get("num_active_at_start", 0))
+        and _is_positive(value.get("group_size", 1))
         and _is_share(value.get("density"))
     )
 
@@ -105,6 +111,7 @@ _ACCEPTED = {
             "epochs",
             "num_parameters",
             "num_active_parameters",
+            "largest_num_active_parameters",
             "saved_model_bytes",
         ),
         _is_positive,
@@ -128,6 +135,7 @@ _ACCEPTED = {
     "settings": _is_settings,
     "kernels": _are_kernels,
     "narrowed": _is_narrowed,
+    "emptied": _are_texts,
 }
 
 

@@ -1,0 +1,77 @@
+"""What masks have emptied: single weights, or whole channels and more."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from dsr_tf.core.kernel_axes import KernelAxes
+from dsr_tf.layers.kinds import kernel_axes_of
+from dsr_tf.layers.masked_weights import MaskedWeight
+from dsr_tf.layers.masked_weights import masked_weights
+
+# Parts of a kernel that a mask may empty, the largest first.
+PARTS = ("layer", "channel", "shape", "kernel", "element")
+
+
+def emptied(model: keras.Model) -> list[str]:
+    """The largest parts of kernels that the masks of a model say all of.
+
+    It is found in the masks: a granularity is how they may be cut, this is
+    how they are. Masks of single weights that have left nothing but whole
+    channels have emptied channels.
+
+    Args:
+        model: A built Keras model.
+
+    Returns:
+        A name for each kind of part that some kernel has lost, without
+        repetition, in the order "layer", for all of a kernel; "channel", for
+        output channels and what reads input channels; "shape"; "kernel";
+        then names of blocks and of patterns N:M; "element". See
+        `dsr_tf.core.granularity`. Empty if all weights are active.
+    """
+    found = {
+        _emptied_of(weight)
+        for weight in masked_weights(model)
+        if weight.num_active < weight.size
+    }
+    order = {name: i for i, name in enumerate(PARTS)}
+    between = order["kernel"] + 0.5
+    return sorted(found, key=lambda name: (order.get(name, between), name))
+
+
+def _emptied_of(weight: MaskedWeight) -> str:
+    entries = np.asarray(keras.ops.convert_to_numpy(weight.mask))
+    blocks = [
+        (n // entry) if entry else n
+        for n, entry in zip(weight.grouping.kernel_shape, entries.shape)
+    ]
+    mask = np.kron(entries, np.ones(blocks, "bool"))
+    axes = kernel_axes_of(
+        weight.layer, weight.variable.name, mask.ndim
+    ) or KernelAxes.of(mask.ndim)
+    own = weight.granularity
+    if not mask.any():
+        return "layer"
+    channels = _any_along(mask, _others(mask, axes.channels))
+    inputs = _any_along(mask, _others(mask, axes.inputs))
+    if (mask == (channels & inputs)).all():
+        return "channel"
+    if own not in PARTS:
+        return own  # Nothing larger than its blocks, or bundles.
+    window = _others(mask, axes.channels | axes.inputs)
+    for name, along in (("shape", sorted(axes.outputs)), ("kernel", window)):
+        several = any(mask.shape[axis] > 1 for axis in along)
+        if several and (mask == (_any_along(mask, along) & channels)).all():
+            return name
+    return "element"
+
+
+def _others(mask: np.ndarray, axes: frozenset[int]) -> list[int]:
+    return [axis for axis in range(mask.ndim) if axis not in axes]
+
+
+def _any_along(mask: np.ndarray, axes: Sequence[int]) -> Any:
+    return np.any(mask, axis=tuple(axes), keepdims=True)
