@@ -55,6 +55,7 @@ __all__ = [
     "callbacks",
     "constraints",
     "export",
+    "growth",
     "layers",
     "losses",
     "masked_weights",
