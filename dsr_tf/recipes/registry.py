@@ -5,8 +5,9 @@ from typing import TypeVar
 from dsr_tf.recipes.recipe import Recipe
 
 _RECIPES: dict[str, Recipe] = {}
-# The order in --help: all weights, few weights, few that move, and fewer and
-# fewer. Methods that are not in this list come after it, by name.
+# The order in --help: all weights, few weights, few that move, fewer and
+# fewer, and more before they are fewer. Methods that are not in this list come
+# after it, by name.
 _ORDER = (
     "dense",
     "thin",
@@ -20,6 +21,7 @@ _ORDER = (
     "gradual",
     "rnn_pruning",
     "std_threshold",
+    "nest",
 )
 AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 

@@ -91,8 +91,9 @@ class Settings:
         "dsr",
         "How weights are saved: not at all (dense), by fewer units (thin) or "
         "tied weights (hashed), by fixed (static) or moving masks, by pruning "
-        "as training goes on (gradual, rnn_pruning, std_threshold); those "
-        "after it remove whole channels of a trained network.",
+        "as training goes on (gradual, rnn_pruning, std_threshold), by growth "
+        "of a seed and pruning (nest); those after it remove whole channels "
+        "of a trained network.",
         recipes.names(),
     )
     sparsity: float = _flag(
@@ -144,8 +145,8 @@ class Settings:
     )
     num_examples: int = _flag(
         5000,
-        "Methods that narrow by what channels do with images: at how many "
-        "of the training images they look.",
+        "nest, and methods that narrow by what channels do with images: at "
+        "how many of the training images they look.",
         Whole(1),
     )
     num_places: int = _flag(
@@ -256,7 +257,8 @@ class Settings:
         "hyperparameters of tf.contrib.model_pruning, where target_sparsity "
         "is --sparsity if not named; of rnn_pruning q, start, ramp, end, "
         "frequency and ramp_factor; of std_threshold quality, frequency, "
-        "start and end; see docs/methods.md.",
+        "start and end; of nest frequency, grow_steps, target and others; "
+        "see docs/methods.md.",
         Named(named_values.split),
     )
     tolerance: float = _flag(

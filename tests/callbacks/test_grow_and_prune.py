@@ -30,10 +30,12 @@ from tests.conftest import values
 SETTINGS = {"frequency": 5, "grow_steps": 3, "prune_share": 0.1}
 
 
-def seedling():
+# Compiling takes longer than training these, but for JAX.
+EAGERLY = keras.backend.backend() == "tensorflow"
+
+
+def seedling(run_eagerly=EAGERLY):
     """12-20-8-3, of which 8 and 3 units are awake with half of the weights."""
-    # On TensorFlow compiling takes longer than training.
-    on_jax = keras.backend.backend() == "jax"
     keras.utils.set_random_seed(0)
     dense = keras.Sequential(
         [
@@ -48,7 +50,7 @@ def seedling():
     model.compile(
         momentum(),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        jit_compile=on_jax,
+        run_eagerly=run_eagerly,
     )
     return model
 
@@ -148,7 +150,7 @@ def test_the_loss_falls_by_new_units(data):
 
 
 def test_a_training(data):
-    model, records, awake = seedling(), [], []
+    model, records, awake = seedling(run_eagerly=False), [], []
     weights = layers.masked_weights(model)
     start = sum(w.num_active for w in weights)
 
@@ -270,7 +272,7 @@ def test_goes_on_after_loading(data, tmp_path):
 def test_frozen_weights_never_change(data):
     model, records = seedling(), []
     model.get_layer("b").trainable = False
-    model.compile(momentum(), model.loss)
+    model.compile(momentum(), model.loss, run_eagerly=EAGERLY)
     before = values(model.get_layer("b").mask)
     nest = GrowAndPrune(data, **SETTINGS, listener=records.append)
     fit(model, data, nest)

@@ -24,7 +24,7 @@ def test_the_methods_that_there_are():
     """In the order in which --help lists them."""
     assert recipes.names() == (
         *("dense", "thin", "hashed", "static", "set", "deep_r", "rigl"),
-        *("snfs", "dsr", "gradual", "rnn_pruning", "std_threshold"),
+        *("snfs", "dsr", "gradual", "rnn_pruning", "std_threshold", "nest"),
         *("brain_damage", "l1_filters", "lasso", "pfa", "slimming", "ssl"),
         "thinet",
     )
@@ -122,7 +122,7 @@ def test_a_new_file_in_a_folder_is_found(tmp_path, monkeypatch):
     (module,) = discovery.import_modules(package.__name__, package.__path__)
     assert recipes.get("half").__class__ is module.Half
     # After those that have a place, by name.
-    others = recipes.names()[recipes.names().index("std_threshold") + 1 :]
+    others = recipes.names()[recipes.names().index("nest") + 1 :]
     assert "half" in others and list(others) == sorted(others)
     for name in ("more_recipes", "more_recipes.half"):
         sys.modules.pop(name)
