@@ -1,16 +1,16 @@
 """The settings of growth and pruning; what the paper leaves open is one."""
 
 import dataclasses
-from typing import ClassVar
 
 from dsr_tf.core.checks import is_integer
 from dsr_tf.core.checks import is_number
+from dsr_tf.layers.kept_state import KeepsIntegers
 
 ZERO, GRADIENT = "zero", "gradient"
 
 
 @dataclasses.dataclass(frozen=True)
-class GrowthHyperparameters:
+class GrowthHyperparameters(KeepsIntegers):
     """Settings of `GrowAndPrune`; defaults that are the paper's say so.
 
     Args:
@@ -43,11 +43,7 @@ class GrowthHyperparameters:
     """
 
     # What the model keeps from one change to the next, beside the seed.
-    state_names: ClassVar[tuple[str, ...]] = (
-        "num_growths",
-        "num_misses",
-        "is_over",
-    )
+    state_names = ("num_growths", "num_misses", "is_over")
 
     frequency: int = 100
     grow_steps: int = 10

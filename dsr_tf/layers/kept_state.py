@@ -14,6 +14,7 @@ import math
 import zlib
 from typing import TYPE_CHECKING
 from typing import Any
+from typing import ClassVar
 
 import numpy as np
 from keras import ops
@@ -68,6 +69,16 @@ STATE_VARIABLES = (
     StateVariable("dense_deviation", "float32", None),
     StateVariable("num_held", "int", None),
 )
+
+
+class KeepsIntegers:
+    """Base of who keeps integers in a model, in its `method_state`.
+
+    Attributes:
+        state_names: Names of up to three of them, 0 at the start.
+    """
+
+    state_names: ClassVar[tuple[str, ...]] = ()
 
 
 def numbers(layer: "Masked") -> dict[str, list]:

@@ -6,25 +6,18 @@ its weights saves it too, and a resumed run goes on as if never stopped.
 
 import collections
 import dataclasses
-from typing import ClassVar
-from typing import Protocol
 from typing import Self
 
 import keras
 import numpy as np
 from keras import ops
 
+from dsr_tf.layers.kept_state import KeepsIntegers
 from dsr_tf.layers.kept_state import owner_number
 from dsr_tf.layers.masked_weights import MaskedWeight
 
 # Of a method, beside the number that says whose they are.
 MAX_NAMES = 3
-
-
-class KeepsIntegers(Protocol):
-    """Whoever keeps integers in a model: a method, by their names."""
-
-    state_names: ClassVar[tuple[str, ...]]
 
 
 @dataclasses.dataclass
