@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from dsr_tf.conversion.batch import Batch
+from dsr_tf.conversion.gradients import has_float16
 from dsr_tf.core import draws
 from dsr_tf.core import optimizer_slots
 from dsr_tf.growth import bridges
@@ -73,8 +74,16 @@ class Grower:
         """Refuse an optimizer that does not leave inactive weights at 0.
 
         Raises:
-            ValueError: if `optimizer` is such a one.
+            ValueError: if `optimizer` is such a one, or connections would
+                start from gradients that are scaled.
         """
+        is_taken = self._settings.initial_value == GRADIENT
+        if is_taken and has_float16(self._model):
+            raise ValueError(
+                "`initial_value` must be 'zero' with float16, in which "
+                "gradients are scaled; or use bfloat16. Received: "
+                f"initial_value={GRADIENT!r}"
+            )
         kernels = [weight.kernel for weight in self.trained]
         optimizer_slots.check_optimizer(optimizer, kernels)
 

@@ -300,6 +300,22 @@ def test_what_does_not_fit(data):
         GrowAndPrune(data).check(plain)
 
 
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision(policy, data):
+    keras.config.set_dtype_policy(policy)
+    model, records = seedling(), []
+    nest = GrowAndPrune(data, **SETTINGS, listener=records.append)
+    fit(model, data, nest)
+    assert records[0].num_grown and records[-1].num_pruned
+    assert_zero_outside_masks(model)
+    nest = GrowAndPrune(data, initial_value="gradient")
+    if policy == "mixed_float16":
+        with pytest.raises(ValueError, match="`initial_value` must be 'zero'"):
+            nest.check(model)
+    else:
+        nest.check(model)
+
+
 @pytest.mark.parametrize(
     "settings, reason",
     [
