@@ -59,6 +59,7 @@ __all__ = [
     "cluster",
     "constraints",
     "export",
+    "growth",
     "layers",
     "losses",
     "masked_weights",

@@ -1,6 +1,7 @@
 """Keras callbacks: when weights move, and when they are pruned."""
 
 from dsr_tf.callbacks.gradual_pruning import GradualPruning
+from dsr_tf.callbacks.grow_and_prune import GrowAndPrune
 from dsr_tf.callbacks.reallocation import DynamicSparseReparameterization
 from dsr_tf.callbacks.reallocation import Reallocation
 from dsr_tf.callbacks.threshold_pruning import ThresholdPruning
@@ -8,6 +9,7 @@ from dsr_tf.callbacks.threshold_pruning import ThresholdPruning
 __all__ = [
     "DynamicSparseReparameterization",
     "GradualPruning",
+    "GrowAndPrune",
     "Reallocation",
     "ThresholdPruning",
 ]

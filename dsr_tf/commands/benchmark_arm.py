@@ -72,7 +72,7 @@ class Arm:
         )
         build.compile_model(self._model, self.experiment, steps)
         self._reallocation = build.checked_callback(
-            self.experiment, self._model, self.steps_per_epoch
+            self.experiment, self._model, self.steps_per_epoch, data=data
         )
         self._folder = tempfile.TemporaryDirectory() if saves else None
         self._clock = Clock(self._reallocation, self._save)

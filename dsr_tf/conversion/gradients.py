@@ -36,7 +36,7 @@ def mean_gradients(
         NotImplementedError: on other backends than TensorFlow and JAX.
     """
     loss = batch.loss_of(model)
-    for scale in _SCALES if _has_float16(model) else (1.0,):
+    for scale in _SCALES if has_float16(model) else (1.0,):
         gradient = _gradient_function(loss, variables, scale)
         found = [np.zeros(v.shape, "float32") for v in variables]
         for x, y, number in batch.pieces():
@@ -51,7 +51,8 @@ def mean_gradients(
     )
 
 
-def _has_float16(model: keras.Model) -> bool:
+def has_float16(model: keras.Model) -> bool:
+    """Whether a layer computes in float16, so that gradients are scaled."""
     return any(
         getattr(layer, "compute_dtype", None) == "float16"
         for layer in model._flatten_layers()

@@ -14,6 +14,7 @@ import math
 import zlib
 from typing import TYPE_CHECKING
 from typing import Any
+from typing import ClassVar
 
 import numpy as np
 from keras import ops
@@ -61,11 +62,23 @@ STATE_VARIABLES = (
     # and the steps in which gradients reach inactive weights.
     StateVariable("gradient_window", "int", 2),
     # Of each masked weight: moves inside of steps; a smoothed threshold; the
-    # standard deviation of the weights before they were pruned.
+    # standard deviation of the weights before they were pruned; how many were
+    # active when a target of accuracy last held.
     StateVariable("num_moved", "int", None),
     StateVariable("pruning_threshold", "float32", None),
     StateVariable("dense_deviation", "float32", None),
+    StateVariable("num_held", "int", None),
 )
+
+
+class KeepsIntegers:
+    """Base of who keeps integers in a model, in its `method_state`.
+
+    Attributes:
+        state_names: Names of up to three of them, 0 at the start.
+    """
+
+    state_names: ClassVar[tuple[str, ...]] = ()
 
 
 def numbers(layer: "Masked") -> dict[str, list]:
@@ -209,4 +222,5 @@ def from_old(layer: "Masked", numbers: np.ndarray) -> dict[str, np.ndarray]:
         "num_moved": moved,
         "pruning_threshold": threshold,
         "dense_deviation": np.zeros(num_masked, "f4"),
+        "num_held": np.zeros(num_masked, "int64"),
     }

@@ -9,6 +9,7 @@ from typing import Self
 import keras
 import numpy as np
 
+from dsr_tf.layers.kept_state import KeepsIntegers
 from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.methods import grow
 from dsr_tf.methods import prune
@@ -108,7 +109,7 @@ class KernelView:
         )
 
 
-class Method(abc.ABC):
+class Method(KeepsIntegers, abc.ABC):
     """Base of all methods: prune somehow, regrow at random in place.
 
     The reallocator sees to the budget, the last group of a kernel, zeros

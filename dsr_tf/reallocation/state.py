@@ -12,9 +12,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from dsr_tf.layers.kept_state import KeepsIntegers
 from dsr_tf.layers.kept_state import owner_number
 from dsr_tf.layers.masked_weights import MaskedWeight
-from dsr_tf.methods.method import Method
 
 # Of a method, beside the number that says whose they are.
 MAX_NAMES = 3
@@ -42,11 +42,11 @@ class ReallocationState:
     method_state: dict[str, int] = dataclasses.field(
         default_factory=lambda: collections.defaultdict(int)
     )
-    _method: Method | None = None
+    _method: KeepsIntegers | None = None
 
     @classmethod
     def read(
-        cls, masked: list[MaskedWeight], method: Method | None = None
+        cls, masked: list[MaskedWeight], method: KeepsIntegers | None = None
     ) -> Self:
         """The state of a model.
 
@@ -91,7 +91,7 @@ class ReallocationState:
             layer.method_state.assign(values)
 
 
-def check_names(method: Method) -> None:
+def check_names(method: KeepsIntegers) -> None:
     """Refuse a method that keeps more numbers than there is room for.
 
     Raises:
@@ -104,7 +104,7 @@ def check_names(method: Method) -> None:
         )
 
 
-def _number_of(method: Method) -> int:
+def _number_of(method: KeepsIntegers) -> int:
     return owner_number(type(method).__name__)
 
 

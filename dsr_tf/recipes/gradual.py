@@ -51,6 +51,7 @@ class Gradual(Recipe):
         model: keras.Model,
         steps_per_epoch: int,
         listener: Callable | None = None,
+        images: Callable[[], Any] | None = None,
     ) -> keras.callbacks.Callback:
         return callbacks.GradualPruning(
             _hyperparameters(experiment), listener, model=model

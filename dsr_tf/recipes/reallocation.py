@@ -52,6 +52,7 @@ class Reallocating(Recipe):
         model: keras.Model,
         steps_per_epoch: int,
         listener: Callable | None = None,
+        images: Callable[[], Any] | None = None,
     ) -> keras.callbacks.Callback:
         num_active = sum(w.num_active for w in masked_weights(model))
         return callbacks.Reallocation(

@@ -126,6 +126,7 @@ class Recipe:
         model: keras.Model,
         steps_per_epoch: int,
         listener: Callable | None = None,
+        images: Callable[[], Any] | None = None,
     ) -> keras.callbacks.Callback | None:
         """What moves or prunes weights during training; None if nothing.
 
@@ -133,6 +134,7 @@ class Recipe:
             model: The compiled model.
             steps_per_epoch: Number of updates in an epoch.
             listener: Function that receives the `Record` of each change.
+            images: Function that returns what `prepare` gets.
 
         Raises:
             ValueError: if a setting does not fit the model.

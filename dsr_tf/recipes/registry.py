@@ -6,8 +6,8 @@ from dsr_tf.recipes.recipe import Recipe
 
 _RECIPES: dict[str, Recipe] = {}
 # The order in --help: all weights, few weights, few that move, fewer and
-# fewer, and few different ones. Methods that are not in this list come after
-# it, by name.
+# fewer, few different ones, and more before they are fewer. Methods that are
+# not in this list come after it, by name.
 _ORDER = (
     "dense",
     "thin",
@@ -22,6 +22,7 @@ _ORDER = (
     "rnn_pruning",
     "std_threshold",
     "deep_compression",
+    "nest",
 )
 AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 

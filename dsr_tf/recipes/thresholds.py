@@ -77,6 +77,7 @@ class Thresholds(Recipe):
         model: keras.Model,
         steps_per_epoch: int,
         listener: Callable | None = None,
+        images: Callable[[], Any] | None = None,
     ) -> keras.callbacks.Callback:
         arguments: Any = {
             "frequency": steps_per_epoch,

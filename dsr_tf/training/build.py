@@ -1,5 +1,6 @@
 """From an experiment to the Keras objects that run it."""
 
+import functools
 import math
 import os
 from collections.abc import Callable
@@ -185,8 +186,16 @@ def checked_callback(
     model: keras.Model,
     steps_per_epoch: int,
     listener: Callable | None = None,
+    data: AnyData | None = None,
 ) -> Any:
     """The callback that moves or prunes weights, None if none does.
+
+    Args:
+        experiment: The `Experiment`.
+        model: The compiled model.
+        steps_per_epoch: Number of updates in an epoch.
+        listener: Function that receives the `Record` of each change.
+        data: The data set, which some methods look at.
 
     Raises:
         UsageError: if a setting does not fit the model.
@@ -197,7 +206,15 @@ def checked_callback(
         otherwise = recipe.named_flag
         values = {otherwise: values[otherwise]}
     with naming_flags(values, otherwise):
-        callback = recipe.callback(experiment, model, steps_per_epoch, listener)
+        callback = recipe.callback(
+            experiment,
+            model,
+            steps_per_epoch,
+            listener,
+            functools.partial(plain_batches, experiment, data)
+            if data is not None
+            else None,
+        )
         if callback is not None:
             callback.check(model)
     return callback

@@ -161,6 +161,7 @@ class Run:
             self.model,
             self.steps_per_epoch,
             self._log_reallocation,
+            self.data,
         )
 
     def _log_reallocation(self, record: Record) -> None:

@@ -94,8 +94,9 @@ class Settings:
         "How weights are saved: not at all (dense), by fewer units (thin) or "
         "tied weights (hashed), by fixed (static) or moving masks, by pruning "
         "as training goes on (gradual, rnn_pruning, std_threshold), by few "
-        "different weights of a pruned network (deep_compression); those "
-        "after it remove whole channels of a trained network.",
+        "different weights of a pruned network (deep_compression), by growth "
+        "of a seed and pruning (nest); those after it remove whole channels "
+        "of a trained network.",
         recipes.names(),
     )
     sparsity: float = _flag(
@@ -153,8 +154,8 @@ class Settings:
     )
     num_examples: int = _flag(
         5000,
-        "Methods that narrow by what channels do with images: at how many "
-        "of the training images they look.",
+        "nest, and methods that narrow by what channels do with images: at "
+        "how many of the training images they look.",
         Whole(1),
     )
     num_places: int = _flag(
@@ -272,7 +273,8 @@ class Settings:
         "hyperparameters of tf.contrib.model_pruning, where target_sparsity "
         "is --sparsity if not named; of rnn_pruning q, start, ramp, end, "
         "frequency and ramp_factor; of std_threshold quality, frequency, "
-        "start and end; see docs/methods.md.",
+        "start and end; of nest frequency, grow_steps, target and others; "
+        "see docs/methods.md.",
         Named(named_values.split),
     )
     tolerance: float = _flag(

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from dsr_tf import callbacks
+from dsr_tf import growth
 from dsr_tf import layers
 from dsr_tf import methods
 from dsr_tf import pruning
@@ -71,6 +72,30 @@ def test_replicas_stay_equal(data, method):
     else:
         assert {r.num_active for r in records} == {90}
         assert sum(r.num_grown for r in records) > 50
+    for variable in [*model.variables, *model.optimizer.variables]:
+        copies = [values(copy) for copy in variable.value.values]
+        assert len(copies) == 2
+        np.testing.assert_array_equal(*copies)
+    assert_zero_outside_masks(model)
+
+
+def test_growth_and_pruning_on_all_replicas(data):
+    records = []
+    with strategy().scope():
+        model = make_model(
+            keras.optimizers.Adam(0.01), sparsity=0.0, jit_compile=False
+        )
+        growth.plant(model, 0.3, 0.5, seed=0)
+        nest = callbacks.GrowAndPrune(
+            data,
+            frequency=4,
+            grow_steps=1,
+            prune_share=0.3,
+            seed=0,
+            listener=records.append,
+        )
+    model.fit(*data, 8, 1, shuffle=False, verbose=0, callbacks=[nest])
+    assert records[0].num_grown > 5 and records[1].num_pruned > 5
     for variable in [*model.variables, *model.optimizer.variables]:
         copies = [values(copy) for copy in variable.value.values]
         assert len(copies) == 2

@@ -213,6 +213,14 @@ TOGETHER = [
         "--method=std_threshold --pruning_hparams=quality=1 --granularity=2:4",
         "`granularity` must not be N:M where weights are pruned below",
     ),
+    (
+        "--method=nest --pruning_hparams=seed_width=0",
+        "--pruning_hparams=seed_width=0: `seed_width` must be a number above",
+    ),
+    (
+        "--method=nest --granularity=channel",
+        "`granularity` must be 'element' where single connections wake",
+    ),
     ("--resume --output_dir=file", "is not a folder"),
 ]
 

@@ -14,6 +14,7 @@ from dsr_tf.export import registry
 from dsr_tf.training import experiment as experiments
 from tests.conftest import assert_zero_outside_masks
 from tests.conftest import make_model
+from tests.conftest import values
 
 ROOT = pathlib.Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -165,6 +166,23 @@ def test_pruning_below_thresholds_works():
     # About a tenth is above q, and the last threshold is 1.2 q.
     for weight in dsr_tf.masked_weights(names["model"]):
         assert 0 < weight.num_active < weight.size / 2
+
+
+def test_growth_from_a_seed_works():
+    images = np.random.default_rng(0).random((32, 784), "float32")
+    given = {"images": images, "labels": np.arange(32) % 10}
+    names = run_example("docs/methods.md", "growth", **given)
+    weights = dsr_tf.masked_weights(names["model"])
+    # A tenth of 784 * 120, 120 * 40 and 40 * 10 connections.
+    assert [w.num_active for w in weights] == [9408, 480, 40]
+    nest = names["nest"]
+    nest.hyperparameters = dataclasses.replace(
+        nest.hyperparameters, frequency=2, grow_steps=1, target=2.0
+    )
+    names["model"].fit(*given.values(), 8, 2, 0, callbacks=[nest])
+    # A twentieth of about 78400 + 4320 + 360 has come, and a unit of each.
+    assert 9408 + 3000 < weights[0].num_active < 9408 + 5000
+    assert [values(w.mask).any(0).sum() for w in weights[:2]] == [121, 41]
 
 
 def test_the_penalties_work():

@@ -66,6 +66,22 @@ def test_pruning_by_thresholds_repeats_and_resumes(method, hparams, tmp_path):
         assert 0.1 < weight.num_active / weight.size < 0.8
 
 
+@pytest.mark.slow
+def test_growth_and_pruning_repeat_and_resume(tmp_path):
+    hparams = "frequency=3,grow_steps=4,prune_share=0.1,target=0.9"
+    trained = check_resuming(
+        "nest",
+        tmp_path,
+        f"--pruning_hparams={hparams}",
+        "--num_examples=100",
+        "--sparsity=0.5",
+    )
+    # It has grown by four units, and been pruned.
+    mask = values(layers.masked_weights(trained)[0].mask)
+    assert 100 < mask.any(axis=0).sum() <= 124
+    assert values(layers.masked_weights(trained)[0].layer.num_held)[0]
+
+
 @pytest.mark.parametrize(
     "method",
     ["set", *(pytest.param(m, marks=pytest.mark.slow) for m in PATTERNS)],

@@ -1,0 +1,117 @@
+"""`--method=nest`: a seed grows, and is pruned while accuracy allows."""
+
+import dataclasses
+from collections.abc import Callable
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+import numpy as np
+
+from dsr_tf import callbacks
+from dsr_tf.command_line import UsageError
+from dsr_tf.command_line.flag_kinds import LARGEST_INTEGER
+from dsr_tf.core.checks import is_integer
+from dsr_tf.growth import GrowthHyperparameters
+from dsr_tf.growth import plant
+from dsr_tf.pruning import named_values
+from dsr_tf.recipes.narrowing import examples
+from dsr_tf.recipes.network import masked
+from dsr_tf.recipes.recipe import Recipe
+from dsr_tf.recipes.registry import register
+
+_STEPS = ("frequency", "end")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Hyperparameters(GrowthHyperparameters):
+    """With the seed's share of the units; its share of connections is what
+    `--sparsity` leaves."""
+
+    seed_width: float = 0.4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.seed_width <= 1:
+            self._refuse("seed_width", "a number above 0 and at most 1")
+
+
+class Nest(Recipe):
+    """NeST (Dai, Yin & Jha, 2017).
+
+    `--width` is that of the widest layout. Growth and the target look at
+    `--num_examples` of the training images.
+    """
+
+    name = "nest"
+    has_masks = True
+    named_flag = "pruning_hparams"
+
+    def check(self, experiment: Any) -> None:
+        try:
+            # Scaled, they are checked with --schedule_scale.
+            for name, value in vars(_unscaled(experiment)).items():
+                if is_integer(value) and value > LARGEST_INTEGER:
+                    raise ValueError(
+                        f"`{name}` must be at most {LARGEST_INTEGER}. "
+                        f"Received: {name}={value}"
+                    )
+        except ValueError as error:
+            raise UsageError(
+                f"flag --pruning_hparams={experiment.pruning_hparams}: {error}"
+            ) from error
+
+    def scaled(self, experiment: Any) -> dict:
+        if experiment.schedule_scale == 1:
+            return {}
+        settings = _unscaled(experiment)
+        values = _given(experiment)
+        for name in _STEPS:
+            steps = getattr(settings, name)
+            if steps is not None:
+                scaled = round(steps * experiment.schedule_scale)
+                values[name] = max(1, scaled)
+        return {"pruning_hparams": named_values.written(values)}
+
+    def convert(self, experiment: Any, dense: keras.Model) -> keras.Model:
+        model = masked(experiment, dense)
+        plant(
+            model,
+            1 - experiment.sparsity,
+            _unscaled(experiment).seed_width,
+            experiment.seed,
+        )
+        return model
+
+    def callback(
+        self,
+        experiment: Any,
+        model: keras.Model,
+        steps_per_epoch: int,
+        listener: Callable | None = None,
+        images: Callable[[], Any] | None = None,
+    ) -> keras.callbacks.Callback:
+        assert images is not None
+        batches = list(examples(experiment, images()).as_numpy_iterator())
+        x, y = (np.concatenate(arrays) for arrays in zip(*batches))
+        return callbacks.GrowAndPrune(
+            (x, y),
+            _unscaled(experiment),
+            seed=experiment.seed,
+            listener=listener,
+            model=model,
+        )
+
+    def steps_between(self, experiment: Any) -> Iterable[int]:
+        return (_unscaled(experiment).frequency,)
+
+
+def _given(experiment: Any) -> dict[str, Any]:
+    return named_values.parse(_Hyperparameters, experiment.pruning_hparams, {})
+
+
+def _unscaled(experiment: Any) -> _Hyperparameters:
+    return _Hyperparameters(**_given(experiment))
+
+
+register(Nest())
