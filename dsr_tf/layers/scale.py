@@ -30,8 +30,8 @@ class Scale(keras.layers.Layer):
     Call arguments: a tensor. Returns one of the same shape.
 
     Raises:
-        ValueError: if `num_scales` is out of range or, when it is built,
-            does not divide the number of channels.
+        ValueError: if an argument is out of range or, when it is built,
+            `num_scales` does not divide the number of channels.
     """
 
     def __init__(
@@ -45,12 +45,22 @@ class Scale(keras.layers.Layer):
                 "`num_scales` must be a positive integer, or None for one a "
                 f"channel. Received: num_scales={num_scales!r}"
             )
-        self.num_scales, self.axis = num_scales, axis
+        if not is_integer(axis):
+            raise ValueError(
+                f"`axis` must be an integer. Received: axis={axis!r}"
+            )
+        self.num_scales = num_scales if num_scales is None else int(num_scales)
+        self.axis = int(axis)
         self.supports_masking = True
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         number = 1
         if self.num_scales != 1:
+            if not -len(input_shape) <= self.axis < len(input_shape):
+                raise ValueError(
+                    f"`axis` must be one of the inputs {tuple(input_shape)}. "
+                    f"Received: axis={self.axis}"
+                )
             length = input_shape[self.axis]
             number = self.num_scales or length or 0
             if not length or length % number:

@@ -39,7 +39,7 @@ def read(name: str, given: Any) -> ByPath:
         pass
     raise ValueError(
         f"`{name}` must be a number of at least 0, or a dict {{expression: "
-        f"number}}. Received: {name}={given!r}"
+        f"number}}, each expression once. Received: {name}={given!r}"
     )
 
 
@@ -50,12 +50,15 @@ def by_expression(given: Any) -> dict[str, Any]:
         given: A mapping, or a list of `"expression:number"`.
 
     Raises:
-        ValueError: if it is neither, or an expression is not a regular one.
+        ValueError: if it is neither, or an expression is not a regular one,
+            or there twice.
     """
     try:
         if not isinstance(given, Mapping):
             pairs = [text.rsplit(":", 1) for text in given if text]
             given = {pattern: float(value) for pattern, value in pairs}
+            if len(given) < len(pairs):
+                raise TypeError("an expression is there twice")
         for pattern in given:
             re.compile(pattern)
     except (AttributeError, TypeError, re.error) as error:

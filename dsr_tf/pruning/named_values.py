@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 _SIMPLE = (int, float, str)
+# What has no comma outside of brackets, in which expressions may have their
+# own: `q=[fc[12]:0.1,fc3:0.2]`.
+_ITEM = re.compile(r"(?:[^,\[]|\[(?:[^\[\]]|\[[^\]]*\])*\]?)+")
 
 
 def split(text: str) -> list[tuple[str, str]]:
@@ -17,7 +20,7 @@ def split(text: str) -> list[tuple[str, str]]:
         ValueError: if a part has no name or no `=`.
     """
     pairs = []
-    for item in re.findall(r"(?:[^,\[]|\[[^\]]*\]?)+", text):
+    for item in _ITEM.findall(text):
         name, equals, value = (part.strip() for part in item.partition("="))
         if not equals or not name:
             raise _not_a_list(item)

@@ -1,5 +1,7 @@
 """Factors of everything, of groups of channels, and of each channel."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -38,6 +40,18 @@ def test_by_hand(num_scales, axis, factors):
 def test_a_bad_number(num_scales):
     with pytest.raises(ValueError, match="`num_scales` must be a positive"):
         Scale(num_scales)
+
+
+def test_a_bad_axis():
+    with pytest.raises(ValueError, match="`axis` must be an integer. .*='x'"):
+        Scale(axis="x")
+    with pytest.raises(ValueError, match=r"inputs \(2, 4\). Received: axis=2"):
+        Scale(None, axis=2)(np.ones((2, 4)))
+
+
+def test_numpy_numbers_are_written():
+    config = Scale(np.int64(2), np.int64(1)).get_config()
+    assert json.loads(json.dumps(config))["num_scales"] == 2
 
 
 def test_groups_that_are_not_equal():

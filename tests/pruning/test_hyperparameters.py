@@ -1,6 +1,8 @@
 import pytest
 
 from dsr_tf.pruning import PruningHyperparameters
+from dsr_tf.pruning import by_path
+from dsr_tf.pruning import named_values
 
 
 def test_defaults_are_those_of_tf_contrib():
@@ -132,3 +134,18 @@ def test_bad_values(text):
 def test_unknown_names(text):
     with pytest.raises(ValueError, match="comma-separated list NAME=VALUE"):
         PruningHyperparameters.parse(text)
+
+
+def test_brackets_in_expressions():
+    text = "a=1, q=[fc[12]:0.1,x:2],b=[y[^3]:1]"
+    pairs = [("a", "1"), ("q", "[fc[12]:0.1,x:2]"), ("b", "[y[^3]:1]")]
+    assert named_values.split(text) == pairs
+    read = PruningHyperparameters.parse("weight_sparsity_map=[fc[12]:0.9,y:0]")
+    assert read.weight_sparsity_map == {"fc[12]": 0.9, "y": 0.0}
+
+
+def test_an_expression_that_is_there_twice():
+    with pytest.raises(ValueError, match="fc:1"):
+        by_path.read("q", ["fc:1", "x:2", "fc:3"])
+    with pytest.raises(ValueError, match="fc:0.1"):
+        PruningHyperparameters(weight_sparsity_map=["fc:0.1", "fc:0.2"])

@@ -198,6 +198,20 @@ def test_what_shares_weights_holds_no_factor():
             structure.fold_scales(keras.Model(inputs, y))
 
 
+@pytest.mark.parametrize(
+    "before", [layers.Dense(4), layers.BatchNormalization(axis=-1)]
+)
+def test_factors_along_another_axis(before):
+    inputs = keras.Input((4, 4))
+    model = keras.Model(inputs, Scale(None, axis=1)(before(inputs)))
+    with pytest.raises(ValueError, match="lie along axis 1, and the channels"):
+        structure.fold_scales(model)
+    model = keras.Model(inputs, Scale(None, axis=2)(before(inputs)))
+    draw(model)
+    folded = structure.fold_scales(model)
+    assert_equal_outputs(model, folded, inputs_of(model))
+
+
 def test_nothing_to_fold():
     model = shake(networks.residual())
     copy = structure.fold_scales(model)

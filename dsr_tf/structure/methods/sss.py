@@ -85,8 +85,8 @@ def sss(
 
     Raises:
         TypeError, ValueError: if an argument is out of range, the model has
-            such scales, or, with a share or budget, scales of branches and of
-            others.
+            no such scales or some that are not finite, or, with a share or
+            budget, scales of branches and of others.
     """
     check_model(model, "sss")
     wanted = as_predicate(filters)
@@ -106,6 +106,7 @@ def sss(
             "which no share or budget can choose between. Received: "
             f"share={share!r}, parameters={parameters!r}, macs={macs!r}"
         )
+    _check_finite({**of_branches, **of_units}, model)
     folded = fold_scales(model)
     _check_units(of_units, _structure_of(folded, model))
     gone = [name for name, scale in of_branches.items() if not scale]
@@ -187,6 +188,18 @@ def _check_units(of_units: Mapping[str, np.ndarray], folded: Structure) -> None:
                 f"Model '{folded.model.name}' has scales of {len(scales)} "
                 f"groups of channels, {name}, which do not go as they are in "
                 "no convolution in as many groups"
+            )
+
+
+def _check_finite(
+    scales: Mapping[str, float | np.ndarray], model: keras.Model
+) -> None:
+    """Refuse what a training has left that failed."""
+    for name, values in scales.items():
+        if not np.isfinite(values).all():
+            raise ValueError(
+                f"Model '{model.name}' has scales of {name} that are not "
+                "finite, which say nothing of what may go."
             )
 
 

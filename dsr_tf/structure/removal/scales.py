@@ -110,6 +110,7 @@ def fold_scales(model: keras.Model) -> keras.Model:
                 holder = holder_of(
                     following, node.input_tensors[0], is_negative
                 )
+                _check_axis(layer, holder, len(node.outputs[0].shape))
             except CannotHold as reason:
                 raise ValueError(
                     f"'{layer.name}' cannot be folded: {reason}"
@@ -182,7 +183,21 @@ def _number(found: ChannelSet, layer: Any) -> int | None:
     return None
 
 
+def _check_axis(layer: Scale, holder: Any, rank: int) -> None:
+    """Refuse factors that do not lie along what the holder puts out."""
+    if layer.num_scales == 1:
+        return
+    axis = _axis(holder)
+    if layer.axis % rank != axis % rank:
+        raise CannotHold(
+            f"its factors lie along axis {layer.axis}, and the channels of "
+            f"'{holder.name}' along {axis}"
+        )
+
+
 def _axis(layer: Any) -> int:
+    if isinstance(layer, keras.layers.BatchNormalization):
+        return layer.axis
     if not hasattr(layer, "data_format"):
         return -1
     return channel_axis(layer, layer.rank + 1)

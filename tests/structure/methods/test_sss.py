@@ -145,6 +145,15 @@ def test_without_scales():
         sss(both, share=0.5)
 
 
+@pytest.mark.parametrize("where", ["branches", "channels"])
+def test_scales_that_are_not_finite(where):
+    scaled = structure.insert_scales(blocks(), where)
+    scale = next(x.scale for x in scaled.layers if isinstance(x, Scale))
+    scale.assign(np.full(scale.shape, np.nan))
+    with pytest.raises(ValueError, match="scales of .* that are not finite"):
+        sss(scaled)
+
+
 def test_what_a_scale_does_not_make_0():
     """Of a stream it scales a part, and a bias behind it is not 0."""
     inputs = keras.Input((6, 6, 3))
