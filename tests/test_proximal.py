@@ -220,7 +220,7 @@ def test_it_serialises():
             "does not fit 'dense/bias': `axes` must be among",
         ),
     ],
-    ids=str,
+    ids=["no_expression", "no_rule", "no_dict", "nowhere", "axes"],
 )
 def test_bad_rules(proximal, message):
     layer = keras.layers.Dense(2, name="dense")
