@@ -179,14 +179,21 @@ def packed(tmp_path):
     os.remove(digest.beside(path))
     content = path.read_bytes()
     length = int.from_bytes(content[16:20], "little")
-    header = json.loads(zlib.decompress(content[20 : 20 + length]))
-    return path, header, content[20 + length :]
+    header = json.loads(zlib.decompress(content[24 : 24 + length]))
+    return path, header, content[24 + length :]
 
 
 def write(path, header, data):
     header = zlib.compress(json.dumps(header).encode())
-    length = len(header).to_bytes(4, "little")
-    path.write_bytes(b"dsr_tf packed 1\n" + length + header + data)
+    content = header + data
+    path.write_bytes(checked(content, len(header)))
+
+
+def checked(content, length):
+    """A file with that content, whose checksum is right."""
+    numbers = (length, zlib.crc32(content))
+    front = b"".join(n.to_bytes(4, "little") for n in numbers)
+    return b"dsr_tf packed 1\n" + front + content
 
 
 def test_hostile_files(packed):
@@ -203,9 +210,15 @@ def test_hostile_files(packed):
 
     refused(b"", "begins with something else")
     refused(b"x" + whole, "begins with something else")
-    refused(whole[:-1], "is not there, or twice")
-    refused(whole + b"x", "longer than its weights")
-    refused(whole[:40], "header is incomplete")
+    length = int.from_bytes(whole[16:20], "little")
+    refused(checked(whole[24:-1], length), "is not there, or twice")
+    refused(checked(whole[24:] + b"x", length), "longer than its weights")
+    refused(checked(whole[24:40], length), "header is incomplete")
+    # Any other byte, in the numbers, the header or the weights.
+    for place in range(16, len(whole), 7):
+        flipped = bytearray(whole)
+        flipped[place] ^= 16
+        refused(bytes(flipped), "checksum|header is incomplete")
     for changes, message in [
         ({"architecture": {}}, "no packed model, or damaged"),
         ({"arrays": header["arrays"][:-1]}, "longer than its weights"),

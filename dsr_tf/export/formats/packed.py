@@ -29,7 +29,8 @@ from dsr_tf.export.runnable import loading
 from dsr_tf.layers.masked_weights import layers_with_paths
 
 _SUFFIX = ".packed"
-# What a file begins with, and then four bytes: how long its header is.
+# What a file begins with, and then twice four bytes: how long its header is,
+# and a checksum (CRC-32) of all that follows.
 _MAGIC = b"dsr_tf packed 1\n"
 _LARGEST_HEADER = 2**26
 
@@ -74,10 +75,15 @@ def packed(model: keras.Model, path: str | os.PathLike) -> None:
         {"architecture": config, "arrays": layout}, separators=(",", ":")
     )
     packed_header = zlib.compress(header.encode(), 9)
+    content = packed_header + b"".join(data)
     with target.written_whole(path, f"model{_SUFFIX}") as scratch:
         with open(scratch, "wb") as file:
-            file.write(_MAGIC + len(packed_header).to_bytes(4, "little"))
-            file.write(packed_header + b"".join(data))
+            file.write(_MAGIC + _number(len(packed_header)))
+            file.write(_number(zlib.crc32(content)) + content)
+
+
+def _number(value: int) -> bytes:
+    return value.to_bytes(4, "little")
 
 
 def load_packed(path: str | os.PathLike) -> keras.Model:
@@ -104,10 +110,16 @@ def load_packed(path: str | os.PathLike) -> keras.Model:
 
 
 def _model_of(content: bytes) -> keras.Model:
-    start = len(_MAGIC) + 4
+    start = len(_MAGIC) + 8
     if len(content) < start or not content.startswith(_MAGIC):
         raise ValueError("it begins with something else")
-    end = start + int.from_bytes(content[len(_MAGIC) : start], "little")
+    length, checksum = (
+        int.from_bytes(content[at : at + 4], "little")
+        for at in (len(_MAGIC), len(_MAGIC) + 4)
+    )
+    if zlib.crc32(content[start:]) != checksum:
+        raise ValueError("its checksum is that of other bytes")
+    end = start + length
     header = _header(content[start:end])
     text = json.dumps(header["architecture"])
     arrays = _arrays(header["arrays"], content[end:])
