@@ -146,8 +146,14 @@ def test_groups_agree_with_the_spread_mask(mask_shape, block_shape, seed):
     )
 
 
+# The others are axes that share a mask too, like those of a channel.
 @pytest.mark.parametrize(
-    "name", ["element", "kernel", "shape", "input", "channel", "block:2x2"]
+    "name",
+    ["element", "channel", "block:2x2"]
+    + [
+        pytest.param(name, marks=pytest.mark.slow)
+        for name in ("kernel", "shape", "input")
+    ],
 )
 def test_training_files_and_export(name, tmp_path):
     inputs = keras.Input((8, 8, 4))

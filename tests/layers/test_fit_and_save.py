@@ -1,7 +1,6 @@
 """Three kinds of model, three optimizers, two precisions: fit, save, load in
 a new process, same outputs to the bit, and training goes on."""
 
-import itertools
 import subprocess
 import sys
 
@@ -15,16 +14,14 @@ from dsr_tf import layers
 X = np.random.default_rng(0).normal(size=(64, 10)).astype("float32")
 Y = (X.sum(axis=1) > 0).astype("int32")
 
-PRECISIONS = ("float32", "mixed_bfloat16")
-# Every pair of two of the three.
+# Each kind and each optimizer in both precisions.
 CASES = [
-    (kind, optimizer, PRECISIONS[number % 2])
-    for number, (kind, optimizer) in enumerate(
-        itertools.product(
-            ("sequential", "functional", "subclassed"),
-            ("sgd", "adam", "adamw"),
-        )
-    )
+    ("sequential", "sgd", "float32"),
+    ("functional", "adam", "float32"),
+    ("subclassed", "adamw", "float32"),
+    ("sequential", "adamw", "mixed_bfloat16"),
+    ("functional", "sgd", "mixed_bfloat16"),
+    ("subclassed", "adam", "mixed_bfloat16"),
 ]
 
 

@@ -17,7 +17,6 @@ from tests.conftest import assert_zero_outside_masks
 from tests.conftest import gradient_of
 from tests.conftest import make_model
 from tests.conftest import needs_jax
-from tests.conftest import needs_tensorflow
 from tests.conftest import snapshot
 from tests.conftest import values
 
@@ -110,25 +109,24 @@ def gradient_of_inactive(model, x, y):
 
 
 @pytest.mark.parametrize(
-    "optimizer",
+    "optimizer, steps_per_execution",
     [
-        lambda: sgd(0.0),
-        sgd,
-        lambda: keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True),
-        lambda: keras.optimizers.Adam(0.01),
-        lambda: keras.optimizers.RMSprop(0.01),
-        lambda: keras.optimizers.Adagrad(0.01),
-        pytest.param(schedule_free, marks=needs_schedule_free),
+        (lambda: sgd(0.0), 1),
+        (sgd, 5),
+        (lambda: keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True), 1),
+        (lambda: keras.optimizers.Adam(0.01), 5),
+        (lambda: keras.optimizers.RMSprop(0.01), 1),
+        (lambda: keras.optimizers.Adagrad(0.01), 5),
+        pytest.param(schedule_free, 1, marks=needs_schedule_free),
     ],
-)
-@pytest.mark.parametrize(
-    "steps_per_execution", [1, pytest.param(5, marks=needs_tensorflow)]
 )
 def test_rigl_grows_where_the_gradient_is_largest(
     data, optimizer, steps_per_execution
 ):
     """The gradient is that of the step before, on its batch: the 10th."""
     x, y = data
+    if keras.backend.backend() == "jax":
+        steps_per_execution = 1  # Others are refused.
     model = make_model(optimizer(), steps_per_execution=steps_per_execution)
     records = []
     callback = Reallocation(
@@ -258,8 +256,9 @@ def fit_in_order(model, data, first, last, callbacks):
     )
 
 
-@pytest.mark.parametrize("kind", [methods.RigL, methods.SNFS])
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize(
+    "kind, optimizer", [(methods.RigL, "adam"), (methods.SNFS, "sgd")]
+)
 def test_goes_on_after_loading(data, tmp_path, kind, optimizer):
     """Split at an epoch's end, between a gradient and its reallocation."""
 
@@ -276,8 +275,9 @@ def test_goes_on_after_loading(data, tmp_path, kind, optimizer):
     assert_same(snapshot(whole)[:8], snapshot(loaded)[:8])
 
 
-@pytest.mark.parametrize("kind", [methods.RigL, methods.SNFS])
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize(
+    "kind, optimizer", [(methods.RigL, "adam"), (methods.SNFS, "sgd")]
+)
 def test_several_fits_between_begin_and_end_are_one_training(
     data, kind, optimizer
 ):

@@ -12,6 +12,7 @@ from dsr_tf import layers
 from dsr_tf import methods
 from dsr_tf.core.optimizer_slots import slots
 from dsr_tf.pruning import PruningHyperparameters
+from dsr_tf.pruning.gradual import Gradual
 from dsr_tf.pruning.pruner import Pruner
 from dsr_tf.reallocation.patterns import PatternBroken
 from dsr_tf.reallocation.reallocator import Reallocator
@@ -130,7 +131,7 @@ def test_gradual_pruning_ends_at_the_pattern(pattern, shape, seed):
     schedule = PruningHyperparameters(
         target_sparsity=sparsity, sparsity_function_end_step=4
     )
-    pruner = Pruner(model, schedule)
+    pruner = Pruner(model, Gradual(schedule))
     generator = np.random.default_rng(seed)
     for step in range(5):
         stir(model, generator)
@@ -246,7 +247,7 @@ def test_schedules_that_do_not_lead_there(name):
         [keras.Input((8,)), layers.SparseDense(4, 0.0, "2:4", name="a")]
     )
     with pytest.raises(ValueError, match=message):
-        Pruner(model, PruningHyperparameters(**given_by))
+        Pruner(model, Gradual(PruningHyperparameters(**given_by)))
 
 
 def test_a_sparsity_by_path_that_does():
@@ -254,7 +255,7 @@ def test_a_sparsity_by_path_that_does():
     schedule = PruningHyperparameters(
         target_sparsity=0.8, weight_sparsity_map={"^a/": 0.5}
     )
-    assert len(Pruner(model, schedule).trained) == 3
+    assert len(Pruner(model, Gradual(schedule)).trained) == 3
 
 
 FIT = {
