@@ -36,29 +36,20 @@ def fit(model, data, callbacks, epochs=2, batch_size=8, **arguments):
     )
 
 
-@pytest.mark.parametrize(
-    "mode",
-    [{"run_eagerly": True}, {"jit_compile": False}, {"jit_compile": True}],
-    ids=["eager", "graph", "jit"],
-)
-def test_every_period_and_not_after_the_last_step(data, mode):
-    model, records = make_model(**mode), []
-    budget = sum(w.num_active for w in layers.masked_weights(model))
-    fit(model, data, [dsr(records)], epochs=3)
-    assert [r.step for r in records] == [10, 20, 30, 40, 50]
-    assert {r.num_active for r in records} == {budget}
-    assert all(r.num_grown == r.num_pruned for r in records)
-    assert_zero_outside_masks(model)
-
-
-def test_modes_agree(data):
+def test_every_period_and_not_after_the_last_step_and_modes_agree(data):
     def masks(**mode):
-        model = make_model(**mode)
-        fit(model, data, [dsr([])], epochs=3)
+        model, records = make_model(**mode), []
+        budget = sum(w.num_active for w in layers.masked_weights(model))
+        fit(model, data, [dsr(records)], epochs=3)
+        assert [r.step for r in records] == [10, 20, 30, 40, 50]
+        assert {r.num_active for r in records} == {budget}
+        assert all(r.num_grown == r.num_pruned for r in records)
+        assert_zero_outside_masks(model)
         return [values(w.mask) for w in layers.masked_weights(model)]
 
     eager = masks(run_eagerly=True)
     assert_same(eager, masks(jit_compile=False))
+    masks(jit_compile=True)
 
 
 def test_steps_per_execution_that_divides_is_exact(data):

@@ -36,12 +36,17 @@ def listing(root):
     (Folders keep no time: to take the lock of a new folder is to make it,
     and a refusal takes it away again.)
     """
-    return {
-        str(path): path.is_dir()
-        and not path.is_symlink()
-        or (path.lstat().st_size, path.lstat().st_mtime_ns)
-        for path in [root, *root.rglob("*")]
-    }
+    found, folders = {}, [root]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                    found[entry.path] = True
+                else:
+                    status = entry.stat(follow_symlinks=False)
+                    found[entry.path] = status.st_size, status.st_mtime_ns
+    return found
 
 
 def _files(root):

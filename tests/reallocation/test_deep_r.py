@@ -45,27 +45,20 @@ MODES = [
 pytestmark = needs_tensorflow
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_every_kernel_keeps_its_number(data, mode):
-    model, records = make_model(sgd(), **mode), []
-    fit(model, data, methods.DeepR(1e-4), listener=records.append)
-    assert [r.step for r in records] == [10, 20, 30]
-    for record in records:
-        assert list(record.active.values()) == [72, 18]
-        assert record.pruned == record.grown
-        assert record.num_grown > 0
-    assert_zero_outside_masks(model)
-
-
-def test_modes_agree(data):
-    def masks(mode):
-        model = make_model(sgd(), **mode)
-        fit(model, data, methods.DeepR(1e-4))
-        return [values(w.mask) for w in layers.masked_weights(model)]
-
-    first = masks(MODES[0])
-    for mode in MODES[1:]:
-        assert_same(first, masks(mode))
+def test_every_kernel_keeps_its_number_and_modes_agree(data):
+    found = []
+    for mode in MODES:
+        model, records = make_model(sgd(), **mode), []
+        fit(model, data, methods.DeepR(1e-4), listener=records.append)
+        assert [r.step for r in records] == [10, 20, 30], mode
+        for record in records:
+            assert list(record.active.values()) == [72, 18], mode
+            assert record.pruned == record.grown
+            assert record.num_grown > 0
+        assert_zero_outside_masks(model)
+        found.append([values(w.mask) for w in layers.masked_weights(model)])
+    for masks in found[1:]:
+        assert_same(found[0], masks)
 
 
 class _Watch(keras.callbacks.Callback):

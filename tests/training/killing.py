@@ -21,19 +21,20 @@ import zipfile
 
 import tensorflow as tf
 
+from dsr_tf import data
 from dsr_tf.commands import train
 from dsr_tf.training import checkpoint
 
 # Batches of 100 digits, 14 steps an epoch.
 FLAGS = [
     "--dataset=digits",
-    "--epochs=3",
+    "--epochs=2",
     "--num_reallocated=300",
     "--period=5",
     "--checkpoint_every_steps=4",
     "--nojit_compile",
     "--temperature=1e-5",
-    "--fraction_end_epoch=3",
+    "--fraction_end_epoch=2",
     "--pruning_hparams=pruning_frequency=5,sparsity_function_end_step=28",
 ]
 # What is being written when a run is killed, and how its paths look.
@@ -238,6 +239,8 @@ def new_name(folder, name):
 
 def main(folder, *plans):
     folder = pathlib.Path(folder)
+    # All runs need what reads the digits, so it is imported once.
+    data.load("digits")
     for plan in plans:
         method, _, targets = plan.partition("=")
         whole = folder / f"{method}-whole"

@@ -41,13 +41,6 @@ def ends(code, folder, *more):
     assert error.value.code == code
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "whole"
-    train.main(arguments(folder))
-    return folder
-
-
 def assert_same_run(first, second):
     """Weights, masks, state and the moves of two runs, to the bit."""
     moves = [(f / "reallocations.csv").read_text() for f in (first, second)]
@@ -76,21 +69,6 @@ def at_step(monkeypatch, step, action):
     )
 
 
-@pytest.mark.parametrize("step", [14, 23])
-def test_sigterm_saves_and_says_so(whole, tmp_path, monkeypatch, capsys, step):
-    folder = tmp_path / "run"
-    before = signal.getsignal(signal.SIGTERM)
-    with monkeypatch.context() as patch:
-        at_step(patch, step, lambda: os.kill(os.getpid(), signal.SIGTERM))
-        ends(143, folder)
-    printed = capsys.readouterr().err
-    assert "train: stopped by SIGTERM, with a checkpoint" in printed
-    assert signal.getsignal(signal.SIGTERM) is before
-    assert checkpoint.read_newest(folder / "checkpoints").step == step
-    train.main(arguments(folder, "--resume"))
-    assert_same_run(whole, folder)
-
-
 @pytest.fixture
 def halfway(tmp_path, monkeypatch):
     """A run that was stopped after 23 of its 56 steps."""
@@ -117,7 +95,9 @@ def damage(path, kind):
 
 
 @pytest.mark.parametrize(
-    "kind", ["cut", pytest.param("empty", marks=pytest.mark.slow), "one bit"]
+    "kind",
+    ["one bit"]
+    + [pytest.param(k, marks=pytest.mark.slow) for k in ("cut", "empty")],
 )
 def test_a_damaged_checkpoint_is_passed_over(kind, whole, halfway, caplog):
     damage(halfway / "checkpoints" / "step-23.npz", kind)
@@ -166,7 +146,9 @@ def test_a_loss_that_is_not_finite(tmp_path, capsys):
             assert np.isfinite(value).all()
 
 
+@pytest.mark.slow
 def test_a_full_disk(whole, tmp_path, monkeypatch, capsys):
+    """As in `test_full_disks.py`, where no file system can be mounted."""
     folder, save, calls = tmp_path / "run", np.savez, []
 
     def savez(file, **arrays):

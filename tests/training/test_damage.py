@@ -17,7 +17,6 @@ from dsr_tf import optimizers
 from dsr_tf.command_line import UsageError
 from dsr_tf.core import sparse_arrays
 from dsr_tf.training import checkpoint
-from tests.training.test_bad_days import whole  # noqa: F401
 
 TABLES = {"metrics.csv": "epoch,x\n0,0.5\n", "reallocations.csv": ""}
 

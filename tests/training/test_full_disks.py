@@ -15,7 +15,6 @@ from dsr_tf.training import files
 from tests.training.test_bad_days import arguments
 from tests.training.test_bad_days import assert_same_run
 from tests.training.test_bad_days import ends
-from tests.training.test_bad_days import whole  # noqa: F401
 
 # What is about to be written when the disk fills.
 MOMENTS = {
@@ -73,7 +72,7 @@ BY_HAND += [("the Keras file", 4096)]
     "moment, rest",
     IN_CI + [pytest.param(*case, marks=pytest.mark.slow) for case in BY_HAND],
 )
-def test_a_full_disk(moment, rest, whole, disk, monkeypatch, capsys):  # noqa: F811
+def test_a_full_disk(moment, rest, whole, disk, monkeypatch, capsys):
     place, name, ending = MOMENTS[moment]
     original, folder = getattr(place, name), disk / "run"
 

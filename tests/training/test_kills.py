@@ -129,7 +129,7 @@ def kill_at_moments(folder, plan):
 
 
 def test_killed_while_files_are_written(tmp_path):
-    plan = {"metrics": 1, "checkpoint": 1, "saved_model": 1}
+    plan = {"checkpoint": 1, "saved_model": 1}
     kill_at_moments(tmp_path, {"dsr": plan})
 
 

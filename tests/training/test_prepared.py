@@ -157,7 +157,9 @@ class Killed(Exception):
     pass
 
 
-@pytest.mark.parametrize("step", [2, 13, 23])
+@pytest.mark.parametrize(
+    "step", [2, pytest.param(13, marks=pytest.mark.slow), 23]
+)
 def test_resumes_without_what_it_started_from(
     step, whole, dense, tmp_path, monkeypatch, halved
 ):

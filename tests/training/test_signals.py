@@ -20,7 +20,6 @@ from tests.training.test_bad_days import arguments
 from tests.training.test_bad_days import assert_same_run
 from tests.training.test_bad_days import at_step
 from tests.training.test_bad_days import ends
-from tests.training.test_bad_days import whole  # noqa: F401
 
 SIGNALS = [(signal.SIGTERM, 143, "SIGTERM"), (signal.SIGINT, 130, "Ctrl-C")]
 # One of them; the other by hand.
@@ -32,14 +31,21 @@ def send(number):
     os.kill(os.getpid(), number)
 
 
-@pytest.mark.parametrize("number, code, name", SIGNALS)
-@pytest.mark.parametrize("step", [23, pytest.param(28, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "step, number, code, name",
+    [
+        (23, *SIGNALS[0]),
+        (28, *SIGNALS[1]),
+        pytest.param(28, *SIGNALS[0], marks=pytest.mark.slow),
+        pytest.param(23, *SIGNALS[1], marks=pytest.mark.slow),
+    ],
+)
 def test_the_first_saves_and_says_so(
     step,
     number,
     code,
     name,
-    whole,  # noqa: F811
+    whole,
     tmp_path,
     monkeypatch,
     capsys,

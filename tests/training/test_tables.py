@@ -12,7 +12,6 @@ from tests.training.test_bad_days import arguments
 from tests.training.test_bad_days import assert_same_run
 from tests.training.test_bad_days import at_step
 from tests.training.test_bad_days import ends
-from tests.training.test_bad_days import whole  # noqa: F401
 from tests.training.test_damage import TABLES
 from tests.training.test_damage import old_checkpoint
 
@@ -48,7 +47,7 @@ def damage_table(path, kind):
         for kind in TABLES_LEFT
     ],
 )
-def test_tables_are_those_of_the_checkpoint(kind, whole, tmp_path):  # noqa: F811
+def test_tables_are_those_of_the_checkpoint(kind, whole, tmp_path):
     """A finished run, resumed, has every row again: cheap to try."""
     folder = tmp_path / "run"
     shutil.copytree(whole, folder)
@@ -91,7 +90,7 @@ def stopped(tmp_path_factory):
     return folder
 
 
-def test_an_old_folder_resumes_with_its_rows(whole, stopped, tmp_path):  # noqa: F811
+def test_an_old_folder_resumes_with_its_rows(whole, stopped, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(stopped, folder)
     make_old(folder)
