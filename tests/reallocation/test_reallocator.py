@@ -109,7 +109,7 @@ def test_a_full_model_moves_only_what_has_room(data):
 
 
 @settings(
-    max_examples=15,
+    max_examples=8,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
