@@ -21,7 +21,7 @@ class RunnableModel:
         format: Name of the format, for tables.
         predict: Function from a batch of inputs to outputs, arrays.
         input_shape: Shape of a batch that it takes, None for free axes.
-        keras_model: The Keras model, of a `.keras` file only.
+        keras_model: The Keras model, of a file that holds one.
     """
 
     path: str
@@ -29,6 +29,25 @@ class RunnableModel:
     predict: Callable[[np.ndarray], np.ndarray]
     input_shape: tuple[int | None, ...]
     keras_model: keras.Model | None = None
+
+
+def runnable_keras(
+    flag: str, path: str, title: str, model: keras.Model
+) -> RunnableModel:
+    """A loaded Keras model.
+
+    Args:
+        flag: Name of the flag that names the file.
+        path: Value of that flag.
+        title: Name of the format, for tables.
+        model: The model.
+
+    Raises:
+        UsageError: if it has not one input and one output.
+    """
+    check_single(flag, path, model.inputs, model.outputs)
+    shape = tuple(model.inputs[0].shape)
+    return RunnableModel(path, title, model.predict_on_batch, shape, model)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -65,12 +66,12 @@ def smallest(
     return places
 
 
-def scale_of(structure: Structure, weight: MaskedWeight) -> np.ndarray:
-    """What batch normalization multiplies each output of a layer with.
+def normalization_of(
+    structure: Structure, weight: MaskedWeight
+) -> keras.layers.BatchNormalization | None:
+    """The batch normalization that alone reads the outputs of a kernel.
 
-    Returns:
-        Array `(num_outputs,)`, gamma / sqrt(variance + epsilon) where a
-        normalization alone reads the layer; `(1,)` of a 1 elsewhere.
+    None where there is none, or outputs do not lie along the last axis.
     """
     places = [
         place
@@ -79,13 +80,29 @@ def scale_of(structure: Structure, weight: MaskedWeight) -> np.ndarray:
         if place.variable is weight.kernel
     ]
     last = len(weight.kernel.shape) - 1
-    follows = Following(structure).normalization_after(weight.layer)
-    if follows is None or any(place.axis != last for place in places):
+    if any(place.axis != last for place in places):
+        return None
+    return Following(structure).normalization_after(weight.layer)
+
+
+def scale_of(
+    normalization: keras.layers.BatchNormalization | None,
+) -> np.ndarray:
+    """What batch normalization multiplies each output of a layer with.
+
+    Args:
+        normalization: As of `normalization_of`.
+
+    Returns:
+        Array `(num_outputs,)`, gamma / sqrt(variance + epsilon); `(1,)` of a
+        1 where there is no normalization.
+    """
+    if normalization is None:
         return np.ones(1)
-    variance = ops.convert_to_numpy(follows.moving_variance)
-    scale = 1 / np.sqrt(variance.astype("float64") + follows.epsilon)
-    if follows.scale:
-        scale = scale * ops.convert_to_numpy(follows.gamma)
+    variance = ops.convert_to_numpy(normalization.moving_variance)
+    scale = 1 / np.sqrt(variance.astype("float64") + normalization.epsilon)
+    if normalization.scale:
+        scale = scale * ops.convert_to_numpy(normalization.gamma)
     return scale
 
 

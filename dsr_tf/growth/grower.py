@@ -63,6 +63,10 @@ class Grower:
         self._model, self._settings = model, settings
         self._data, self._metric = data, metric
         self._structure = Structure(model)
+        self._normalizations = [
+            connections.normalization_of(self._structure, weight)
+            for weight in self.trained
+        ]
         self._agreement = Agreement(model, self.masked)
 
     @property
@@ -237,8 +241,8 @@ class Grower:
         return found >= self._settings.target
 
     def _prune(self, draft: Draft) -> None:
-        for weight in self.trained:
-            scale = connections.scale_of(self._structure, weight)
+        for weight, normalization in zip(self.trained, self._normalizations):
+            scale = connections.scale_of(normalization)
             share = self._settings.prune_share
             places = connections.smallest(draft, weight, share, scale)
             draft.prune(weight.kernel, places)

@@ -6,11 +6,10 @@ from typing import Any
 import keras
 
 from dsr_tf import callbacks
-from dsr_tf.command_line import UsageError
-from dsr_tf.command_line.flag_kinds import LARGEST_INTEGER
-from dsr_tf.core.checks import is_integer
 from dsr_tf.pruning import PruningHyperparameters
 from dsr_tf.recipes.network import masked
+from dsr_tf.recipes.pruning_hparams import check_integers
+from dsr_tf.recipes.pruning_hparams import naming_them
 from dsr_tf.recipes.recipe import Recipe
 from dsr_tf.recipes.registry import register
 
@@ -23,19 +22,9 @@ class Gradual(Recipe):
     named_flag = "pruning_hparams"
 
     def check(self, experiment: Any) -> None:
-        try:
+        with naming_them(experiment):
             # Scaled, they are checked with --schedule_scale.
-            read = _unscaled(experiment)
-            for name, value in vars(read).items():
-                if is_integer(value) and value > LARGEST_INTEGER:
-                    raise ValueError(
-                        f"`{name}` must be at most {LARGEST_INTEGER}. "
-                        f"Received: {name}={value}"
-                    )
-        except ValueError as error:
-            raise UsageError(
-                f"flag --pruning_hparams={experiment.pruning_hparams}: {error}"
-            ) from error
+            check_integers(vars(_unscaled(experiment)))
 
     def scaled(self, experiment: Any) -> dict:
         if experiment.schedule_scale == 1:

@@ -9,18 +9,19 @@ import keras
 import numpy as np
 
 from dsr_tf import callbacks
-from dsr_tf.command_line import UsageError
-from dsr_tf.command_line.flag_kinds import LARGEST_INTEGER
-from dsr_tf.core.checks import is_integer
 from dsr_tf.growth import GrowthHyperparameters
 from dsr_tf.growth import plant
 from dsr_tf.pruning import named_values
 from dsr_tf.recipes.narrowing import examples
 from dsr_tf.recipes.network import masked
+from dsr_tf.recipes.pruning_hparams import check_integers
+from dsr_tf.recipes.pruning_hparams import naming_them
+from dsr_tf.recipes.pruning_hparams import scaled_steps
 from dsr_tf.recipes.recipe import Recipe
 from dsr_tf.recipes.registry import register
 
-_STEPS = ("frequency", "end")
+# Numbers of updates, and the least of each.
+_STEPS = {"frequency": 1, "end": 1}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,29 +49,17 @@ class Nest(Recipe):
     named_flag = "pruning_hparams"
 
     def check(self, experiment: Any) -> None:
-        try:
+        with naming_them(experiment):
             # Scaled, they are checked with --schedule_scale.
-            for name, value in vars(_unscaled(experiment)).items():
-                if is_integer(value) and value > LARGEST_INTEGER:
-                    raise ValueError(
-                        f"`{name}` must be at most {LARGEST_INTEGER}. "
-                        f"Received: {name}={value}"
-                    )
-        except ValueError as error:
-            raise UsageError(
-                f"flag --pruning_hparams={experiment.pruning_hparams}: {error}"
-            ) from error
+            check_integers(vars(_unscaled(experiment)))
 
     def scaled(self, experiment: Any) -> dict:
         if experiment.schedule_scale == 1:
             return {}
-        settings = _unscaled(experiment)
-        values = _given(experiment)
-        for name in _STEPS:
-            steps = getattr(settings, name)
-            if steps is not None:
-                scaled = round(steps * experiment.schedule_scale)
-                values[name] = max(1, scaled)
+        steps = scaled_steps(
+            vars(_unscaled(experiment)), _STEPS, experiment.schedule_scale
+        )
+        values = {**_given(experiment), **steps}
         return {"pruning_hparams": named_values.written(values)}
 
     def convert(self, experiment: Any, dense: keras.Model) -> keras.Model:

@@ -7,11 +7,12 @@ from typing import Any
 import keras
 
 from dsr_tf import callbacks
-from dsr_tf.command_line import UsageError
-from dsr_tf.command_line.flag_kinds import LARGEST_INTEGER
 from dsr_tf.pruning import named_values
 from dsr_tf.pruning.threshold import Threshold
 from dsr_tf.recipes.network import masked
+from dsr_tf.recipes.pruning_hparams import check_integers
+from dsr_tf.recipes.pruning_hparams import naming_them
+from dsr_tf.recipes.pruning_hparams import scaled_steps
 from dsr_tf.recipes.recipe import Recipe
 
 # Arguments of rules that count updates, and the least of each.
@@ -40,32 +41,21 @@ class Thresholds(Recipe):
         return False
 
     def check(self, experiment: Any) -> None:
-        given = experiment.pruning_hparams
-        try:
+        with naming_them(experiment):
             values = self._given(experiment)
             if self.rule.number not in values:
                 raise ValueError(
                     f"--method={self.name} needs {self.rule.number}=NUMBER, or "
                     f"{self.rule.number}=[REGEX:NUMBER,...] for some kernels"
                 )
-            for name in _STEPS.keys() & values.keys():
-                if values[name] > LARGEST_INTEGER:
-                    raise ValueError(
-                        f"`{name}` must be at most {LARGEST_INTEGER}. "
-                        f"Received: {name}={values[name]}"
-                    )
-        except ValueError as error:
-            raise UsageError(
-                f"flag --pruning_hparams={given}: {error}"
-            ) from error
+            steps = {n: v for n, v in values.items() if n in _STEPS}
+            check_integers(steps)
 
     def scaled(self, experiment: Any) -> dict:
         if experiment.schedule_scale == 1:
             return {}
         values = self._given(experiment)
-        for name in _STEPS.keys() & values.keys():
-            steps = round(values[name] * experiment.schedule_scale)
-            values[name] = max(_STEPS[name], steps)
+        values |= scaled_steps(values, _STEPS, experiment.schedule_scale)
         return {"pruning_hparams": named_values.written(values)}
 
     def convert(self, experiment: Any, dense: keras.Model) -> keras.Model:

@@ -156,7 +156,9 @@ def test_policy_4_by_hand():
     set_mask(model, "a", kernel != 0)
     model.get_layer("a")._kernel.assign(kernel)
     (weight,) = dsr_tf.masked_weights(model)
-    scale = connections.scale_of(Structure(model), weight)
+    found = connections.normalization_of(Structure(model), weight)
+    assert found is norm
+    scale = connections.scale_of(found)
     np.testing.assert_allclose(scale, [2, -0.5], rtol=1e-6)
     # 0.2, 0.15; 1, 0.3; -, 0.35.
     for factors, share, expected in (
@@ -167,9 +169,10 @@ def test_policy_4_by_hand():
     ):
         found = connections.smallest(draft_of(model), weight, share, factors)
         assert [*zip(*np.nonzero(found))] == expected
-    assert connections.scale_of(
-        Structure(chain(3, 2)), dsr_tf.masked_weights(chain(3, 2))[0]
-    ) == np.ones(1)
+    plain = chain(3, 2)
+    (weight,) = dsr_tf.masked_weights(plain)
+    found = connections.normalization_of(Structure(plain), weight)
+    assert connections.scale_of(found) == np.ones(1)
 
 
 def test_units_without_fan_in_or_fan_out_go():

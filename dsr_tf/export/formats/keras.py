@@ -8,8 +8,8 @@ import keras
 from dsr_tf.command_line import UsageError
 from dsr_tf.export.format import Format
 from dsr_tf.export.runnable import RunnableModel
-from dsr_tf.export.runnable import check_single
 from dsr_tf.export.runnable import loading
+from dsr_tf.export.runnable import runnable_keras
 
 
 def find_keras(flag: str, path: str) -> str:
@@ -52,14 +52,7 @@ class Keras(Format):
 
     def load(self, flag: str, path: str) -> RunnableModel:
         model = load_keras(flag, path)
-        check_single(flag, path, model.inputs, model.outputs)
-        return RunnableModel(
-            path,
-            self.title,
-            model.predict_on_batch,
-            tuple(model.inputs[0].shape),
-            model,
-        )
+        return runnable_keras(flag, path, self.title, model)
 
 
 FORMAT = Keras()

@@ -24,8 +24,8 @@ from dsr_tf.export import target
 from dsr_tf.export.format import ExportFormat
 from dsr_tf.export.format import Report
 from dsr_tf.export.runnable import RunnableModel
-from dsr_tf.export.runnable import check_single
 from dsr_tf.export.runnable import loading
+from dsr_tf.export.runnable import runnable_keras
 from dsr_tf.layers.masked_weights import layers_with_paths
 
 _SUFFIX = ".packed"
@@ -190,14 +190,7 @@ class PackedFile(ExportFormat):
     def load(self, flag: str, path: str) -> RunnableModel:
         with loading(flag, path):
             model = load_packed(path)
-        check_single(flag, path, model.inputs, model.outputs)
-        return RunnableModel(
-            path,
-            self.title,
-            model.predict_on_batch,
-            tuple(model.inputs[0].shape),
-            model,
-        )
+        return runnable_keras(flag, path, self.title, model)
 
 
 FORMAT = PackedFile()
