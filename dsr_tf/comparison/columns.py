@@ -119,12 +119,12 @@ TABLES = {
             Column("layers", _automatic, is_text=True),
             _ACCURACY,
             _PARAMETERS,
-            Column("largest", _number("largest", ",")),
+            Column("largest", _number("largest", ","), in_terminal=False),
             _MACS,
             Column("bytes", _number("num_bytes", ",.0f"), in_terminal=False),
             Column("time", _number("training_ratio", ".2f")),
         ),
-        "As in Table 6 of the paper, found in the runs ({seeds} seeds): "
+        "As in Table 6 of the paper, found in the runs (seeds: {seeds}): "
         "whether the largest number of active parameters at any step was "
         "never above that at the end (strict budget); what masks or narrower "
         "layers have emptied; whether shares of layers changed (automatic "

@@ -32,10 +32,12 @@ def rich_table(
     )
     columns = [column for column in layout.columns if column.in_terminal]
     for column in columns:
+        # Where a terminal is narrow words are broken, numbers never cut.
         shown.add_column(
             column.title,
             justify="left" if column.is_text else "right",
-            no_wrap=True,
+            no_wrap=not column.is_text,
+            overflow="fold",
         )
     last = None
     for row in _by_density(rows):

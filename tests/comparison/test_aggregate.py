@@ -86,6 +86,18 @@ def test_the_table_fits_a_terminal(rows):
     assert "…" not in text and "12,345,678" in text and "± 7.07" in text
 
 
+@pytest.mark.parametrize("table", ["results", "6"])
+def test_no_number_is_cut_for_a_long_name(table):
+    name = "a_penalty_with_a_very_long_name"
+    compared = aggregate.rows(
+        [run(name, "dsr", 0.1, s, 0.9 - s / 9, 12_345_678, 9.9) for s in (1, 2)]
+    )
+    console = Console(width=80, file=io.StringIO())
+    console.print(tables.rich_table(compared, "title", table))
+    text = console.file.getvalue()
+    assert "…" not in text and "12,345,678" in text and "± 7.86" in text
+
+
 def test_csv(rows, tmp_path):
     tables.write_csv(rows, tmp_path / "c.csv")
     with open(tmp_path / "c.csv", newline="") as file:
