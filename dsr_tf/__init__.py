@@ -50,6 +50,7 @@ from dsr_tf.conversion import sparsify
 from dsr_tf.conversion import strip
 from dsr_tf.conversion import tie
 from dsr_tf.conversion import uncluster
+from dsr_tf.conversion import with_storage
 from dsr_tf.core.version import VERSION as __version__  # noqa: F401
 from dsr_tf.layers import masked_weights
 from dsr_tf.layers.summary import sparsity_summary
@@ -76,6 +77,7 @@ __all__ = [
     "structure",
     "tie",
     "uncluster",
+    "with_storage",
 ]
 
 

@@ -7,6 +7,8 @@ from dsr_tf.conversion.copying import copy_masks
 from dsr_tf.conversion.copying import copy_weights
 from dsr_tf.conversion.regularize import regularize
 from dsr_tf.conversion.sparsify import sparsify
+from dsr_tf.conversion.storage import masked_copy
+from dsr_tf.conversion.storage import with_storage
 from dsr_tf.conversion.strip import strip
 from dsr_tf.conversion.strip import stripped
 from dsr_tf.conversion.tie import tie
@@ -15,10 +17,12 @@ __all__ = [
     "cluster",
     "copy_masks",
     "copy_weights",
+    "masked_copy",
     "regularize",
     "sparsify",
     "strip",
     "stripped",
     "tie",
     "uncluster",
+    "with_storage",
 ]

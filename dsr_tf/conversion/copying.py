@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import keras
-from keras import ops
 
 from dsr_tf.conversion.selection import first_few
 from dsr_tf.conversion.state import Transfer
@@ -70,12 +69,13 @@ def copy_masks(source: keras.Model, target: keras.Model) -> None:
             f"{'; '.join(first_few(differing))}"
         )
     for path, weight in ours.items():
-        weight.set_mask(ops.convert_to_numpy(theirs[path].mask))
+        places = theirs[path].variable.places()
+        weight.set_mask(weight.grouping.mask_of(places))
 
 
 def _form_of(weight: MaskedWeight) -> str:
     """What two masks must have in common, to be named in a message."""
-    shape = str(tuple(weight.mask.shape))
+    shape = str(weight.grouping.mask_shape)
     if weight.grouping.pattern is None:
         return shape
     return f"{shape} of {weight.granularity}"

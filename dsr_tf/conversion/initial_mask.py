@@ -16,6 +16,8 @@ from dsr_tf.core.budget import Budget
 from dsr_tf.core.one_threshold import largest_groups
 from dsr_tf.layers import MaskedWeight
 
+MakeRoom = Callable[[MaskedWeight, int], None]
+
 
 @dataclasses.dataclass(frozen=True)
 class Request:
@@ -30,6 +32,8 @@ class Request:
             active. A rule `OfAllKernels` does not call it.
         seed: Integer that random draws depend on.
         batch: Examples and their loss, for rules that need them.
+        make_room: Function that is told how many groups of a weight will be
+            active, before they are chosen: there may be room for some only.
     """
 
     model: keras.Model
@@ -38,6 +42,7 @@ class Request:
     share_out: Callable[[], list[int]]
     seed: int
     batch: Batch | None = None
+    make_room: MakeRoom = lambda weight, num_active_groups: None
 
 
 class InitialMask(abc.ABC):
@@ -83,6 +88,7 @@ class OfEachKernel(InitialMask):
     def masks(self, request: Request) -> Iterable[np.ndarray]:
         counts = request.share_out()
         for stream, (weight, n) in enumerate(zip(request.weights, counts)):
+            request.make_room(weight, n)
             generator = draws.generator(request.seed, stream=stream)
             yield self.choose(weight, n, generator)
 

@@ -9,6 +9,7 @@ import numpy as np
 from dsr_tf.conversion import initial_masks
 from dsr_tf.conversion.batch import Batch
 from dsr_tf.conversion.initial_mask import InitialMask
+from dsr_tf.conversion.initial_mask import MakeRoom
 from dsr_tf.conversion.initial_mask import Request
 from dsr_tf.conversion.target import Target
 from dsr_tf.core import draws
@@ -82,7 +83,10 @@ class MaskPlan:
         return self._target.layer_sparsity
 
     def masks(
-        self, model: keras.Model, weights: list[MaskedWeight]
+        self,
+        model: keras.Model,
+        weights: list[MaskedWeight],
+        make_room: MakeRoom,
     ) -> list[np.ndarray]:
         """Choose the masks of kernels, and change nothing.
 
@@ -91,6 +95,7 @@ class MaskPlan:
                 their weights.
             weights: List of the `MaskedWeight` of it that get a mask; others
                 keep theirs.
+            make_room: See `Request`.
 
         Returns:
             A boolean array for each.
@@ -110,7 +115,13 @@ class MaskPlan:
             )
 
         request = Request(
-            model, weights, budget, share_out, self._seed, self._batch
+            model,
+            weights,
+            budget,
+            share_out,
+            self._seed,
+            self._batch,
+            make_room,
         )
         return list(self._rule.masks(request))
 

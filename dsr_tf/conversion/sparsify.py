@@ -19,6 +19,8 @@ from dsr_tf.conversion.selection import reason_to_skip
 from dsr_tf.conversion.selection import refuse_nothing_to_do
 from dsr_tf.conversion.selection import report
 from dsr_tf.conversion.state import own_variables
+from dsr_tf.conversion.storage import Rooms
+from dsr_tf.conversion.storage import check_storage
 from dsr_tf.core import granularity as granularities
 from dsr_tf.core import optimizer_slots
 from dsr_tf.layers import HELD_KINDS
@@ -30,6 +32,8 @@ from dsr_tf.layers.in_place import mask_layer
 from dsr_tf.layers.in_place import unmask_layer
 from dsr_tf.layers.parts import forget_parts
 from dsr_tf.layers.parts import mask_parts
+from dsr_tf.layers.storages import MASKED
+from dsr_tf.layers.storages.stored_variable import SLACK
 from dsr_tf.layers.summary import sparsity_summary
 
 
@@ -47,6 +51,8 @@ def sparsify(
     loss: Any = None,
     inplace: bool = False,
     rescale: bool = False,
+    storage: str = MASKED,
+    slack: float = SLACK,
 ) -> keras.Model:
     """A copy of a model whose kernels are masked, ready for sparse training.
 
@@ -100,6 +106,9 @@ def sparsify(
         rescale: Whether to divide each kernel by the square root of its
             density, for models that are not trained yet: sums of fewer
             weights are then as large as those of all were.
+        storage: `"masked"`, whole weights and masks; or how layers that can
+            store and multiply active weights only do so, see `with_storage`.
+        slack: See `with_storage`.
 
     Returns:
         The sparse model. Its attribute `skipped_layers` maps the path of
@@ -112,6 +121,7 @@ def sparsify(
             so few active weights, or an argument is out of range.
     """
     check_model(model, "sparsify")
+    check_storage(storage, slack)
     granularity = granularities.get(granularity)
     plan = MaskPlan(
         model,
@@ -162,7 +172,8 @@ def sparsify(
         weights = [w for w in masked_weights(sparse) if w.layer in converted]
         if not weights:
             refuse_nothing_to_do(model, "mask", skipped, filters)
-        masks = plan.masks(sparse, weights)
+        rooms = Rooms(storage, slack)
+        masks = plan.masks(sparse, weights, rooms.make)
     except BaseException:  # Filters, losses and layers raise what they like.
         # All weights are active still, so nothing is lost.
         for layer in converted:
@@ -173,6 +184,8 @@ def sparsify(
         weight.set_mask(chosen)
         if rescale:
             _rescale(weight)
+    with scope_of(sparse):
+        rooms.store(weights)
     if inplace:
         _clear_slots(sparse, weights)
     report(sparse, "sparsify", skipped)
@@ -202,6 +215,8 @@ def _clear_slots(model: keras.Model, weights: list[MaskedWeight]) -> None:
     }
     for optimizer in optimizers - {None}:
         for weight in weights:
+            if weight.variable.is_stored:
+                continue  # Of another shape, which it has no slots for.
             inactive = ~ops.convert_to_numpy(weight.mask).reshape(-1)
             optimizer_slots.start_afresh(
                 optimizer, weight.kernel, weight.grouping, inactive

@@ -59,6 +59,10 @@ class Granularity:
             `"layer"`, the whole kernel, (h, w, C, F), for penalties: a mask
             of one group has nothing to choose;
             `"block:HxW"`, H x W of the matrix of the last two axes;
+            `"block:B"`, such as `"block:32"`, blocks of up to B x B: along
+            each of these axes the largest length up to B that divides it,
+            at least B/2 (32 along 2048, 28 along 784), or the whole axis
+            where it is shorter;
             `"N:M"`, such as `"2:4"`, one weight, but N of every M
             consecutive ones along the axis of the inputs are active, see
             `dsr_tf.core.pattern`.
@@ -128,6 +132,9 @@ class Granularity:
         block = _block_size(self.name)
         if block is not None:
             return self._in_blocks(shape, block)
+        longest = _block_length(self.name)
+        if longest is not None:
+            return self._in_blocks_up_to(shape, longest)
         cut = self.cut_axes(axes)
         blocks = [1 if axis in cut else n for axis, n in enumerate(shape)]
         return Grouping(shape, tuple(blocks))
@@ -170,6 +177,20 @@ class Granularity:
             )
         return Grouping(shape, blocks)
 
+    def _in_blocks_up_to(
+        self, shape: tuple[int, ...], longest: int
+    ) -> Grouping:
+        lengths = [_longest_divisor(n, longest) for n in shape[-2:]]
+        if len(shape) < 2 or None in lengths:
+            raise DoesNotFit(
+                f"`granularity` {self.name!r} needs a kernel whose last two "
+                f"axes a length from {-(-longest // 2)} to {longest} divides, "
+                f"or which are shorter. Received: kernel of shape {shape}",
+                f"no blocks of {self.name} divide its kernel",
+            )
+        blocks = (1,) * (len(shape) - 2) + tuple(n for n in lengths if n)
+        return Grouping(shape, blocks)
+
     def _with_pattern(
         self,
         shape: tuple[int, ...],
@@ -207,19 +228,35 @@ def get(identifier: str | Granularity) -> Granularity:
     if isinstance(identifier, str) and (
         identifier in _CUTS
         or _block_size(identifier) is not None
+        or _block_length(identifier) is not None
         or _numbers_of_pattern(identifier) is not None
     ):
         return Granularity(identifier)
     raise ValueError(
         f"`granularity` must be one of {', '.join(_CUTS)}, block:HxW such as "
-        "block:4x4, or N:M such as 2:4, N being less than M. Received: "
-        f"granularity={identifier!r}"
+        "block:4x4, block:B such as block:32, or N:M such as 2:4, N being "
+        f"less than M. Received: granularity={identifier!r}"
     )
 
 
 def _block_size(name: str) -> tuple[int, ...] | None:
     match = re.fullmatch(r"block:([1-9]\d*)x([1-9]\d*)", name)
     return tuple(int(n) for n in match.groups()) if match else None
+
+
+def _block_length(name: str) -> int | None:
+    match = re.fullmatch(r"block:([1-9]\d*)", name)
+    return int(match[1]) if match else None
+
+
+def _longest_divisor(n: int, longest: int) -> int | None:
+    """The largest divisor of n from `longest` down to half of it."""
+    if n < longest:
+        return n
+    for length in range(longest, (longest - 1) // 2, -1):
+        if n % length == 0:
+            return length
+    return None
 
 
 def _numbers_of_pattern(name: str) -> tuple[int, int] | None:

@@ -18,6 +18,7 @@ from keras import ops
 from dsr_tf.core.one_threshold import largest_groups
 from dsr_tf.core.pattern import Pattern
 from dsr_tf.core.pattern import largest_of_each
+from dsr_tf.core.room import Room
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,11 +30,14 @@ class Grouping:
         block_shape: Shape of a block; each number divides the kernel's.
         pattern: How many of each M consecutive entries of the mask are
             active, where a granularity N:M says so; else None.
+        room: How many groups may be active, where what stores them has slots
+            for so many only; else None.
     """
 
     kernel_shape: tuple[int, ...]
     block_shape: tuple[int, ...]
     pattern: Pattern | None = None
+    room: Room | None = None
 
     @property
     def mask_shape(self) -> tuple[int, ...]:
@@ -51,6 +55,16 @@ class Grouping:
         """Number of weights that one mask entry governs."""
         return math.prod(self.block_shape)
 
+    def with_room(self, num_slots: int) -> "Grouping":
+        """The same groups, of which no more than there are slots are active.
+
+        Args:
+            num_slots: Slots for each block of outputs, where groups are
+                blocks of a matrix; of single weights those of all.
+        """
+        num_columns = 1 if self.group_size == 1 else self.mask_shape[-1]
+        return dataclasses.replace(self, room=Room(num_slots, num_columns))
+
     def spread(self, mask: Any) -> Any:
         """The mask, a tensor, so that it multiplies the kernel.
 
@@ -63,6 +77,20 @@ class Grouping:
             if 1 < block < n:
                 mask = ops.repeat(mask, block, axis=axis)
         return mask
+
+    def kernel_of(self, places: np.ndarray, groups: np.ndarray) -> np.ndarray:
+        """The kernel that has these groups, and zeros elsewhere.
+
+        Args:
+            places: Integer array of places of groups.
+            groups: Array `(len(places), group_size)`.
+
+        Returns:
+            Array of shape `kernel_shape`.
+        """
+        whole = np.zeros((self.num_groups, self.group_size), groups.dtype)
+        whole[places] = groups
+        return self.ungroup(whole)
 
     def groups(self, kernel: np.ndarray) -> np.ndarray:
         """The array `kernel` as `(num_groups, group_size)`.
@@ -128,11 +156,35 @@ class Grouping:
         if self.pattern is not None:
             scores = generator.random(self.num_groups)
             return self._largest_of_each_bundle(scores, num_active_groups)
-        active = generator.choice(
-            self.num_groups, num_active_groups, replace=False, shuffle=False
-        )
+        return self.mask_of(self.random_places(num_active_groups, generator))
+
+    def random_places(
+        self, num_active_groups: int, generator: np.random.Generator
+    ) -> np.ndarray:
+        """The places of the groups of a random mask without a pattern.
+
+        Args:
+            num_active_groups: How many.
+            generator: A `numpy.random.Generator`.
+
+        Returns:
+            Integer array `(num_active_groups,)`, in ascending order. Where
+            columns have slots for so many only, every order in which places
+            are filled as long as there are is equally likely.
+        """
+        if self.room is not None and self.room.num_columns > 1:
+            order = generator.permutation(self.num_groups)
+            chosen = self.room.first_that_fit(order, num_active_groups)
+        else:
+            chosen = generator.choice(
+                self.num_groups, num_active_groups, replace=False, shuffle=False
+            )
+        return np.sort(chosen)
+
+    def mask_of(self, places: np.ndarray) -> np.ndarray:
+        """The mask of these places, a boolean array of shape `mask_shape`."""
         mask = np.zeros(self.num_groups, "bool")
-        mask[active] = True
+        mask[places] = True
         return mask.reshape(self.mask_shape)
 
     def largest_mask(
@@ -149,17 +201,31 @@ class Grouping:
         """
         if self.pattern is not None:
             return self._largest_of_each_bundle(scores, num_active_groups)
+        if self.room is not None and self.room.num_columns > 1:
+            order = np.argsort(-scores, kind="stable")
+            return self.mask_of(
+                self.room.first_that_fit(order, num_active_groups)
+            )
         (chosen,) = largest_groups([scores], [1], num_active_groups)
         return chosen.reshape(self.mask_shape)
 
     def check_mask(self, mask: np.ndarray) -> None:
-        """Refuse a mask that breaks the pattern.
+        """Refuse a mask that breaks the pattern, or has no room.
 
         Raises:
             ValueError: if it does.
         """
         if self.pattern is not None:
             self.pattern.check(mask)
+        if self.room is not None:
+            self.room.check(np.flatnonzero(mask))
+
+    def check_places(self, places: np.ndarray) -> None:
+        """`check_mask` of the mask of these places, an integer array."""
+        if self.pattern is not None:
+            self.pattern.check(self.mask_of(places))
+        if self.room is not None:
+            self.room.check(places)
 
     def _largest_of_each_bundle(
         self, scores: np.ndarray, num_active_groups: int

@@ -27,7 +27,13 @@ def pack_positions(
         counts: How many positions in turn have a Huffman code of their own,
             all of them; by default all have one.
     """
-    positions = np.flatnonzero(mask)
+    return pack_places(np.flatnonzero(mask), counts)
+
+
+def pack_places(
+    positions: np.ndarray, counts: Sequence[int] | np.ndarray = ()
+) -> bytes:
+    """The same of the positions themselves, an ascending integer array."""
     gaps = np.diff(positions, prepend=-1) - 1
     skips, last = np.divmod(gaps, SKIP)
     ends = np.cumsum(skips + 1) - 1

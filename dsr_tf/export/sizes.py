@@ -73,7 +73,7 @@ def unread_of(weight: MaskedWeight) -> list[keras.Variable]:
     lora = (f"lora_{weight.variable.name}_{which}" for which in "ab")
     found = [getattr(layer, name, None) for name in lora]
     found = [variable for variable in found if variable is not None]
-    return [weight.mask, *layer.state_variables, *found]
+    return [*weight.variable.unread, *layer.state_variables, *found]
 
 
 def _bytes(variable: keras.Variable) -> int:

@@ -10,15 +10,17 @@ from dsr_tf.core.granularity import Granularity
 from dsr_tf.core.kernel_axes import KernelAxes
 from dsr_tf.layers.kinds import masks
 from dsr_tf.layers.masked import Masked
+from dsr_tf.layers.storages import MASKED
 
 
 @masks(keras.layers.Dense, kernel=(-1,))
 class SparseDense(Masked, keras.layers.Dense):
     """`keras.layers.Dense` whose kernel is `mask * weights`.
 
-    It computes `activation(dot(input, mask * kernel) + bias)` with dense
-    matrix products: it saves weights, not time. Which weights are active
-    changes only where a callback or you assign `mask`.
+    It computes `activation(dot(input, mask * kernel) + bias)`, with dense
+    matrix products where whole weights and a mask are stored: that saves
+    weights, not time. Other storages hold and multiply active weights only.
+    Which these are changes only where a callback or you assign `mask`.
 
     Args:
         units: Positive integer, dimensionality of the output.
@@ -28,6 +30,11 @@ class SparseDense(Masked, keras.layers.Dense):
             `"shape"`, `"input"`, `"channel"`, `"layer"`, `"block:HxW"` or
             `"N:M"`, see `dsr_tf.core.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
+        storage: `"masked"`, whole weights and a mask; or `"blocks"`, active
+            blocks only, of a granularity such as `"block:32"`. See
+            `dsr_tf.layers.storages`.
+        num_slots: Of blocks, how many each block of outputs has room for;
+            None for a quarter more than are active in the mean.
         **kwargs: Any other argument of `keras.layers.Dense`.
 
     Input shape: `(batch, ..., input_dim)`.
@@ -44,12 +51,16 @@ class SparseDense(Masked, keras.layers.Dense):
     100
     """
 
+    storages = (MASKED, "blocks")
+
     def __init__(
         self,
         units: int,
         sparsity: float | dict[str, float] = 0.9,
         granularity: str | Granularity = "element",
         seed: int | None = None,
+        storage: str = MASKED,
+        num_slots: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -57,6 +68,8 @@ class SparseDense(Masked, keras.layers.Dense):
             sparsity=sparsity,
             granularity=granularity,
             seed=seed,
+            storage=storage,
+            num_slots=num_slots,
             **kwargs,
         )
 
@@ -68,6 +81,21 @@ class SparseDense(Masked, keras.layers.Dense):
         if self.bias is not None:
             outputs = keras.ops.add(outputs, self.bias)
         return outputs if self.activation is None else self.activation(outputs)
+
+    def enable_lora(self, *args: Any, **kwargs: Any) -> None:
+        self._refuse_if_stored("LoRA")
+        super().enable_lora(*args, **kwargs)
+
+    def quantize(self, *args: Any, **kwargs: Any) -> None:
+        self._refuse_if_stored("quantization")
+        super().quantize(*args, **kwargs)
+
+    def _refuse_if_stored(self, what: str) -> None:
+        if self.storage != MASKED:
+            raise ValueError(
+                f"Layer '{self.name}' stores its active weights only, which "
+                f"{what} has no place for. Received: storage={self.storage!r}"
+            )
 
 
 @masks(keras.layers.EinsumDense, kernel=(-1,))

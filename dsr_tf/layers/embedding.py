@@ -14,7 +14,6 @@ from dsr_tf.core.granularity import Granularity
 from dsr_tf.core.kernel_axes import KernelAxes
 from dsr_tf.layers.kinds import masks
 from dsr_tf.layers.masked import Masked
-from dsr_tf.layers.masked_variable import MaskedVariable
 
 
 class MasksRows(keras.layers.Embedding):
@@ -24,7 +23,7 @@ class MasksRows(keras.layers.Embedding):
     Keras' embedding.
     """
 
-    masked_variables: dict[str, MaskedVariable]
+    masked_variables: Any
 
     def call(self, inputs: Any) -> Any:
         weight = self.masked_variables["embeddings"]

@@ -6,7 +6,7 @@ from typing import Any
 
 from dsr_tf.core import distribution
 from dsr_tf.core.granularity import Granularity
-from dsr_tf.layers.masked_variable import MaskedVariable
+from dsr_tf.layers.sparse_variable import SparseVariable
 
 
 def check(
@@ -40,7 +40,7 @@ def for_constructor(sparsity: Any, granularity: Granularity) -> Any:
         return 0.0
 
 
-def now(weight: MaskedVariable, given: float) -> float:
+def now(weight: SparseVariable, given: float) -> float:
     size, active = weight.grouping.num_groups, weight.num_active_groups()
     if active == distribution.num_active_groups(size, given):
         return given

@@ -5,16 +5,18 @@ layer or model of a user. Its weights stay the variables that they are, so
 shared ones stay shared, and an optimizer keeps its slots.
 """
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
-import keras
 from keras import ops
 
 from dsr_tf.core.granularity import Granularity
+from dsr_tf.layers import storages
+from dsr_tf.layers.change_storage import change_storage
 from dsr_tf.layers.kinds import DENSE_KINDS
 from dsr_tf.layers.kinds import MASKED_KINDS
+from dsr_tf.layers.storages import MASKED
+from dsr_tf.layers.tracking import forget
+from dsr_tf.layers.tracking import unlocked
 
 
 def mask_layer(
@@ -24,6 +26,8 @@ def mask_layer(
     seed: int | None = None,
     head_axes: dict[str, int] | None = None,
     draw: bool = True,
+    storage: str = MASKED,
+    num_slots: int | None = None,
 ) -> None:
     """Make a layer one of its masked kind.
 
@@ -35,13 +39,15 @@ def mask_layer(
             axis; what granularity `"head"` goes by.
         draw: Whether the masks of a built layer are drawn; if not, all of
             its weights are active until masks are set.
+        storage, num_slots: As for `Masked`; not without `draw`.
 
     Raises:
         ValueError: if the weights cannot be cut into such groups; the layer
             is then what it was.
     """
     dense_kind = type(layer)
-    with _unlocked(layer), layer._open_name_scope():
+    storages.check(MASKED_KINDS[dense_kind], storage)
+    with unlocked(layer), layer._open_name_scope():
         layer.__class__ = MASKED_KINDS[dense_kind]
         try:
             layer.become_masked(sparsity, granularity, seed, head_axes, draw)
@@ -49,6 +55,20 @@ def mask_layer(
             _forget_settings(layer)
             layer.__class__ = dense_kind
             raise
+    if storage != MASKED and layer.built:
+        _draw_with_room(layer, storage, num_slots)
+        change_storage(layer, storage, num_slots)
+    else:
+        layer.__dict__.update(storage=storage, num_slots=num_slots)
+
+
+def _draw_with_room(layer: Any, storage: str, num_slots: int | None) -> None:
+    """Draw masks that a storage has room for."""
+    kind = storages.get(storage)
+    for name, weight in layer.masked_variables.items():
+        number = layer._num_active_groups(name, weight.grouping)
+        grouping = kind.with_room(weight.grouping, number, num_slots)
+        weight.set_mask(grouping.random_mask(number, layer._generator(name)))
 
 
 def unmask_layer(layer: Any) -> None:
@@ -59,6 +79,8 @@ def unmask_layer(layer: Any) -> None:
     Args:
         layer: A layer of a class among the values of `MASKED_KINDS`.
     """
+    if layer.built and layer.storage != MASKED:
+        change_storage(layer, MASKED)
     has_lora = getattr(layer, "lora_enabled", False)
     values = {
         name: ops.convert_to_numpy(getattr(layer, name)).copy()
@@ -71,9 +93,9 @@ def unmask_layer(layer: Any) -> None:
     if has_lora:
         gone += [v for v in layer.variables if v.name.startswith("lora_")]
         layer.lora_enabled, layer.lora_rank = False, None
-    with _unlocked(layer):
+    with unlocked(layer):
         for variable in gone:
-            _forget(layer, variable)
+            forget(layer, variable)
         _forget_settings(layer)
         layer.__class__ = DENSE_KINDS[type(layer)]
         for name, weight in masked.items():
@@ -93,6 +115,8 @@ _OWN_ATTRIBUTES = (
     "_mask_seed",
     "_head_axes",
     "_became_masked",
+    "storage",
+    "num_slots",
 )
 
 
@@ -101,26 +125,3 @@ def _forget_settings(layer: Any) -> None:
         vars(layer).pop(attribute, None)
     if not layer._dense_kind_takes_seed:
         vars(layer).pop("seed", None)
-
-
-@contextlib.contextmanager
-def _unlocked(layer: keras.layers.Layer) -> Iterator[None]:
-    """Let a built layer take variables, or give them away."""
-    was_locked = layer._tracker.locked
-    layer._tracker.unlock()
-    try:
-        yield
-    finally:
-        if was_locked:
-            layer._lock_state()
-
-
-def _forget(layer: keras.layers.Layer, variable: keras.Variable) -> None:
-    """Delete the attribute that holds a variable, and the variable.
-
-    `Layer.__delattr__` does that too, but collects garbage each time.
-    """
-    layer._untrack_variable(variable)
-    for name, value in list(vars(layer).items()):
-        if value is variable:
-            super(keras.layers.Layer, layer).__delattr__(name)

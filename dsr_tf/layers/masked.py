@@ -9,6 +9,7 @@ variables in which callbacks keep what must survive a restart (`kept_state`).
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
+from typing import ClassVar
 
 import keras
 import numpy as np
@@ -22,8 +23,12 @@ from dsr_tf.core.grouping import Grouping
 from dsr_tf.core.kernel_axes import KernelAxes
 from dsr_tf.layers import given_sparsity
 from dsr_tf.layers import kept_state
+from dsr_tf.layers import own_variables
+from dsr_tf.layers import storages
 from dsr_tf.layers.active_penalty import ActivePenalty
 from dsr_tf.layers.masked_variable import MaskedVariable
+from dsr_tf.layers.sparse_variable import SparseVariable
+from dsr_tf.layers.storages import MASKED
 
 # Stands for the Keras layer among the bases, whose methods a mixin calls.
 _KerasLayer: Any = object
@@ -45,12 +50,17 @@ class Masked(_KerasLayer):
             `dsr_tf.core.granularity`. With N:M the sparsity must be 1 - N/M,
             or 0.
         seed: Integer that masks are drawn from; None draws a fresh one.
+        storage: How weights are stored, one of `storages`.
+        num_slots: How many groups there is room for, see
+            `dsr_tf.core.room`; None for the number that the storage takes.
     """
 
+    # The storages that layers of the kind can have.
+    storages: ClassVar[tuple[str, ...]] = (MASKED,)
     # Set by `masks`: for each masked weight the axes along which output
     # channels differ.
     _channel_axes: dict[str, tuple[int, ...]] = {}
-    masked_variables: dict[str, MaskedVariable]
+    masked_variables: dict[str, SparseVariable]
     # Also set by `masks`: whether the Keras layer has a seed of its own, to
     # drop units; the masks are then drawn from the same.
     _dense_kind_takes_seed = False
@@ -61,9 +71,13 @@ class Masked(_KerasLayer):
         sparsity: float | dict[str, float] = 0.9,
         granularity: str | Granularity = "element",
         seed: int | None = None,
+        storage: str = MASKED,
+        num_slots: int | None = None,
         **kwargs: Any,
     ) -> None:
         self._describe(sparsity, granularity, seed)
+        self.__dict__["storage"] = storages.check(type(self), storage)
+        self.__dict__["num_slots"] = storages.check_num_slots(num_slots)
         if self._dense_kind_takes_seed:
             kwargs["seed"] = seed
         super().__init__(*args, **kwargs)
@@ -88,6 +102,8 @@ class Masked(_KerasLayer):
             masked_variables={},
             _mask_seed=draws.check_seed(seed),
             _head_axes=head_axes or {},
+            storage=MASKED,
+            num_slots=None,
         )
         if not self._dense_kind_takes_seed:
             self.__dict__["seed"] = seed
@@ -100,6 +116,8 @@ class Masked(_KerasLayer):
             return super().add_weight(*args, name=name, **kwargs)
         shape = tuple(args[0] if args else kwargs.pop("shape"))
         grouping = self._grouping(name, shape)
+        if self.storage != MASKED:
+            return self._add_stored(name, grouping, kwargs)
         mask = self._random_mask(name, grouping)
         initializer = keras.initializers.get(kwargs.pop("initializer"))
         regularizer = kwargs.pop("regularizer", None)
@@ -120,6 +138,24 @@ class Masked(_KerasLayer):
         )
         self._add_mask(name, kernel, grouping, mask)
         return kernel
+
+    def _add_stored(
+        self, name: str, grouping: Grouping, arguments: dict[str, Any]
+    ) -> keras.Variable:
+        storage = storages.get(self.storage)
+        grouping = storage.with_room(
+            grouping, self._num_active_groups(name, grouping), self.num_slots
+        )
+        places = grouping.random_places(
+            self._num_active_groups(name, grouping), self._generator(name)
+        )
+        variable = storage.new(
+            self, name, grouping, places, super().add_weight, **arguments
+        )
+        if not self.masked_variables:
+            self._add_state()
+        self.masked_variables[name] = variable
+        return variable.kernel
 
     def become_masked(
         self,
@@ -182,7 +218,10 @@ class Masked(_KerasLayer):
         if name in self._head_axes:
             heads = self._head_axes[name] % len(shape)
             axes = dataclasses.replace(axes, heads=heads)
-        return self.granularity.grouping(shape, axes)
+        grouping = self.granularity.grouping(shape, axes)
+        if self.num_slots is None:
+            return grouping
+        return grouping.with_room(self.num_slots)
 
     @classmethod
     def kernel_axes(
@@ -203,12 +242,17 @@ class Masked(_KerasLayer):
 
     def _random_mask(self, name: str, grouping: Grouping) -> np.ndarray:
         return grouping.random_mask(
-            distribution.num_active_groups(
-                grouping.num_groups, self._sparsity_given[name]
-            ),
-            draws.generator(
-                self._mask_seed, stream=self.masked_names.index(name)
-            ),
+            self._num_active_groups(name, grouping), self._generator(name)
+        )
+
+    def _num_active_groups(self, name: str, grouping: Grouping) -> int:
+        return distribution.num_active_groups(
+            grouping.num_groups, self._sparsity_given[name]
+        )
+
+    def _generator(self, name: str) -> np.random.Generator:
+        return draws.generator(
+            self._mask_seed, stream=self.masked_names.index(name)
         )
 
     def _add_mask(
@@ -267,65 +311,22 @@ class Masked(_KerasLayer):
         return now if len(set(now.values())) > 1 else now[self.masked_names[0]]
 
     def save_own_variables(self, store: Any) -> None:
-        """Store places and values of active weights only.
-
-        See `MaskedVariable.save` and `kept_state.save`; all other variables
-        are stored under their names, as they are.
-        """
-        for weight in self.masked_variables.values():
-            weight.save(store)
-        kept_state.save(self, store)
-        for variable in self.plain_variables:
-            store[variable.name] = variable
+        """Store places and values of active weights only."""
+        own_variables.save(self, store)
 
     def load_own_variables(self, store: Any) -> None:
-        """Load what `save_own_variables` stored.
-
-        Files of before load as well: those with one variable of state, and
-        those with whole kernels and masks.
+        """Load what `save_own_variables` stored, or one of a version before.
 
         Raises:
             ValueError: if the file holds a layer without a mask, other
                 variables than this layer has, or is damaged.
         """
-        weights = self.masked_variables.values()
-        found = set(store.keys())
-        others = {variable.name for variable in self.plain_variables}
-        packed = others.union(*(weight.stored_names for weight in weights))
-        whole = others | {v.name for w in weights for v in (w.kernel, w.mask)}
-        if found in (packed | {key} for key in kept_state.KEYS):
-            values = [weight.read(store) for weight in weights]
-        elif found == whole | {kept_state.OLD_NAME}:
-            values = [
-                (
-                    np.asarray(store[w.kernel.name]),
-                    np.asarray(store[w.mask.name]),
-                )
-                for w in weights
-            ]
-        else:
-            raise ValueError(
-                f"Layer '{self.name}' ({type(self).__name__}) stores the "
-                f"variables {sorted(packed | {kept_state.KEY})}, but the file "
-                f"holds {sorted(found)} for it: it was saved from another "
-                "layer, perhaps a dense one without a mask. Use "
-                "`dsr_tf.sparsify` on the dense model instead."
-            )
-        state = kept_state.read(self, store)
-        for weight, (kernel, mask) in zip(weights, values):
-            weight.assign(kernel, mask)
-        kept_state.assign(self, state)
-        for variable in self.plain_variables:
-            variable.assign(store[variable.name])
+        own_variables.load(self, store)
 
     @property
     def plain_variables(self) -> list[keras.Variable]:
         """The layer's own variables but those that masking has changed."""
-        packed = {id(variable) for variable in self.state_variables}
-        for weight in self.masked_variables.values():
-            packed |= {id(weight.kernel), id(weight.mask)}
-        own = self._trainable_variables + self._non_trainable_variables
-        return [variable for variable in own if id(variable) not in packed]
+        return own_variables.plain(self)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
@@ -336,6 +337,8 @@ class Masked(_KerasLayer):
             granularity=self.granularity.name,
             seed=self.seed,
         )
+        if self.storage != MASKED or self.num_slots is not None:
+            config.update(storage=self.storage, num_slots=self.num_slots)
         return config
 
 

@@ -12,9 +12,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from dsr_tf.core import sparse_arrays
 from dsr_tf.core.grouping import Grouping
 from dsr_tf.layers.active_penalty import ActivePenalty
+from dsr_tf.layers.sparse_variable import SparseVariable
 
 if TYPE_CHECKING:
     from dsr_tf.layers.masked import Masked
@@ -70,18 +70,12 @@ def holding(layer: keras.layers.Layer) -> Iterator[None]:
         _held.reset(token)
 
 
-class MaskedVariable:
-    """One masked weight of a layer: variable, mask, grouping, and storage.
+class MaskedVariable(SparseVariable):
+    """A weight that is stored whole, and the mask that it is read with.
 
     Attributes:
-        name: The name that the layer has it under, such as `"kernel"`.
-        index: Its place among the masked weights of the layer.
-        layer: The layer.
         kernel: Keras variable, the stored weights, 0 where inactive.
         mask: Keras variable of booleans, True where a group is active.
-        grouping: The `dsr_tf.core.grouping.Grouping` of both.
-        hook: What a method does inside of the training step, an
-            `InStepHook`, while one is installed; else None.
     """
 
     def __init__(
@@ -92,11 +86,12 @@ class MaskedVariable:
         mask: keras.Variable,
         grouping: Grouping,
     ) -> None:
-        self.layer, self.name = layer, name
-        self.kernel, self.mask, self.grouping = kernel, mask, grouping
-        self.index = layer.masked_names.index(name)
-        # An `InStepHook` of `dsr_tf.methods`, which is built upon layers.
-        self.hook: Any = None
+        super().__init__(layer, name, kernel, grouping)
+        self._mask = mask
+
+    @property
+    def mask(self) -> keras.Variable:
+        return self._mask
 
     @property
     def is_exported(self) -> bool:
@@ -114,15 +109,10 @@ class MaskedVariable:
         return (_held.get() or {}).get(self)
 
     @property
-    def plain_regularizer(self) -> Any:
-        """The penalty on the kernel as the layer was given it, or None."""
-        regularizer = self.kernel.regularizer
-        if isinstance(regularizer, ActivePenalty):
-            return regularizer.penalty
-        return regularizer
+    def unread(self) -> list[keras.Variable]:
+        return [self.mask]
 
-    @plain_regularizer.setter
-    def plain_regularizer(self, penalty: Any) -> None:
+    def penalize(self, penalty: Any) -> None:
         self.kernel.regularizer = ActivePenalty(self.layer, self.name, penalty)
 
     def masked(self, weights: Any) -> Any:
@@ -173,18 +163,16 @@ class MaskedVariable:
         return reached + ops.stop_gradient(masked - reached)
 
     def num_active_groups(self) -> int:
-        """Number of active groups, counted from the mask."""
         return int(np.count_nonzero(ops.convert_to_numpy(self.mask)))
 
+    def places(self) -> np.ndarray:
+        return np.flatnonzero(ops.convert_to_numpy(self.mask))
+
+    def groups(self) -> np.ndarray:
+        kernel = ops.convert_to_numpy(self.kernel)
+        return self.grouping.groups(kernel)[self.places()]
+
     def set_mask(self, mask: np.ndarray) -> None:
-        """Change the mask; weights outside of it are stored as 0.
-
-        Args:
-            mask: Boolean array of as many entries as the mask has.
-
-        Raises:
-            ValueError: if it breaks the pattern of a granularity N:M.
-        """
         mask = np.reshape(mask, self.mask.shape)
         self.grouping.check_mask(mask)
         groups = self.grouping.groups(ops.convert_to_numpy(self.kernel).copy())
@@ -192,58 +180,6 @@ class MaskedVariable:
         self.mask.assign(mask)
         self.kernel.assign(self.grouping.ungroup(groups))
 
-    @property
-    def stored_names(self) -> tuple[str, str]:
-        """The names that `save` stores under."""
-        return f"{self.mask.name}.gaps", f"{self.name}.active"
-
-    def save(self, store: Any) -> None:
-        """Store the places and weights of active groups, and nothing else.
-
-        `<mask>.gaps` is that of `dsr_tf.core.sparse_arrays`;
-        `<name>.active` has the weights in the order of the mask.
-
-        Args:
-            store: A mapping that takes arrays.
-        """
-        gaps, active = self.stored_names
-        mask = ops.convert_to_numpy(self.mask).reshape(-1)
-        kernel = ops.convert_to_numpy(self.kernel)
-        packed = sparse_arrays.pack_positions(mask)
-        store[gaps] = np.frombuffer(packed, "uint8")
-        store[active] = self.grouping.groups(kernel)[mask].reshape(-1)
-
-    def read(self, store: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Read what `save` stored.
-
-        Returns:
-            The kernel and the mask, arrays.
-
-        Raises:
-            ValueError: if it is damaged.
-        """
-        grouping = self.grouping
-        gaps, active = self.stored_names
-        positions = sparse_arrays.unpack_positions(
-            store[gaps], grouping.num_groups
-        )
-        weights = np.asarray(store[active])
-        if weights.size != len(positions) * grouping.group_size:
-            raise ValueError(
-                f"Layer '{self.layer.name}' has {len(positions)} active "
-                f"groups of {grouping.group_size} weights in the file, which "
-                f"holds {weights.size} weights: it is damaged."
-            )
-        mask = np.zeros(grouping.num_groups, "bool")
-        mask[positions] = True
-        grouping.check_mask(mask)
-        groups = np.zeros(
-            (grouping.num_groups, grouping.group_size), weights.dtype
-        )
-        groups[positions] = weights.reshape(-1, grouping.group_size)
-        return grouping.ungroup(groups), mask.reshape(grouping.mask_shape)
-
-    def assign(self, kernel: np.ndarray, mask: np.ndarray) -> None:
-        """Take what `read` returned."""
-        self.mask.assign(mask)
-        self.kernel.assign(kernel)
+    def assign(self, places: np.ndarray, groups: np.ndarray) -> None:
+        self.mask.assign(self.grouping.mask_of(places))
+        self.kernel.assign(self.grouping.kernel_of(places, groups))

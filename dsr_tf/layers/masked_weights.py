@@ -11,7 +11,7 @@ from dsr_tf.core.grouping import Grouping
 from dsr_tf.layers.clustered import Clustered
 from dsr_tf.layers.clustered_variable import ClusteredVariable
 from dsr_tf.layers.masked import Masked
-from dsr_tf.layers.masked_variable import MaskedVariable
+from dsr_tf.layers.sparse_variable import SparseVariable
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -24,13 +24,13 @@ class MaskedWeight:
             are alike. It is the same before and after saving, but for
             layers without a name that a layer of a user's makes: Keras
             numbers these as they are made.
-        variable: The `MaskedVariable`, which the layer owns.
+        variable: The `SparseVariable`, which the layer owns.
         trainable: Whether the model trains it; False where the layer, or
             one around it, is frozen. Frozen weights never move.
     """
 
     path: str
-    variable: MaskedVariable
+    variable: SparseVariable
     trainable: bool = True
 
     @property

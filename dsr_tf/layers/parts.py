@@ -174,7 +174,7 @@ class SparseParts(_KerasLayer):
         return outputs
 
 
-_SETTINGS = ("sparsity", "granularity", "seed")
+_SETTINGS = ("sparsity", "granularity", "seed", "storage", "num_slots")
 # What LoRA has added to a part that is masked is stored beside its weights.
 _LORA = ("lora_rank", "lora_alpha")
 

@@ -1,6 +1,7 @@
 """What of a model is sparse, and how sparse: counted from masks and codes."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -204,12 +205,15 @@ def sparsity_summary(model: keras.Model) -> SparsitySummary:
     # The kernel counts, not the codebook.
     for weight in clustered.values():
         num_parameters += weight.size - weight.codebook.shape[0]
+    # And whole kernels, where active weights only are stored.
+    for masked in weights:
+        num_parameters += masked.size - math.prod(masked.kernel.shape)
     return SparsitySummary(
         name=model.name,
         layers=[
             LayerSummary(
                 path=weight.path,
-                shape=tuple(weight.kernel.shape),
+                shape=weight.grouping.kernel_shape,
                 granularity=weight.granularity,
                 size=weight.size,
                 num_active=weight.num_active,

@@ -98,7 +98,7 @@ class DSR(Method):
                 (k.num_active_groups - k.num_pruned_groups) * k.group_size
                 for k in kernels
             ],
-            [k.num_free_groups for k in kernels],
+            [k.num_growable_groups for k in kernels],
             [k.group_size for k in kernels],
         )
 

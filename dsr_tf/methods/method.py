@@ -65,6 +65,15 @@ class KernelView:
     active_gradients: np.ndarray | None = None
     free_gradients: np.ndarray | None = None
     bundles: Bundles | None = None
+    num_growable: int | None = None
+
+    @property
+    def num_growable_groups(self) -> int:
+        """How many groups it can grow: those that are free, or fewer where
+        there is no room for all of them."""
+        if self.num_growable is None:
+            return self.num_free_groups
+        return self.num_growable
 
     @property
     def num_active_groups(self) -> int:
@@ -197,12 +206,13 @@ class Method(KeepsIntegers, abc.ABC):
                 were pruned.
 
         Returns:
-            Number of groups, one a kernel, at most `num_free_groups` each.
+            Number of groups, one a kernel, at most `num_growable_groups`
+            each.
         """
         return redistribute.where_pruned(
             total,
             [k.num_pruned_groups * k.group_size for k in kernels],
-            [k.num_free_groups for k in kernels],
+            [k.num_growable_groups for k in kernels],
             [k.group_size for k in kernels],
         )
 

@@ -48,6 +48,6 @@ class SNFS(Annealed):
         return redistribute.by_momentum(
             total,
             [cast(np.ndarray, k.active_gradients) for k in kernels],
-            [k.num_free_groups for k in kernels],
+            [k.num_growable_groups for k in kernels],
             [k.group_size for k in kernels],
         )

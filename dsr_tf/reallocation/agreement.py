@@ -30,8 +30,8 @@ class Agreement:
             # TensorFlow's alone, which other backends do without.
             from dsr_tf.reallocation.checksums import Checksums
 
-            masks = [weight.mask for weight in masked]
-            self._checksums = Checksums(strategy, masks)
+            where = [weight.variable.unread for weight in masked]
+            self._checksums = Checksums(strategy, where)
 
     def check(self) -> None:
         """Compare; all workers must call it.

@@ -1,4 +1,4 @@
-"""A checksum of every mask, computed where each replica is."""
+"""A checksum of where active weights are, computed on each replica."""
 
 from typing import Any
 
@@ -12,19 +12,21 @@ _KEY = 0x5BD1E995
 
 
 class Checksums:
-    """Sums of hashes of the active places of masks, in one call.
+    """Sums of hashes of what says which groups are active, in one call.
 
     Args:
-        strategy: The strategy whose replicas have the masks.
-        masks: List of variables of booleans.
+        strategy: The strategy whose replicas have the kernels.
+        where: For each kernel, variables of booleans or integers.
     """
 
-    def __init__(self, strategy: Any, masks: list[keras.Variable]) -> None:
-        self._strategy, self._masks = strategy, masks
+    def __init__(
+        self, strategy: Any, where: list[list[keras.Variable]]
+    ) -> None:
+        self._strategy, self._where = strategy, where
         self._compute = tf.function(self._of_all)
 
     def __call__(self) -> np.ndarray:
-        """int64 array `(replicas, masks)`; all workers must call it."""
+        """int64 array `(replicas, kernels)`; all workers must call it."""
         return self._compute().numpy()
 
     def _of_all(self) -> Any:
@@ -34,7 +36,9 @@ class Checksums:
         return tf.concat(local, axis=0)
 
     def _of_replica(self) -> Any:
-        sums = tf.stack([_checksum(mask) for mask in self._masks])[None]
+        sums = tf.stack(
+            [tf.add_n(list(map(_checksum, where))) for where in self._where]
+        )[None]
         num_local = len(self._strategy.extended.worker_devices)
         if num_local < self._strategy.num_replicas_in_sync:
             replica = tf.distribute.get_replica_context()
@@ -42,8 +46,7 @@ class Checksums:
         return sums
 
 
-def _checksum(mask: keras.Variable) -> Any:
-    active = tf.reshape(tf.convert_to_tensor(mask), [-1])
-    hashes = hash_of(tf.range(tf.size(active)), np.uint32(_KEY))
-    hashes = tf.where(active, tf.cast(hashes, "int64"), np.int64(0))
-    return tf.reduce_sum(hashes)
+def _checksum(variable: keras.Variable) -> Any:
+    values = tf.cast(tf.reshape(tf.convert_to_tensor(variable), [-1]), "int64")
+    hashes = hash_of(tf.range(tf.size(values)), np.uint32(_KEY))
+    return tf.reduce_sum(tf.cast(hashes, "int64") * values)

@@ -189,6 +189,8 @@ def clear(
         optimizer: The optimizer that holds the slots.
     """
     for weight in masked:
+        if weight.variable.is_stored:
+            continue  # What is stored is active, or an empty slot.
         inactive = ops.logical_not(ops.convert_to_tensor(weight.mask))
         _start_all_afresh(weight, optimizer, inactive, inactive)
 

@@ -7,6 +7,8 @@ from typing import cast
 import numpy as np
 
 from dsr_tf.core.pattern import Pattern
+from dsr_tf.core.room import Room
+from dsr_tf.core.room import ranks
 from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.methods.method import Bundles
 from dsr_tf.methods.method import KernelView
@@ -28,8 +30,11 @@ class Kernel:
             that the optimizer has accumulated, or None.
         pruned: Booleans `(num_active_groups,)`, which active groups become
             inactive.
-        grown: Integers, ranks among the inactive groups (in memory order)
-            of those that become active. What is pruned is not among them.
+        growable: Integers, ranks among the inactive groups (in memory order)
+            of those that the method chooses from; None for all of them. What
+            is pruned is not among them.
+        grown: Integers, ranks among the inactive groups of those that become
+            active.
     """
 
     weight: MaskedWeight
@@ -40,6 +45,7 @@ class Kernel:
     active_gradients: np.ndarray | None = None
     free_gradients: np.ndarray | None = None
     pruned: np.ndarray = dataclasses.field(init=False)
+    growable: np.ndarray | None = dataclasses.field(init=False, default=None)
     grown: np.ndarray = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
@@ -74,6 +80,57 @@ class Kernel:
         return Bundles(pattern.bundle_size, active, free, num_pruned)
 
     @property
+    def room(self) -> Room | None:
+        """How many of its groups may be active; None for any number."""
+        return self.weight.grouping.room
+
+    @property
+    def num_growable_groups(self) -> int:
+        """How many groups can become active, when `pruned` no longer are."""
+        if self.room is None:
+            return self.num_free_groups
+        return int(self._num_to_grow(self.room).sum())
+
+    def _num_to_grow(self, room: Room) -> np.ndarray:
+        places = self.active - self.start
+        num_groups = self.weight.grouping.num_groups
+        return room.num_to_grow(places, places[self.pruned], num_groups)
+
+    def limit_pruned(self, pruned: np.ndarray) -> np.ndarray:
+        """The same choice, but nothing that there is no room to regrow."""
+        if self.room is None:
+            return pruned
+        return self.room.limit_pruned(
+            pruned,
+            self.active - self.start,
+            self.scores,
+            self.weight.grouping.num_groups,
+        )
+
+    def find_growable(self, generator: np.random.Generator) -> None:
+        """Choose `growable`: groups that there is room for together.
+
+        So a method may choose from them as it likes. Of each column as many
+        as it can grow: those with the largest gradients, where these are
+        known, else any.
+
+        Args:
+            generator: A `numpy.random.Generator` for this choice alone.
+        """
+        if self.room is None or self.room.num_columns == 1:
+            return
+        is_free = np.ones(self.weight.grouping.num_groups, "bool")
+        is_free[self.active - self.start] = False
+        columns = np.flatnonzero(is_free) % self.room.num_columns
+        if self.free_gradients is None:
+            order = generator.permutation(len(columns))
+        else:
+            order = np.argsort(-self.free_gradients, kind="stable")
+        columns = columns[order]
+        fits = ranks(columns) < self._num_to_grow(self.room)[columns]
+        self.growable = np.sort(order[fits])
+
+    @property
     def path(self) -> str:
         return self.weight.path
 
@@ -98,12 +155,24 @@ class Kernel:
 
     def view(self) -> KernelView:
         """What the method sees."""
+        num_free, free_gradients = self.num_free_groups, self.free_gradients
+        if self.growable is not None:
+            num_free = len(self.growable)
+            if free_gradients is not None:
+                free_gradients = free_gradients[self.growable]
         return KernelView(
             self.scores,
-            self.num_free_groups,
+            num_free,
             self.group_size,
             int(np.count_nonzero(self.pruned)),
             self.active_gradients,
-            self.free_gradients,
+            free_gradients,
             self._bundles(),
+            self.num_growable_groups,
         )
+
+    def grow(self, chosen: np.ndarray) -> None:
+        """Let groups become active that a method has chosen of its view."""
+        if self.growable is not None:
+            chosen = self.growable[chosen]
+        self.grown = chosen

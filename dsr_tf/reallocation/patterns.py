@@ -1,4 +1,7 @@
-"""What granularities N:M ask: of a method, and of each reallocation."""
+"""What masks must be like: bundles of granularities N:M, and room.
+
+Both are asked of a method, and of each reallocation.
+"""
 
 import numpy as np
 
@@ -58,12 +61,18 @@ def check_masks(kernels: list[Kernel]) -> None:
 
 
 def check_moves(kernels: list[Kernel], method: Method) -> None:
-    """Check that every bundle grows what it loses.
+    """Check that every bundle grows what it loses, and all have room.
 
     Raises:
         PatternBroken: if one does not.
     """
     for kernel in kernels:
+        room = kernel.num_growable_groups
+        if len(kernel.grown) > room:
+            raise PatternBroken(
+                f"{method} grew {len(kernel.grown)} groups of {kernel.path}, "
+                f"which has room for {room} (`num_growable_groups`)"
+            )
         if kernel.slots is None:
             continue
         active, free = kernel.slots

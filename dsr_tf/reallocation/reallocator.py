@@ -15,13 +15,14 @@ from keras import ops
 from dsr_tf.core import draws
 from dsr_tf.core import optimizer_slots
 from dsr_tf.layers import masked_weights
+from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.layers.masked_weights import are_those_of
 from dsr_tf.methods import prune
 from dsr_tf.methods.method import Method
 from dsr_tf.reallocation import patterns
 from dsr_tf.reallocation.agreement import Agreement
-from dsr_tf.reallocation.device import Device
 from dsr_tf.reallocation.device import clear
+from dsr_tf.reallocation.exchange import Exchange
 from dsr_tf.reallocation.in_step import InStep
 from dsr_tf.reallocation.kernel import Kernel
 from dsr_tf.reallocation.state import ReallocationState
@@ -104,7 +105,7 @@ class Reallocator:
         self.in_step = InStep(method, self.masked, trained or model)
         self.hook = self.in_step.hook
         self._agreement = Agreement(model, self.masked)
-        self._device: Device | None = None
+        self._exchange: Exchange | None = None
         self._budget: int | None = None
 
     def is_for(
@@ -124,6 +125,8 @@ class Reallocator:
                 would not leave inactive weights at 0.
         """
         patterns.check_method(self.method, self.moving)
+        if self.hook.acts:
+            _check_stored(self.method, self.moving)
         self.method.validate(sum(weight.num_active for weight in self.moving))
         optimizer_slots.check_optimizer(
             optimizer, [weight.kernel for weight in self.moving]
@@ -187,8 +190,8 @@ class Reallocator:
         if moved is not None:
             return self._count_moves(moved, step, state)
         threshold = self.method.threshold(state)
-        device = self._device_of(optimizer)
-        kernels = device.read()
+        exchange = self._exchange_for(optimizer)
+        kernels = exchange.read()
         budget = state.carry + sum(k.num_active_weights for k in kernels)
         self._check_budget(budget)
         patterns.check_masks(kernels)
@@ -205,7 +208,7 @@ class Reallocator:
         }
         state.carry = budget - sum(active.values())
         self._check_carry(state.carry)
-        device.move(kernels)
+        exchange.move(kernels)
         state.num_reallocations += 1
         state.last_step = step
         state.write(self.masked)
@@ -218,17 +221,17 @@ class Reallocator:
             carry=state.carry,
         )
 
-    def _device_of(self, optimizer: keras.optimizers.Optimizer) -> Device:
-        if self._device is None or not self._device.is_for(optimizer):
+    def _exchange_for(self, optimizer: keras.optimizers.Optimizer) -> Exchange:
+        if self._exchange is None or not self._exchange.is_for(optimizer):
             self.hook.check(optimizer)
-            self._device = Device(
+            self._exchange = Exchange(
                 self.moving,
                 optimizer,
                 self.hook.gathers_gradients,
                 self.hook.keeps_gradients,
                 jit_compile=_is_on_one_gpu(self.model),
             )
-        return self._device
+        return self._exchange
 
     def _count_moves(
         self, moved: dict[str, int], step: int, state: ReallocationState
@@ -283,12 +286,12 @@ class Reallocator:
             for c, view in zip(chosen, views)
         ]
         for kernel, pruned in zip(kernels, chosen):
-            kernel.pruned = pruned
+            kernel.pruned = kernel.limit_pruned(pruned)
         # Bundles of N:M have room for what they lose; the other kernels, for
         # what they lose together.
         sharing = [kernel for kernel in kernels if kernel.slots is None]
         num_free_weights = sum(
-            k.num_free_groups * k.group_size for k in sharing
+            k.num_growable_groups * k.group_size for k in sharing
         )
         limited = prune.limit_weights(
             [kernel.pruned for kernel in sharing],
@@ -301,6 +304,13 @@ class Reallocator:
         self.method.update(state, num_below, budget)
 
     def _grow(self, kernels: list[Kernel], state: ReallocationState) -> None:
+        def generator(stream: int) -> np.random.Generator:
+            return draws.generator(
+                state.seed or 0, state.num_reallocations + 1, stream
+            )
+
+        for stream, kernel in enumerate(kernels, len(kernels)):
+            kernel.find_growable(generator(stream))
         views = [kernel.view() for kernel in kernels]
         sharing = [view for view in views if view.bundles is None]
         total = state.carry + sum(
@@ -315,10 +325,24 @@ class Reallocator:
             if view.bundles is None:
                 count = next(shares)
             if count:
-                generator = draws.generator(
-                    state.seed or 0, state.num_reallocations + 1, stream
-                )
-                kernel.grown = self.method.grow(view, count, generator)
+                kernel.grow(self.method.grow(view, count, generator(stream)))
+
+
+def _check_stored(method: Method, moving: list[MaskedWeight]) -> None:
+    """Refuse kernels whose inactive weights a method would have to see.
+
+    Raises:
+        ValueError: if there is one.
+    """
+    for weight in moving:
+        if weight.variable.is_stored:
+            raise ValueError(
+                f"{type(method).__name__} looks at weights or gradients of "
+                f"whole kernels in the training step, and {weight.path} stores "
+                "its active weights only: use a method that does not, such as "
+                "DSR or SET, or store whole kernels. Received: storage="
+                f"{weight.layer.storage!r}"
+            )
 
 
 def _is_on_one_gpu(model: keras.Model) -> bool:

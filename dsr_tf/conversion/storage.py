@@ -1,0 +1,144 @@
+"""`with_storage`: a model whose sparse weights are stored in another way."""
+
+import math
+from typing import Any
+
+import keras
+
+from dsr_tf.conversion.inplace import prepared
+from dsr_tf.conversion.inplace import scope_of
+from dsr_tf.conversion.selection import Filters
+from dsr_tf.conversion.selection import as_predicate
+from dsr_tf.conversion.selection import check_model
+from dsr_tf.layers import Masked
+from dsr_tf.layers import MaskedWeight
+from dsr_tf.layers import masked_weights
+from dsr_tf.layers import storages
+from dsr_tf.layers.change_storage import change_storage
+from dsr_tf.layers.masked_weights import layers_with_paths
+from dsr_tf.layers.storages import MASKED
+from dsr_tf.layers.storages.stored_variable import SLACK
+
+
+def with_storage(
+    model: keras.Model,
+    storage: str,
+    slack: float = SLACK,
+    filters: Filters = None,
+    inplace: bool = False,
+) -> keras.Model:
+    """A copy of a sparse model that stores its weights in another way.
+
+    Places, weights, seeds and what callbacks keep stay what they are, so it
+    computes the same, and goes on as the model would. It must be compiled
+    before it is trained: optimizers have slots for what is stored.
+
+    Args:
+        model: A built Keras model with masked layers.
+        storage: `"masked"`, whole weights and masks; or `"blocks"`, active
+            blocks only, see `dsr_tf.layers.storages`.
+        slack: There is room for so many times the active weights, at least
+            1; weights move where there is room.
+        filters: Which layers, as for `sparsify`; None for all that can be
+            stored so.
+        inplace: Whether to change `model` itself, and return it.
+
+    Returns:
+        The model.
+
+    Raises:
+        TypeError: if `model` is no Keras model.
+        ValueError: if the model cannot be copied, none of its layers can be
+            stored so, or an argument is out of range.
+    """
+    check_model(model, "with_storage")
+    check_storage(storage, slack)
+    wanted = as_predicate(filters)
+    masked_weights(model)  # Raises where layers are not built.
+    able = [
+        path
+        for layer, path in layers_with_paths(model)
+        if isinstance(layer, Masked)
+        and storage in layer.storages
+        and wanted(layer, path)
+    ]
+    if not able:
+        raise ValueError(
+            f"No layer of model '{model.name}' can be stored so: it takes "
+            "masked layers of a kind that has the storage, such as "
+            f"`SparseDense`. Received: storage={storage!r}"
+        )
+    changed = prepared(model, "with_storage", inplace)
+    with scope_of(changed):
+        for layer, path in layers_with_paths(changed):
+            if path in able and _differs(layer, storage):
+                change_storage(layer, storage, slack=slack)
+    return changed
+
+
+def _differs(layer: Any, storage: str) -> bool:
+    return isinstance(layer, Masked) and layer.storage != storage
+
+
+def check_storage(storage: object, slack: object) -> None:
+    """Refuse what is no storage, or no slack.
+
+    Raises:
+        ValueError: with what they may be.
+    """
+    known = [MASKED, *storages.stores()]
+    if storage not in known:
+        raise ValueError(
+            f"`storage` must be one of {', '.join(known)}. Received: "
+            f"storage={storage!r}"
+        )
+    if (
+        isinstance(slack, bool)
+        or not isinstance(slack, (int, float))
+        or not 1 <= slack < math.inf
+    ):
+        raise ValueError(
+            "`slack` must be a finite number of at least 1. Received: "
+            f"slack={slack!r}"
+        )
+
+
+class Rooms:
+    """Masked weights of a model that will be stored in another way.
+
+    Args:
+        storage, slack: See `with_storage`.
+    """
+
+    def __init__(self, storage: str, slack: float) -> None:
+        self._storage, self._slack = storage, slack
+
+    def make(self, weight: MaskedWeight, num_active_groups: int) -> None:
+        """Let a mask be chosen that there will be room for.
+
+        Args:
+            weight: A `MaskedWeight` whose mask is about to be chosen.
+            num_active_groups: How many groups of it will be active.
+
+        Raises:
+            ValueError: if its groups cannot be stored so.
+        """
+        if self._is_stored(weight):
+            weight.variable.grouping = storages.get(self._storage).with_room(
+                weight.grouping, num_active_groups, slack=self._slack
+            )
+
+    def store(self, weights: list[MaskedWeight]) -> None:
+        """Store those whose layers can have the storage, now masks are set."""
+        for layer in {w.layer: None for w in weights if self._is_stored(w)}:
+            change_storage(layer, self._storage, slack=self._slack)
+
+    def _is_stored(self, weight: MaskedWeight) -> bool:
+        storage = self._storage
+        return storage != MASKED and storage in weight.layer.storages
+
+
+def masked_copy(model: keras.Model) -> keras.Model:
+    """The model with whole weights and masks; itself if it has no others."""
+    stored = any(w.variable.is_stored for w in masked_weights(model))
+    return with_storage(model, MASKED) if stored else model

@@ -1,0 +1,66 @@
+"""How sparse weights are stored: each storage is a file in this folder.
+
+`"masked"`, whole weights and a mask, is what layers have by themselves, see
+`dsr_tf.layers.masked_variable`. The others store active weights only.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from dsr_tf.core import discovery
+from dsr_tf.core.checks import is_integer
+from dsr_tf.layers.storages.penalty import check_penalty
+from dsr_tf.layers.storages.stored_variable import StoredVariable
+
+__all__ = [
+    "MASKED",
+    "StoredVariable",
+    "check",
+    "check_num_slots",
+    "check_penalty",
+    "get",
+    "stores",
+]
+
+# Whole weights and masks.
+MASKED = "masked"
+
+
+def stores() -> dict[str, type[StoredVariable]]:
+    """The storages of active weights only, by name."""
+    discovery.import_modules(__name__, __path__)
+    return {kind.storage: kind for kind in StoredVariable.__subclasses__()}
+
+
+def get(name: str) -> type[StoredVariable]:
+    """The storage of that name, one of `stores()`."""
+    return stores()[name]
+
+
+def check(kind: Any, storage: str) -> str:
+    """Return a storage that layers of a kind can have.
+
+    Raises:
+        ValueError: if they cannot.
+    """
+    known: Sequence[str] = kind.storages
+    if storage not in known:
+        raise ValueError(
+            f"`storage` of {kind.__name__} must be one of {', '.join(known)}. "
+            f"Received: storage={storage!r}"
+        )
+    return storage
+
+
+def check_num_slots(num_slots: Any) -> int | None:
+    """Return a number of slots, or None.
+
+    Raises:
+        ValueError: if it is neither None nor a positive integer.
+    """
+    if num_slots is not None and (not is_integer(num_slots) or num_slots < 1):
+        raise ValueError(
+            "`num_slots` must be None or a positive integer. Received: "
+            f"num_slots={num_slots!r}"
+        )
+    return num_slots

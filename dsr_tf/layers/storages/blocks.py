@@ -1,0 +1,111 @@
+"""`storage="blocks"`: active blocks of a matrix, dense inside.
+
+Each block of outputs has as many slots. Computation is one batched product
+(`dsr_tf.core.block_product`), so time and memory go with the slots.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from dsr_tf.core.block_product import multiply
+from dsr_tf.core.grouping import Grouping
+from dsr_tf.core.room import ranks
+from dsr_tf.layers.storages.devices import computes_on_gpu
+from dsr_tf.layers.storages.devices import read
+from dsr_tf.layers.storages.stored_variable import SLACK
+from dsr_tf.layers.storages.stored_variable import StoredVariable
+
+
+class BlockVariable(StoredVariable):
+    """A matrix `(in, out)` of which active blocks are stored.
+
+    Attributes:
+        kernel: `(output_blocks, slots * h, w)`.
+        where: `index`, int32 `(output_blocks, slots)`, the block of inputs
+            of each slot; and `active`, booleans of that shape.
+    """
+
+    storage = "blocks"
+
+    @classmethod
+    def with_room(
+        cls,
+        grouping: Grouping,
+        num_active_groups: int,
+        num_slots: int | None = None,
+        slack: float = SLACK,
+    ) -> Grouping:
+        _check(grouping)
+        num_inputs, num_outputs = grouping.mask_shape
+        if num_slots is None:
+            needed = slack * num_active_groups / num_outputs
+            num_slots = min(num_inputs, math.ceil(needed - 1e-9))
+        if not num_active_groups <= num_slots * num_outputs:
+            raise ValueError(
+                f"`num_slots` must be at least "
+                f"{-(-num_active_groups // num_outputs)} for "
+                f"{num_active_groups} active blocks in {num_outputs} blocks of "
+                f"outputs. Received: num_slots={num_slots}"
+            )
+        return grouping.with_room(num_slots)
+
+    @classmethod
+    def kernel_shape(cls, grouping: Grouping) -> tuple[int, ...]:
+        assert grouping.room is not None
+        height, width = grouping.block_shape
+        room = grouping.room
+        return (room.num_columns, room.num_slots * height, width)
+
+    @classmethod
+    def slots_of(cls, grouping: Grouping, places: np.ndarray) -> np.ndarray:
+        assert grouping.room is not None
+        columns = places % grouping.room.num_columns
+        return columns * grouping.room.num_slots + ranks(columns)
+
+    @classmethod
+    def arrange_places(
+        cls, grouping: Grouping, places: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        assert grouping.room is not None
+        shape = (grouping.room.num_columns, grouping.room.num_slots)
+        slots = cls.slots_of(grouping, places)
+        index = np.zeros(shape, "int32")
+        index.reshape(-1)[slots] = places // grouping.room.num_columns
+        active = np.zeros(shape, "bool")
+        active.reshape(-1)[slots] = True
+        return {"index": index, "active": active}
+
+    def places(self) -> np.ndarray:
+        index, active = map(ops.convert_to_numpy, self.where)
+        columns = np.broadcast_to(np.arange(len(index))[:, None], index.shape)
+        return np.sort((index.astype("int64") * len(index) + columns)[active])
+
+    @property
+    def product(self) -> Callable[[Any], Any]:
+        return self._product
+
+    def _product(self, inputs: Any) -> Any:
+        index, active, kernel = map(read, (*self.where, self.kernel))
+        inputs = ops.convert_to_tensor(inputs)
+        shape = ops.shape(inputs)
+        num_outputs = self.grouping.kernel_shape[1]
+        rows = inputs
+        if len(shape) != 2:
+            rows = ops.reshape(inputs, (-1, shape[-1]))
+        outputs = multiply(rows, kernel, index, active, computes_on_gpu())
+        if len(shape) != 2:
+            outputs = ops.reshape(outputs, (*shape[:-1], num_outputs))
+        return outputs
+
+
+def _check(grouping: Grouping) -> None:
+    if len(grouping.kernel_shape) != 2 or grouping.group_size == 1:
+        raise ValueError(
+            "`storage` 'blocks' is for matrices in blocks, such as those of "
+            "granularity 'block:32'. Received: kernel of shape "
+            f"{grouping.kernel_shape} in groups of {grouping.block_shape}"
+        )

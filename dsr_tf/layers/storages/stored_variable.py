@@ -1,0 +1,285 @@
+"""A sparse weight of which only active groups are stored.
+
+There is room for some more groups than are active (`Room`), so that variables
+keep their shapes while groups move. All that moves is decided on the host;
+variables are arranged anew there, optimizer slots in the same way.
+"""
+
+import abc
+from collections.abc import Callable
+from collections.abc import Iterable
+from typing import Any
+from typing import ClassVar
+
+import keras
+import numpy as np
+from keras import ops
+
+from dsr_tf.core.grouping import Grouping
+from dsr_tf.layers.sparse_variable import SparseVariable
+from dsr_tf.layers.storages.drawing import draw
+from dsr_tf.layers.storages.penalty import check_penalty
+
+# Room for a quarter more than are active when the layer is made.
+SLACK = 1.25
+
+
+class StoredVariable(SparseVariable):
+    """Base of the storages of active weights only.
+
+    Attributes:
+        storage: Its name.
+        kernel: Keras variable, the stored weights and zeros in empty slots.
+        where: Keras variables that say which groups these are.
+    """
+
+    storage: ClassVar[str]
+    is_stored = True
+
+    def __init__(
+        self,
+        layer: Any,
+        name: str,
+        kernel: keras.Variable,
+        grouping: Grouping,
+        where: list[keras.Variable],
+    ) -> None:
+        super().__init__(layer, name, kernel, grouping)
+        self.where = where
+
+    # What a storage says.
+
+    @classmethod
+    @abc.abstractmethod
+    def with_room(
+        cls,
+        grouping: Grouping,
+        num_active_groups: int,
+        num_slots: int | None = None,
+        slack: float = SLACK,
+    ) -> Grouping:
+        """A grouping with the room that there will be.
+
+        Args:
+            grouping: A `Grouping`.
+            num_active_groups: How many groups will be active.
+            num_slots: How many slots there are; None for `slack` times as
+                many as are needed.
+            slack: At least 1.
+
+        Raises:
+            ValueError: if such groups cannot be stored so.
+        """
+
+    @classmethod
+    @abc.abstractmethod
+    def kernel_shape(cls, grouping: Grouping) -> tuple[int, ...]:
+        """The shape of the variable of stored weights."""
+
+    @classmethod
+    @abc.abstractmethod
+    def arrange_places(
+        cls, grouping: Grouping, places: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Arrays that say where groups are, by the names of the variables."""
+
+    @classmethod
+    @abc.abstractmethod
+    def slots_of(cls, grouping: Grouping, places: np.ndarray) -> np.ndarray:
+        """In which slot each group is stored.
+
+        Args:
+            grouping: A `Grouping` with room.
+            places: Integer array in ascending order.
+
+        Returns:
+            Integer array `(len(places),)`, a function of the places alone, so
+            that all that is saved finds its slot again.
+        """
+
+    @property
+    @abc.abstractmethod
+    def product(self) -> Callable[[Any], Any]:
+        """A function that multiplies inputs `(..., in)` by the weight."""
+
+    @abc.abstractmethod
+    def places(self) -> np.ndarray:
+        """See `SparseVariable`; read from `where`."""
+
+    # What all share.
+
+    @classmethod
+    def new(
+        cls,
+        layer: Any,
+        name: str,
+        grouping: Grouping,
+        places: np.ndarray,
+        add_weight: Callable[..., keras.Variable],
+        groups: np.ndarray | None = None,
+        initializer: Any = "glorot_uniform",
+        regularizer: Any = None,
+        constraint: Any = None,
+        **arguments: Any,
+    ) -> "StoredVariable":
+        """Make the variables of a layer's weight.
+
+        Args:
+            layer: The layer.
+            name: Name of the weight.
+            grouping: Its `Grouping`, with room.
+            places: Ascending integer array, the groups that are active.
+            add_weight: Keras' `add_weight` of the layer.
+            groups: Their weights, `(len(places), group_size)`; None to draw
+                them by the initializer.
+            initializer, regularizer, constraint, **arguments: What the
+                layer gives to `add_weight`.
+
+        Raises:
+            ValueError: if a penalty or constraint looks at whole kernels.
+        """
+        if constraint is not None:
+            raise ValueError(
+                f"Layer '{layer.name}' stores its active weights only "
+                f"(storage='{cls.storage}'), so its {name} cannot be held to "
+                f"a constraint. Received: {constraint!r}"
+            )
+        check_penalty(regularizer, layer, cls.storage)
+        grouping.check_places(places)
+        for unwanted in ("shape", "name"):
+            arguments.pop(unwanted, None)
+
+        def stored(shape: Any, dtype: Any = None) -> Any:
+            values = groups
+            if values is None:
+                values = draw(initializer, grouping, places, dtype)
+            return cls._filled(grouping, places, values, 0)
+
+        kernel = add_weight(
+            name=name,
+            shape=cls.kernel_shape(grouping),
+            initializer=stored,
+            regularizer=regularizer,
+            **arguments,
+        )
+        where = []
+        for key, array in cls.arrange_places(grouping, places).items():
+            variable = add_weight(
+                name=f"{name}_{key}",
+                shape=array.shape,
+                initializer=_constant(array),
+                dtype=str(array.dtype),
+                trainable=False,
+            )
+            setattr(layer, f"{name}_{key}", variable)
+            where.append(variable)
+        return cls(layer, name, kernel, grouping, where)
+
+    @property
+    def mask(self) -> keras.Variable:
+        """There is none.
+
+        Raises:
+            ValueError: always, with what to do.
+        """
+        raise ValueError(
+            f"Layer '{self.layer.name}' stores its active weights only "
+            f"(storage='{self.storage}'), so there is no mask: "
+            "`dsr_tf.with_storage(model, 'masked')` makes one."
+        )
+
+    @property
+    def is_exported(self) -> bool:
+        return False
+
+    @property
+    def held(self) -> Any:
+        return None
+
+    @property
+    def unread(self) -> list[keras.Variable]:
+        return list(self.where)
+
+    def penalize(self, penalty: Any) -> None:
+        check_penalty(penalty, self.layer, self.storage)
+        self.kernel.regularizer = keras.regularizers.get(penalty)
+
+    def groups(self) -> np.ndarray:
+        return self.groups_of(self.kernel)
+
+    def groups_of(self, variable: keras.Variable) -> np.ndarray:
+        """What a variable of the kernel's shape, such as an optimizer's
+        slot, holds of the active groups: `(num_active_groups, group_size)`."""
+        slots = self.slots_of(self.grouping, self.places())
+        array = ops.convert_to_numpy(variable)
+        return array.reshape(-1, self.grouping.group_size)[slots]
+
+    def masked(self, weights: Any) -> Any:
+        # Of use outside of the forward pass only, which has no such tensor.
+        groups = self.groups_of(weights)
+        whole = self.grouping.kernel_of(self.places(), groups)
+        return ops.convert_to_tensor(whole)
+
+    def assign(self, places: np.ndarray, groups: np.ndarray) -> None:
+        self.grouping.check_places(places)
+        self._assign_places(places)
+        self.kernel.assign(self._filled(self.grouping, places, groups, 0))
+
+    def set_mask(self, mask: np.ndarray) -> None:
+        self.move(np.flatnonzero(mask), [])
+
+    def move(
+        self,
+        places: np.ndarray,
+        slots: Iterable[tuple[keras.Variable, float]],
+        moved: np.ndarray | None = None,
+    ) -> None:
+        """Let other groups be active; those that stay keep their weights.
+
+        Args:
+            places: Ascending integer array, the groups that are active from
+                now on. New ones start from 0.
+            slots: Pairs of an optimizer's variable for the kernel, and the
+                number that its entries start from.
+            moved: Places that start afresh even if they were active.
+        """
+        before = self.places()
+        self.grouping.check_places(places)
+        stays = np.isin(before, places, assume_unique=True)
+        if moved is not None:
+            stays &= ~np.isin(before, moved)
+        at = np.searchsorted(places, before[stays])
+        arranged = []
+        for variable, fresh in [(self.kernel, 0.0), *slots]:
+            old = self.groups_of(variable)
+            new = np.full((len(places), old.shape[1]), fresh, old.dtype)
+            new[at] = old[stays]
+            filled = self._filled(self.grouping, places, new, fresh)
+            arranged.append((variable, filled))
+        self._assign_places(places)
+        for variable, array in arranged:
+            variable.assign(array)
+
+    @classmethod
+    def _filled(
+        cls,
+        grouping: Grouping,
+        places: np.ndarray,
+        groups: np.ndarray,
+        fresh: float,
+    ) -> np.ndarray:
+        """The array of a variable that stores these groups."""
+        shape = cls.kernel_shape(grouping)
+        array = np.full(shape, fresh, groups.dtype)
+        rows = array.reshape(-1, grouping.group_size)
+        rows[cls.slots_of(grouping, places)] = groups
+        return array
+
+    def _assign_places(self, places: np.ndarray) -> None:
+        arrays = self.arrange_places(self.grouping, places).values()
+        for variable, array in zip(self.where, arrays):
+            variable.assign(array)
+
+
+def _constant(array: np.ndarray) -> Callable[..., Any]:
+    return lambda shape, dtype=None: ops.convert_to_tensor(array)

@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dsr_tf.core import draws
+from dsr_tf.core.granularity import get
+from dsr_tf.core.grouping import Grouping
+from dsr_tf.core.room import Room
+from dsr_tf.core.room import ranks
+
+
+def test_ranks():
+    assert ranks(np.array([2, 0, 2, 2, 1, 0])).tolist() == [0, 0, 1, 2, 0, 1]
+    assert ranks(np.zeros(0, "int64")).tolist() == []
+
+
+def test_what_fits():
+    room = Room(num_slots=1, num_columns=3)
+    order = np.array([4, 1, 0, 3, 5])  # of columns 1, 1, 0, 0, 2
+    assert room.first_that_fit(order, 5).tolist() == [4, 0, 5]
+    assert room.first_that_fit(order, 2).tolist() == [4, 0]
+
+
+def test_how_many_can_grow():
+    # 2 rows and 3 columns, two slots in each: column 0 is full, of column 1
+    # one group is active, and it is pruned.
+    room = Room(num_slots=2, num_columns=3)
+    active, pruned = np.array([0, 1, 3]), np.array([1])
+    assert room.num_to_grow(active, pruned, 6).tolist() == [0, 1, 2]
+    assert Room(4).num_to_grow(active, pruned, 6).tolist() == [2]
+
+
+def test_a_column_loses_what_it_can_grow():
+    # Of 3 rows, two are active in column 0, three in column 1.
+    room = Room(num_slots=3, num_columns=2)
+    active = np.array([0, 1, 2, 3, 5])
+    scores = np.array([0.2, 0.3, 0.1, 0.2, 0.1])
+    limited = room.limit_pruned(np.ones(5, "bool"), active, scores, 6)
+    assert limited.tolist() == [False, False, True, False, False]
+    # Where all share the slots, others grow it.
+    assert Room(5).limit_pruned(np.ones(5, "bool"), active, scores, 6).all()
+
+
+def test_a_mask_without_room():
+    room = Room(num_slots=1, num_columns=2)
+    room.check(np.array([0, 3]))
+    with pytest.raises(ValueError, match="as many slots.*mask with 2 in one"):
+        room.check(np.array([0, 2]))
+
+
+@given(
+    st.integers(1, 6), st.integers(1, 6), st.integers(1, 6), st.integers(0, 99)
+)
+def test_masks_with_room(rows, columns, num_slots, seed):
+    num_slots = min(num_slots, rows)
+    grouping = Grouping((rows * 2, columns * 2), (2, 2)).with_room(num_slots)
+    generator = draws.generator(seed)
+    number = int(generator.integers(1, num_slots * columns + 1))
+    scores = generator.random(rows * columns).astype("float32")
+    for mask in (
+        grouping.random_mask(number, generator),
+        grouping.largest_mask(scores, number),
+    ):
+        assert mask.sum() == number
+        assert mask.sum(axis=0).max() <= num_slots
+        grouping.check_mask(mask)
+
+
+def test_the_largest_with_room():
+    grouping = Grouping((4, 4), (2, 2)).with_room(1)
+    mask = grouping.largest_mask(np.array([3.0, 1, 4, 2], "float32"), 2)
+    assert mask.tolist() == [[False, False], [True, True]]
+
+
+@pytest.mark.parametrize(
+    ("shape", "block"),
+    [
+        ((784, 2048), (28, 32)),
+        ((2048, 10), (32, 10)),
+        ((96, 33), (32, 33)),
+        ((31, 64), (31, 32)),
+    ],
+)
+def test_blocks_up_to_a_length(shape, block):
+    if block[1] == 33:
+        with pytest.raises(ValueError, match="from 16 to 32 divides"):
+            get("block:32").grouping(shape)
+        return
+    assert get("block:32").grouping(shape).block_shape == block

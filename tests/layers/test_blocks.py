@@ -1,0 +1,311 @@
+"""Layers that store active blocks only."""
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from keras import ops
+
+import dsr_tf
+from dsr_tf.core import block_product
+from dsr_tf.layers import SparseDense
+from dsr_tf.layers import masked_weights
+from tests.conftest import needs_tensorflow
+from tests.conftest import values
+
+
+def blocks(units=96, **arguments):
+    arguments = {"sparsity": 0.8, "seed": 0, **arguments}
+    return SparseDense(
+        units, granularity="block:32", storage="blocks", **arguments
+    )
+
+
+def a_model(**arguments):
+    inputs = keras.Input((56,))
+    x = SparseDense(64, **arguments, activation="relu", seed=1)(inputs)
+    return keras.Model(inputs, SparseDense(10, **arguments, seed=2)(x))
+
+
+STORED = {"granularity": "block:16", "storage": "blocks", "sparsity": 0.7}
+
+
+def data(number=64, size=56):
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(number, size)).astype("float32")
+    return x, generator.integers(0, 10, number)
+
+
+def compiled(model, optimizer="adam", **arguments):
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer, loss, **arguments)
+    return model
+
+
+@given(
+    st.integers(1, 4),
+    st.integers(1, 4),
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.booleans(),
+    st.integers(0, 99),
+)
+def test_the_product(rows, columns, height, width, by_rows, seed):
+    """Both layouts, and both gradients, are those of the whole matrix."""
+    generator = np.random.default_rng(seed)
+    slots = int(generator.integers(1, rows + 1))
+    index = np.stack(
+        [generator.permutation(rows)[:slots] for _ in range(columns)]
+    ).astype("int32")
+    active = generator.random((columns, slots)) < 0.7
+    kernel = generator.normal(size=(columns, slots, height, width))
+    kernel[~active] = 0
+    kernel = kernel.astype("float32")
+    whole = np.zeros((rows, height, columns, width), "float32")
+    for column, (places, weights) in enumerate(zip(index, kernel)):
+        whole[places, :, column] = weights
+    whole = whole.reshape(rows * height, columns * width)
+    x = generator.normal(size=(5, rows * height)).astype("float32")
+    upstream = generator.normal(size=(5, columns * width)).astype("float32")
+    flat = kernel.reshape(columns, slots * height, width)
+
+    def loss(x, kernel):
+        product = block_product.multiply(
+            x, kernel, ops.convert_to_tensor(index), active, by_rows
+        )
+        return ops.sum(product * upstream), product
+
+    outputs, d_x, d_kernel = gradients_of(loss, x, flat)
+    np.testing.assert_allclose(outputs, x @ whole, atol=2e-5)
+    np.testing.assert_allclose(d_x, upstream @ whole.T, atol=2e-5)
+    d_whole = (x.T @ upstream).reshape(rows, height, columns, width)
+    d_kernel = d_kernel.reshape(columns, slots, height, width)
+    assert not d_kernel[~active].any()
+    for column in range(columns):
+        used = active[column]
+        np.testing.assert_allclose(
+            d_kernel[column][used],
+            d_whole[index[column][used], :, column],
+            atol=2e-5,
+        )
+
+
+def gradients_of(loss, *arrays):
+    if keras.backend.backend() == "jax":
+        import jax
+
+        (_, outputs), found = jax.value_and_grad(
+            loss, argnums=(0, 1), has_aux=True
+        )(*arrays)
+    else:
+        import tensorflow as tf
+
+        tensors = [tf.constant(array) for array in arrays]
+        with tf.GradientTape() as tape:
+            tape.watch(tensors)
+            value, outputs = loss(*tensors)
+        found = tape.gradient(value, tensors)
+    return [ops.convert_to_numpy(array) for array in (outputs, *found)]
+
+
+def test_a_layer_computes_with_its_kernel():
+    layer = blocks()
+    layer.build((None, 160))
+    assert layer.num_slots is None
+    (weight,) = masked_weights(layer)
+    assert weight.num_active == 3 * 1024 and weight.kernel.shape == (3, 64, 32)
+    x = data(6, 160)[0]
+    expected = x @ values(layer.kernel)
+    np.testing.assert_allclose(values(layer(x)), expected, atol=1e-5)
+    stacked = values(layer(x.reshape(2, 3, 160)))
+    np.testing.assert_allclose(stacked.reshape(6, 96), expected, atol=1e-5)
+
+
+def test_initial_weights_have_the_deviation_of_the_whole_kernel():
+    layer = blocks(512, kernel_initializer="he_normal")
+    layer.build((None, 512))
+    stored = masked_weights(layer)[0].variable.groups()
+    assert stored.std() == pytest.approx((2 / 512) ** 0.5, rel=0.02)
+    # Of others the whole is drawn.
+    layer = blocks(64, kernel_initializer="orthogonal", sparsity=0.0)
+    layer.build((None, 64))
+    kernel = values(layer.kernel)
+    np.testing.assert_allclose(kernel @ kernel.T, np.eye(64), atol=1e-5)
+
+
+def test_no_tensor_of_the_whole_size():
+    layer = blocks(256, sparsity=0.9)
+    layer.build((None, 320))
+    sizes = [int(np.prod(v.shape)) for v in layer.variables]
+    assert max(sizes) < 320 * 256 / 4
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "adagrad", "adamw"])
+def test_empty_slots_stay_empty(optimizer):
+    model = compiled(a_model(**STORED, num_slots=3), optimizer)
+    model.fit(*data(), epochs=2, verbose=0)
+    for weight in masked_weights(model):
+        kernel = values(weight.kernel).reshape(-1, weight.group_size)
+        active = values(weight.variable.where[1]).reshape(-1)
+        assert not kernel[~active].any() and kernel[active].any()
+        assert not active.all()
+
+
+def test_files(tmp_path):
+    model = compiled(a_model(**STORED))
+    x, y = data()
+    model.fit(x, y, verbose=0)
+    model.save(tmp_path / "m.keras")
+    loaded = keras.models.load_model(tmp_path / "m.keras")
+    np.testing.assert_array_equal(
+        loaded.predict(x, verbose=0), model.predict(x, verbose=0)
+    )
+    for trained in (model, loaded):
+        trained.fit(x, y, shuffle=False, verbose=0)
+    for ours, theirs in zip(loaded.variables, model.variables):
+        np.testing.assert_array_equal(values(ours), values(theirs))
+
+
+def test_a_masked_layer_reads_the_weights_of_a_stored_one(tmp_path):
+    stored = a_model(**STORED)
+    masked = a_model(granularity="block:16", sparsity=0.5)
+    stored.save_weights(tmp_path / "w.weights.h5")
+    masked.load_weights(tmp_path / "w.weights.h5")
+    x = data()[0]
+    np.testing.assert_allclose(
+        masked.predict(x, verbose=0), stored.predict(x, verbose=0), atol=1e-6
+    )
+
+
+def test_a_file_that_there_are_no_slots_for(tmp_path):
+    a_model(granularity="block:16", sparsity=0.1).save_weights(
+        tmp_path / "w.weights.h5"
+    )
+    stored = a_model(**STORED)
+    before = [values(v) for v in stored.variables]
+    with pytest.raises(ValueError, match="as many slots"):
+        stored.load_weights(tmp_path / "w.weights.h5")
+    for old, new in zip(before, stored.variables):
+        np.testing.assert_array_equal(old, values(new))
+
+
+def test_there_and_back():
+    masked = dsr_tf.sparsify(
+        a_dense_model(), 0.8, granularity="block:16", seed=3
+    )
+    x = data()[0]
+    outputs = masked.predict(x, verbose=0)
+    stored = dsr_tf.with_storage(masked, "blocks")
+    back = dsr_tf.with_storage(stored, "masked")
+    np.testing.assert_allclose(stored.predict(x, verbose=0), outputs, atol=1e-6)
+    np.testing.assert_array_equal(back.predict(x, verbose=0), outputs)
+    names = [[v.path for v in m.variables] for m in (masked, back)]
+    assert names[0] == names[1]
+    dense = dsr_tf.strip(stored)
+    assert type(dense.layers[1]) is keras.layers.Dense
+    np.testing.assert_array_equal(dense.predict(x, verbose=0), outputs)
+
+
+def a_dense_model():
+    inputs = keras.Input((56,))
+    x = keras.layers.Dense(64, activation="relu", kernel_regularizer="l2")(
+        inputs
+    )
+    x = keras.layers.LayerNormalization()(x)
+    return keras.Model(inputs, keras.layers.Dense(10)(x))
+
+
+def test_sparsify():
+    dense = a_dense_model()
+    model = dsr_tf.sparsify(
+        dense, 0.75, granularity="block:16", storage="blocks", seed=0
+    )
+    summary = dsr_tf.sparsity_summary(model)
+    assert summary.num_masked == 56 * 64 + 640
+    assert summary.num_parameters == dense.count_params()
+    for weight in masked_weights(model):
+        room = weight.grouping.room
+        counts = room.counts(weight.variable.places())
+        assert counts.max() <= room.num_slots
+        assert room.num_slots == weight.layer.num_slots
+    # What is kept is copied to the bit.
+    kernel = values(dense.layers[1].kernel)
+    kept = values(model.layers[1].kernel)
+    assert set(np.unique(kept[kept != 0])) <= set(np.unique(kernel))
+    compiled(model).fit(*data(), verbose=0)
+
+
+def test_magnitudes_with_room():
+    model = dsr_tf.sparsify(
+        a_dense_model(),
+        0.75,
+        granularity="block:16",
+        mask="magnitude",
+        storage="blocks",
+        slack=1.0,
+    )
+    weight = masked_weights(model)[0]
+    counts = weight.grouping.room.counts(weight.variable.places())
+    assert counts.max() <= -(-counts.sum() // len(counts))
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision(policy):
+    layer = blocks(dtype=policy)
+    outputs = layer(data(4, 64)[0])
+    assert keras.backend.standardize_dtype(outputs.dtype) == policy[6:]
+
+
+@needs_tensorflow
+@pytest.mark.parametrize("jit", [False, True])
+def test_fit_compiled_and_in_executions_of_several_steps(jit):
+    model = a_model(**STORED)
+    compiled(model, jit_compile=jit, steps_per_execution=2)
+    first, last = (
+        model.fit(*data(), epochs=4, batch_size=16, verbose=0).history["loss"][
+            i
+        ]
+        for i in (0, -1)
+    )
+    assert last < first
+
+
+def test_penalties():
+    layer = blocks(kernel_regularizer=keras.regularizers.L2(0.1))
+    layer.build((None, 64))
+    expected = 0.1 * (values(layer.kernel) ** 2).sum()
+    assert float(sum(layer.losses)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"storage": "rows"}, "`storage` of SparseDense must be one of masked"),
+        ({"num_slots": 0}, "`num_slots` must be None or a positive integer"),
+        ({"num_slots": 1, "sparsity": 0.0}, "`num_slots` must be at least 2"),
+        ({"granularity": "2:4", "sparsity": 0.5}, "is for matrices in blocks"),
+        ({"kernel_constraint": "non_neg"}, "cannot be held to a constraint"),
+        ({"kernel_regularizer": "orthogonal_regularizer"}, "must be L1, L2"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    given = {"granularity": "block:32", "storage": "blocks", **arguments}
+    with pytest.raises(ValueError, match=message):
+        SparseDense(64, seed=0, **given).build((None, 64))
+
+
+def test_bad_models():
+    model = dsr_tf.sparsify(a_dense_model(), 0.5, seed=0)
+    with pytest.raises(ValueError, match="is for matrices in blocks"):
+        dsr_tf.with_storage(model, "blocks")
+    with pytest.raises(ValueError, match="must be one of masked, blocks"):
+        dsr_tf.with_storage(model, "stripes")
+    with pytest.raises(ValueError, match="`slack` must be a finite number"):
+        dsr_tf.with_storage(model, "blocks", slack=0.5)
+    layer = blocks()
+    layer.build((None, 64))
+    with pytest.raises(ValueError, match="LoRA has no place for"):
+        layer.enable_lora(2)
+    with pytest.raises(ValueError, match="so there is no mask"):
+        print(masked_weights(layer)[0].mask)
