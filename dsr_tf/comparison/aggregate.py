@@ -23,7 +23,8 @@ class Row:
         density: Density asked for; None for the dense network.
         num_seeds: Number of finished runs.
         accuracy: Mean test accuracy after the last epoch.
-        deviation: Sample standard deviation over the seeds; None for one.
+        deviation: Sample standard deviation over the seeds; None for less
+            than three, of which it would say little.
         difference: Mean accuracy minus that of the dense network; None
             where there is none.
         num_parameters: Mean number of parameters that are active.
@@ -137,7 +138,7 @@ def _row(
         density=key[1],
         num_seeds=len(summaries),
         accuracy=accuracy,
-        deviation=statistics.stdev(accuracies) if len(accuracies) > 1 else None,
+        deviation=_deviation(accuracies),
         difference=accuracy - mean("test_accuracy", dense) if dense else None,
         num_parameters=parameters,
         num_macs=mean("num_macs") if all_have("num_macs") else None,
@@ -179,3 +180,9 @@ def _traits(
         if seconds
         else None,
     }
+
+
+def _deviation(accuracies: list[float]) -> float | None:
+    if len(accuracies) < 3:
+        return None
+    return statistics.stdev(accuracies)

@@ -106,10 +106,10 @@ TABLES = {
             Column("time", _number("epoch_ratio", ".2f")),
             _MACS,
         ),
-        "Test accuracy after the last epoch, mean ± standard deviation over "
-        "seeds ({seeds}), and its difference to dense; active parameters, "
-        "their share of the masked kernels and of all; time of an epoch, "
-        "dense = 1",
+        "Test accuracy after the last epoch, mean over seeds ({seeds}), with "
+        "the standard deviation of three or more, and its difference to "
+        "dense; active parameters, their share of the masked kernels and of "
+        "all; time of an epoch, dense = 1",
     ),
     "6": Layout(
         (
@@ -124,8 +124,8 @@ TABLES = {
             Column("bytes", _number("num_bytes", ",.0f"), in_terminal=False),
             Column("time", _number("training_ratio", ".2f")),
         ),
-        "As in Table 6 of the paper, found in the runs (seeds: {seeds}): "
-        "whether the largest number of active parameters at any step was "
+        "As in Table 6 of the paper, found in the runs (number of seeds: "
+        "{seeds}): whether the largest number of active parameters at any step was "
         "never above that at the end (strict budget); what masks or narrower "
         "layers have emptied; whether shares of layers changed (automatic "
         "layer sparsity); time of training with the runs before it, dense = 1",

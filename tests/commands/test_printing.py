@@ -180,7 +180,7 @@ from dsr_tf.comparison import aggregate, tables
 from tests.comparison.test_aggregate import run
 assert sys.stdout.encoding.lower() in ("ascii", "us-ascii", "ansi_x3.4-1968")
 rows = aggregate.rows([
-    run("n\\u00e4her", "dsr", 0.1, seed, 0.9, 150, 3.0) for seed in (1, 2)
+    run("n\\u00e4her", "dsr", 0.1, seed, 0.9, 150, 3.0) for seed in (1, 2, 3)
 ])
 console = terminal.console()
 console.print(tables.rich_table(rows, "title"))

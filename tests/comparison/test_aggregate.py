@@ -28,6 +28,7 @@ def rows():
         [
             run("mine", "dsr", 0.1, 1, 0.90, 150, 3.0),
             run("mine", "dsr", 0.1, 2, 0.94, 150, 5.0),
+            run("mine", "dsr", 0.1, 3, 0.92, 150, 4.0),
             run("mine", "dsr", 0.2, 1, 0.95, 250, 4.0, 0.2),
             run("dense", "dense", None, 1, 0.96, 1000, 2.0, 1.0),
             run("dense", "dense", None, 2, 0.98, 1000, 2.0, 1.0),
@@ -38,16 +39,17 @@ def rows():
 
 def test_means_by_hand(rows):
     mine, other, dense, tied = rows
-    assert mine.num_seeds == 2 and other.num_seeds == 1
+    assert mine.num_seeds == 3 and other.num_seeds == 1
     assert mine.accuracy == pytest.approx(0.92)
-    # Of two numbers it is their distance over the root of 2.
-    assert mine.deviation == pytest.approx(0.04 / 2**0.5)
-    assert other.deviation is None
+    assert mine.deviation == pytest.approx(0.02)
+    # Of one or two there is none.
+    assert other.deviation is None and dense.deviation is None
     assert mine.difference == pytest.approx(-0.05)
     assert dense.difference == 0
     assert mine.model_density == pytest.approx(0.15)
     assert mine.epoch_ratio == pytest.approx(2.0)
-    assert mine.mask_density == 0.1 and tied.mask_density is None
+    assert mine.mask_density == pytest.approx(0.1)
+    assert tied.mask_density is None
 
 
 def test_without_a_dense_network():
@@ -60,9 +62,9 @@ def test_markdown(rows):
     lines = tables.markdown(rows).splitlines()
     assert len(lines) == 2 + 4
     # Dense first, then by density.
-    assert lines[2].startswith("| 1 | dense | 97.00 ± 1.41 | +0.00 | 1,000 |")
+    assert lines[2].startswith("| 1 | dense | 97.00 | +0.00 | 1,000 |")
     assert lines[3].startswith("| 0.2 | mine | 95.00 | -2.00 | 250 |")
-    assert lines[4].startswith("| 0.1 | mine | 92.00 ± 2.83 | -5.00 | 150 |")
+    assert lines[4].startswith("| 0.1 | mine | 92.00 ± 2.00 | -5.00 | 150 |")
 
 
 def test_a_run_of_no_density():
@@ -77,25 +79,28 @@ def test_the_table_fits_a_terminal(rows):
     wide = aggregate.rows(
         [
             run("gradual", "gradual", 0.01, s, 0.9 - s / 10, 12_345_678, 9.9)
-            for s in (1, 2)
+            for s in (1, 2, 3)
         ]
     )
     console = Console(width=80, file=io.StringIO())
     console.print(tables.rich_table(rows + wide, "title"))
     text = console.file.getvalue()
-    assert "…" not in text and "12,345,678" in text and "± 7.07" in text
+    assert "…" not in text and "12,345,678" in text and "± 10.00" in text
 
 
 @pytest.mark.parametrize("table", ["results", "6"])
 def test_no_number_is_cut_for_a_long_name(table):
     name = "a_penalty_with_a_very_long_name"
     compared = aggregate.rows(
-        [run(name, "dsr", 0.1, s, 0.9 - s / 9, 12_345_678, 9.9) for s in (1, 2)]
+        [
+            run(name, "dsr", 0.1, s, 0.9 - s / 9, 12_345_678, 9.9)
+            for s in (1, 2, 3)
+        ]
     )
     console = Console(width=80, file=io.StringIO())
     console.print(tables.rich_table(compared, "title", table))
     text = console.file.getvalue()
-    assert "…" not in text and "12,345,678" in text and "± 7.86" in text
+    assert "…" not in text and "12,345,678" in text and "± 11.11" in text
 
 
 def test_csv(rows, tmp_path):
