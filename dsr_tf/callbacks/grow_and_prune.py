@@ -39,7 +39,9 @@ class GrowAndPrune(MaskCallback):
     change that finds it below, nothing goes. If `patience` of these have not
     helped, as many connections as had gone from each kernel since the target
     last held wake again, by policy 1, from 0, and no change comes after it.
-    So it is at `end`.
+    So it is at `end`. With a `budget`, which is ours, the last pruning
+    leaves as many active weights, and no change comes after it once the
+    target holds.
 
     The paper publishes no outer loop, optimizer, number of connections, or
     initial value of them, and does not say how many kernels are drawn; these

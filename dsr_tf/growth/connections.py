@@ -44,14 +44,14 @@ def largest_gradients(
 
 
 def smallest(
-    draft: Draft, weight: MaskedWeight, share: float, scale: np.ndarray
+    draft: Draft, weight: MaskedWeight, count: int, scale: np.ndarray
 ) -> np.ndarray:
-    """The share of a kernel's active weights that counts least (policy 4).
+    """Those of a kernel's active weights that count least (policy 4).
 
     Args:
         draft: The `Draft`.
         weight: The `MaskedWeight`.
-        share: Share of its active weights, rounded; the last one stays.
+        count: How many; the last one stays.
         scale: What output channels are multiplied with afterwards, see
             `scale_of`.
 
@@ -60,7 +60,7 @@ def smallest(
     """
     mask = draft.mask(weight.kernel)
     scores = np.abs(draft.kernel(weight.kernel).astype("float64") * scale)[mask]
-    chosen = prune.smallest(scores, round(share * scores.size))
+    chosen = prune.smallest(scores, count)
     places = np.zeros(mask.shape, "bool")
     places[mask] = prune.keep_last_group(chosen, scores)
     return places

@@ -10,6 +10,7 @@ from dsr_tf.conversion.batch import Batch
 from dsr_tf.conversion.gradients import has_float16
 from dsr_tf.core import draws
 from dsr_tf.core import optimizer_slots
+from dsr_tf.core.apportion import apportion
 from dsr_tf.growth import bridges
 from dsr_tf.growth import connections
 from dsr_tf.growth import feature_maps
@@ -224,7 +225,7 @@ class Grower:
             own["num_misses"] = 0
             for weight in self.trained:
                 _hold(weight, draft.num_active(weight.kernel))
-            if is_last:
+            if is_last or not self._num_above_budget(draft):
                 own["is_over"] = 1
             else:
                 self._prune(draft)
@@ -241,12 +242,27 @@ class Grower:
         return found >= self._settings.target
 
     def _prune(self, draft: Draft) -> None:
-        for weight, normalization in zip(self.trained, self._normalizations):
+        for weight, normalization, count in zip(
+            self.trained, self._normalizations, self._num_pruned(draft)
+        ):
             scale = connections.scale_of(normalization)
-            share = self._settings.prune_share
-            places = connections.smallest(draft, weight, share, scale)
+            places = connections.smallest(draft, weight, count, scale)
             draft.prune(weight.kernel, places)
         units.remove_useless(draft, self._structure.sets)
+
+    def _num_pruned(self, draft: Draft) -> list[int]:
+        """The share of each kernel, or as many as the budget lets go."""
+        active = [draft.num_active(weight.kernel) for weight in self.trained]
+        counts = [round(self._settings.prune_share * n) for n in active]
+        most = self._num_above_budget(draft)
+        if sum(counts) <= most:
+            return counts
+        return apportion(most, active, [max(0, n - 1) for n in active])
+
+    def _num_above_budget(self, draft: Draft) -> int:
+        """Active weights that may still go."""
+        active = sum(draft.num_active(weight.kernel) for weight in self.trained)
+        return max(0, active - (self._settings.budget or 0))
 
     def _restore(self, draft: Draft) -> None:
         """As many connections as when the target last held."""

@@ -36,6 +36,9 @@ class GrowthHyperparameters(KeepsIntegers):
             and 99.2 % for LeNet-5.
         patience: How many changes in a row may fall away, for training to
             reach the target again, before pruning ends.
+        budget: Pruning ends once no more weights than these are active; the
+            last one takes a smaller share, so as to leave as many. None for
+            no such end.
         end: First update without pruning; None for no end.
 
     Raises:
@@ -57,6 +60,7 @@ class GrowthHyperparameters(KeepsIntegers):
     prune_share: float = 0.01
     target: float | None = None
     patience: int = 3
+    budget: int | None = None
     end: int | None = None
 
     def __post_init__(self) -> None:
@@ -67,10 +71,11 @@ class GrowthHyperparameters(KeepsIntegers):
             ("feature_maps", 0),
             ("candidates", 1),
             ("patience", 0),
+            ("budget", 1),
             ("end", 1),
         ):
             value = getattr(self, name)
-            if value is None and name == "end":
+            if value is None and name in ("budget", "end"):
                 continue
             if not is_integer(value) or value < least:
                 self._refuse(name, f"an integer of at least {least}")

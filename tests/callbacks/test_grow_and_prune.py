@@ -34,8 +34,8 @@ SETTINGS = {"frequency": 5, "grow_steps": 3, "prune_share": 0.1}
 EAGERLY = keras.backend.backend() == "tensorflow"
 
 
-def seedling(run_eagerly=EAGERLY):
-    """12-20-8-3, of which 8 and 3 units are awake with half of the weights."""
+def seedling(run_eagerly=EAGERLY, density=0.5):
+    """12-20-8-3, of which 8 and 3 units are awake, with half of the weights."""
     keras.utils.set_random_seed(0)
     dense = keras.Sequential(
         [
@@ -46,7 +46,7 @@ def seedling(run_eagerly=EAGERLY):
         ]
     )
     model = dsr_tf.sparsify(dense, 0.0, seed=0)
-    growth.plant(model, 0.5, 0.4, seed=0)
+    growth.plant(model, density, 0.4, seed=0)
     model.compile(
         momentum(),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -210,6 +210,33 @@ def test_pruning_stops_at_the_target_and_restores(data):
     # No more than that, in another training neither.
     fit(model, data, nest, epochs=1)
     assert len(records) == 4
+
+
+def test_pruning_ends_at_the_budget(data):
+    """The last one takes no more than it must; no change comes after it,
+    but for a target that it has missed."""
+
+    def changes(*results):
+        model, records = seedling(density=1.0), []
+        nest = GrowAndPrune(
+            data,
+            metric=Told(*results),
+            frequency=4,
+            grow_steps=0,
+            prune_share=0.1,
+            target=0.8,
+            patience=0,
+            budget=110,
+            listener=records.append,
+        )
+        fit(model, data, nest, epochs=1)
+        assert not nest.metric.told
+        return [(r.step, [*r.active.values()]) for r in records]
+
+    # A tenth of 96, 24 and 9; then 6 in proportion to 86, 22 and 8.
+    pruned = [(4, [86, 22, 8]), (8, [81, 21, 8])]
+    assert changes(0.9, 0.9, 0.9) == pruned
+    assert changes(0.9, 0.9, 0.1) == [*pruned, (12, [86, 22, 8])]
 
 
 def test_it_waits_for_the_target_and_ends(data):

@@ -161,13 +161,13 @@ def test_policy_4_by_hand():
     scale = connections.scale_of(found)
     np.testing.assert_allclose(scale, [2, -0.5], rtol=1e-6)
     # 0.2, 0.15; 1, 0.3; -, 0.35.
-    for factors, share, expected in (
-        (scale, 0.4, [(0, 0), (0, 1)]),
-        (scale, 0.2, [(0, 1)]),
-        (np.ones(1), 0.2, [(0, 0)]),
-        (scale, 0.09, []),
+    for factors, count, expected in (
+        (scale, 2, [(0, 0), (0, 1)]),
+        (scale, 1, [(0, 1)]),
+        (np.ones(1), 1, [(0, 0)]),
+        (scale, 0, []),
     ):
-        found = connections.smallest(draft_of(model), weight, share, factors)
+        found = connections.smallest(draft_of(model), weight, count, factors)
         assert [*zip(*np.nonzero(found))] == expected
     plain = chain(3, 2)
     (weight,) = dsr_tf.masked_weights(plain)
@@ -243,6 +243,7 @@ def test_bad_seeds(arguments):
         ("prune_share", 1.0),
         ("target", "high"),
         ("patience", -1),
+        ("budget", 0),
         ("end", 0),
     ],
 )
