@@ -19,6 +19,10 @@ from dsr_tf.layers import MaskedWeight
 MakeRoom = Callable[[MaskedWeight, int], None]
 
 
+def no_limit(weight: MaskedWeight, num_active_groups: int) -> None:
+    """There is room for any number of groups."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Request:
     """What masks are wanted.
@@ -42,7 +46,7 @@ class Request:
     share_out: Callable[[], list[int]]
     seed: int
     batch: Batch | None = None
-    make_room: MakeRoom = lambda weight, num_active_groups: None
+    make_room: MakeRoom = no_limit
 
 
 class InitialMask(abc.ABC):

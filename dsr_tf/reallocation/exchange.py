@@ -67,3 +67,17 @@ class Exchange:
         for kernel in kernels:
             if kernel.weight.variable.is_stored:
                 stored.move(kernel, self._optimizer)
+
+
+def is_on_one_gpu(model: keras.Model) -> bool:
+    """Whether single operations would cost more than what they compute.
+
+    XLA makes one of them all there; it cannot where variables are copied to
+    several devices.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    is_one = model.distribute_strategy.num_replicas_in_sync == 1
+    return is_one and bool(tf.config.list_logical_devices("GPU"))

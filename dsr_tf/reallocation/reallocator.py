@@ -23,6 +23,7 @@ from dsr_tf.reallocation import patterns
 from dsr_tf.reallocation.agreement import Agreement
 from dsr_tf.reallocation.device import clear
 from dsr_tf.reallocation.exchange import Exchange
+from dsr_tf.reallocation.exchange import is_on_one_gpu
 from dsr_tf.reallocation.in_step import InStep
 from dsr_tf.reallocation.kernel import Kernel
 from dsr_tf.reallocation.state import ReallocationState
@@ -229,7 +230,7 @@ class Reallocator:
                 optimizer,
                 self.hook.gathers_gradients,
                 self.hook.keeps_gradients,
-                jit_compile=_is_on_one_gpu(self.model),
+                jit_compile=is_on_one_gpu(self.model),
             )
         return self._exchange
 
@@ -343,17 +344,3 @@ def _check_stored(method: Method, moving: list[MaskedWeight]) -> None:
                 "DSR or SET, or store whole kernels. Received: storage="
                 f"{weight.layer.storage!r}"
             )
-
-
-def _is_on_one_gpu(model: keras.Model) -> bool:
-    """Whether single operations would cost more than what they compute.
-
-    XLA makes one of them all there; it cannot where variables are copied to
-    several devices.
-    """
-    if keras.backend.backend() != "tensorflow":
-        return False
-    import tensorflow as tf
-
-    is_one = model.distribute_strategy.num_replicas_in_sync == 1
-    return is_one and bool(tf.config.list_logical_devices("GPU"))
