@@ -5,6 +5,7 @@ import collections
 import keras
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 from tensorflow.lite.python import schema_py_generated as schema
 
 import dsr_tf
@@ -72,8 +73,7 @@ def test_batches_of_several_inputs(tmp_path):
     path = tmp_path / "m.tflite"
     dsr_tf.export.litert(model, path, batch_size=2)
     assert input_shapes(path) == [[2, 3], [2, 3]]
-    litert = pytest.importorskip("ai_edge_litert.interpreter")
-    runner = litert.Interpreter(str(path)).get_signature_runner()
+    runner = Interpreter(str(path)).get_signature_runner()
     values = {n: np.full((2, 3), i, "float32") for i, n in enumerate(inputs)}
     (found,) = runner(**values).values()
     np.testing.assert_allclose(found, model.predict_on_batch(values), rtol=1e-5)
