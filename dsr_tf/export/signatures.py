@@ -41,9 +41,7 @@ def by_name(
     """
     known = getattr(model, "inputs", None)
     if known and input_signature is None:
-        struct = getattr(model, "_inputs_struct", None)
-        if isinstance(model, keras.Sequential):
-            struct = known[0]
+        struct = _inputs_struct(model)
         specs = [
             tf.TensorSpec((None, *t.shape[1:]), t.dtype, name=t.name)
             for t in tf.nest.flatten(struct)
@@ -68,3 +66,28 @@ def by_name(
         return dict(zip(names, flat, strict=True))
 
     return specs, call
+
+
+def for_export(model: keras.Model, batch_size: int | None = None) -> list[Any]:
+    """What `keras.Model.export` takes as the signature of a model.
+
+    Args:
+        model: A Sequential or functional Keras model.
+        batch_size: Inputs of a batch; None for any number.
+    """
+
+    def spec(tensor: Any) -> keras.InputSpec:
+        return keras.InputSpec(
+            shape=(batch_size, *tensor.shape[1:]),
+            dtype=tensor.dtype,
+            name=tensor.name,
+        )
+
+    return [keras.tree.map_structure(spec, _inputs_struct(model))]
+
+
+def _inputs_struct(model: keras.Model) -> Any:
+    """A model's inputs as it is called with them."""
+    if isinstance(model, keras.Sequential):
+        return model.inputs[0]
+    return getattr(model, "_inputs_struct", None)

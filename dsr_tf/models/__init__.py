@@ -17,6 +17,7 @@ from dsr_tf.models.cifar_resnet import resnet_cifar
 from dsr_tf.models.cifar_vgg import vgg_cifar
 from dsr_tf.models.fully_connected import mlp
 from dsr_tf.models.lstm_rows import lstm_rows
+from dsr_tf.models.mobilenet import mobilenet
 from dsr_tf.models.registry import MODELS
 from dsr_tf.models.registry import PAPER_DENSE
 from dsr_tf.models.registry import register
@@ -28,6 +29,7 @@ __all__ = [
     "lenet_5",
     "lstm_rows",
     "mlp",
+    "mobilenet",
     "register",
     "resnet50",
     "resnet_cifar",

@@ -1,6 +1,7 @@
 """Layers as the authors' networks have them."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from collections.abc import Iterable
 from typing import Any
@@ -41,14 +42,9 @@ class Parts:
     ) -> Any:
         """A convolution without bias that pads as PyTorch does.
 
-        Padding is `size // 2` on every side; Keras' "same" would pad a
-        stride of 2 on one side only. Weights start from
-        N(0, 2 / (size**2 * filters)), not truncated.
+        Weights start from N(0, 2 / (size**2 * filters)), not truncated.
         """
-        padding = "valid" if size == 1 else "same"
-        if stride > 1 and size > 1:
-            x = keras.layers.ZeroPadding2D(size // 2, name=f"{name}_padding")(x)
-            padding = "valid"
+        x, padding = _padded(x, size, name, stride)
         return keras.layers.Conv2D(
             filters,
             size,
@@ -59,6 +55,26 @@ class Parts:
                 2, "fan_out", "untruncated_normal"
             ),
             kernel_regularizer=self.penalty(),
+            name=name,
+        )(x)
+
+    def depthwise_convolution(
+        self, x: Any, size: int, name: str, stride: int = 1
+    ) -> Any:
+        """One of each channel by itself, without bias, padded alike.
+
+        Weights start from N(0, 2 / size**2), not truncated.
+        """
+        x, padding = _padded(x, size, name, stride)
+        return keras.layers.DepthwiseConv2D(
+            size,
+            strides=stride,
+            padding=padding,
+            use_bias=False,
+            depthwise_initializer=keras.initializers.RandomNormal(
+                stddev=math.sqrt(2) / size
+            ),
+            depthwise_regularizer=self.penalty(),
             name=name,
         )(x)
 
@@ -130,6 +146,20 @@ class Parts:
 
     def penalty(self) -> keras.regularizers.Regularizer | None:
         return keras.regularizers.L1(self.l1) if self.l1 else None
+
+
+def _padded(x: Any, size: int, name: str, stride: int) -> tuple[Any, str]:
+    """What a window of that size slides over, and what padding it has left.
+
+    There are `size // 2` zeros on every side; Keras' "same" would pad a
+    stride of 2 on one side only.
+    """
+    if size == 1:
+        return x, "valid"
+    if stride == 1:
+        return x, "same"
+    x = keras.layers.ZeroPadding2D(size // 2, name=f"{name}_padding")(x)
+    return x, "valid"
 
 
 def in_float32(x: Any) -> Any:

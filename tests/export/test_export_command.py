@@ -26,6 +26,7 @@ OUTPUTS = {
     "dense": ["--format=saved_model", "--dense"],
     "m.tflite": ["--format=litert"],
     "half.tflite": ["--format=litert", "--values=float16"],
+    "one.tflite": ["--format=litert", "--batch_size=1"],
     "m.onnx": ["--format=onnx"],
 }
 

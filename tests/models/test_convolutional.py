@@ -99,12 +99,15 @@ def test_initial_weights(name):
 
 
 @pytest.mark.parametrize("size, stride", [(3, 1), (3, 2), (7, 2), (1, 2)])
-def test_padding_is_the_same_on_every_side(size, stride):
+@pytest.mark.parametrize("is_depthwise", [False, True])
+def test_padding_is_the_same_on_every_side(size, stride, is_depthwise):
     """An output is a sum over the padded image, at multiples of the stride."""
-    inputs = keras.Input((8, 8, 1))
-    model = keras.Model(
-        inputs, Parts().convolution(inputs, 1, size, "conv", stride)
-    )
+    inputs, parts = keras.Input((8, 8, 1)), Parts()
+    if is_depthwise:
+        outputs = parts.depthwise_convolution(inputs, size, "conv", stride)
+    else:
+        outputs = parts.convolution(inputs, 1, size, "conv", stride)
+    model = keras.Model(inputs, outputs)
     image = np.random.default_rng(0).normal(size=(8, 8)).astype("float32")
     (output,) = model.predict_on_batch(image[None, :, :, None])[..., 0]
     kernel = np.asarray(model.get_layer("conv").kernel)[..., 0, 0]

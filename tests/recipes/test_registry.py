@@ -100,6 +100,7 @@ def test_names_are_there_once(monkeypatch):
     assert list(models.MODELS) == [
         *("lenet_300_100", "wrn_28_2", "resnet50"),
         *("lenet_5", "resnet_cifar", "vgg_cifar", "mlp", "lstm_rows"),
+        "mobilenet",
     ]
 
 

@@ -13,6 +13,7 @@ NETWORKS = {
     "lenet_5": (["--dataset=random", "--image_size=16"], 4),
     "resnet_cifar": (["--depth=8"], 6),
     "vgg_cifar": (["--depth=19"], 15),
+    "mobilenet": ([], 13),
 }
 
 
@@ -21,6 +22,7 @@ NETWORKS = {
     [
         "mlp",
         "resnet_cifar",
+        "mobilenet",
         pytest.param("lenet_5", marks=pytest.mark.slow),
         pytest.param("vgg_cifar", marks=pytest.mark.slow),
     ],

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from dsr_tf.conversion import stripped
+from dsr_tf.export import signatures
 from dsr_tf.export import target
 from dsr_tf.export.format import ExportFormat
 from dsr_tf.export.format import Report
@@ -50,9 +51,6 @@ def onnx(model: keras.Model, path: str | os.PathLike) -> None:
             "ONNX files need the package tf2onnx: pip install 'dsr_tf[export]'."
         ) from error
     dense = stripped(model)
-    inputs = getattr(dense, "_inputs_struct", None)
-    if isinstance(dense, keras.Sequential):
-        (inputs,) = dense.inputs
     with (
         target.written_whole(path, "model.onnx") as scratch,
         target.conversion_errors(model, "ONNX"),
@@ -65,7 +63,7 @@ def onnx(model: keras.Model, path: str | os.PathLike) -> None:
             scratch,
             format="onnx",
             verbose=False,
-            input_signature=[keras.tree.map_structure(_spec, inputs)],
+            input_signature=signatures.for_export(dense),
         )
         _check(scratch, len(dense.inputs))
 
@@ -101,12 +99,6 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
-
-
-def _spec(tensor: Any) -> keras.InputSpec:
-    return keras.InputSpec(
-        shape=(None, *tensor.shape[1:]), dtype=tensor.dtype, name=tensor.name
-    )
 
 
 class ONNX(ExportFormat):
