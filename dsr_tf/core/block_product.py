@@ -42,18 +42,18 @@ def multiply(
             if upstream is None:
                 (upstream,) = arguments
             d_inputs, d_kernel = gradients(upstream)
-            return d_inputs, d_kernel * _spread(active, d_kernel)
+            return d_inputs, _only_active(d_kernel, active)
 
         return outputs, gradient
 
     return product(inputs, kernel)
 
 
-def _spread(active: Any, like: Any) -> Any:
-    """`active` so that it multiplies a kernel."""
-    height = like.shape[1] // active.shape[1]
-    spread = ops.repeat(ops.cast(active, like.dtype), height, axis=1)
-    return ops.expand_dims(spread, -1)
+def _only_active(d_kernel: Any, active: Any) -> Any:
+    """The gradient of a kernel, 0 in slots that are not in use."""
+    blocks = ops.reshape(d_kernel, (*active.shape, -1))
+    used = ops.expand_dims(ops.cast(active, d_kernel.dtype), -1)
+    return ops.reshape(blocks * used, d_kernel.shape)
 
 
 def _by_columns(
@@ -74,16 +74,17 @@ def _by_columns(
 
     def gradients(upstream: Any) -> tuple[Any, Any]:
         upstream = ops.reshape(ops.transpose(upstream), (num_blocks, width, -1))
-        d_kernel = ops.matmul(gathered(), ops.transpose(upstream, (0, 2, 1)))
+        d_kernel = ops.einsum("nkb,nob->nko", gathered(), upstream)
         parts = ops.reshape(
-            ops.matmul(kernel, upstream), (num_blocks * num_slots, height, -1)
+            ops.einsum("nko,nob->nkb", kernel, upstream),
+            (num_blocks * num_slots, height, -1),
         )
         d_columns = ops.segment_sum(
             parts, flat, num_segments=num_inputs // height
         )
         return ops.transpose(ops.reshape(d_columns, (num_inputs, -1))), d_kernel
 
-    outputs = ops.matmul(ops.transpose(kernel, (0, 2, 1)), gathered())
+    outputs = ops.einsum("nko,nkb->nob", kernel, gathered())
     outputs = ops.reshape(outputs, (num_blocks * width, -1))
     return ops.transpose(outputs), gradients
 

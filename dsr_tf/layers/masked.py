@@ -155,6 +155,7 @@ class Masked(_KerasLayer):
         if not self.masked_variables:
             self._add_state()
         self.masked_variables[name] = variable
+        self.supports_jit = self.supports_jit and storage.suits_jit()
         return variable.kernel
 
     def become_masked(

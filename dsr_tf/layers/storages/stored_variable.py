@@ -106,6 +106,12 @@ class StoredVariable(SparseVariable):
     def places(self) -> np.ndarray:
         """See `SparseVariable`; read from `where`."""
 
+    @classmethod
+    def suits_jit(cls) -> bool:
+        """Whether XLA makes it faster, where this computes: Keras compiles
+        by it if all layers say so, unless it is told what to do."""
+        return True
+
     # What all share.
 
     @classmethod
