@@ -127,7 +127,8 @@ TABLES = {
         "As in Table 6 of the paper, found in the runs (number of seeds: "
         "{seeds}): whether the largest number of active parameters at any "
         "step was never above that at the end (strict budget); what masks or "
-        "narrower layers have emptied; whether shares of layers changed (automatic "
-        "layer sparsity); time of training with the runs before it, dense = 1",
+        "narrower layers have emptied; whether shares of layers changed "
+        "(automatic layer sparsity); time of training with the runs before "
+        "it, dense = 1",
     ),
 }

@@ -141,7 +141,7 @@ def rebuild(model: keras.Model, changes: Changes | None = None) -> keras.Model:
     for old, new in converted:
         changes.transfer.copy(old, new)
     changes.transfer.check_complete(model)
-    _compile_like(model, copy)
+    compile_like(model, copy)
     return copy
 
 
@@ -197,7 +197,7 @@ def _not_compiled(model: keras.Model) -> Iterator[None]:
         model.compiled = compiled
 
 
-def _compile_like(model: keras.Model, copy: keras.Model) -> None:
+def compile_like(model: keras.Model, copy: keras.Model) -> None:
     """Compile a copy as the model is, if its settings can be saved."""
     if model.compiled:
         try:

@@ -8,6 +8,7 @@ import keras
 from absl import logging
 from keras import ops
 
+from dsr_tf.conversion.graph import compile_like
 from dsr_tf.conversion.inplace import prepared
 from dsr_tf.conversion.inplace import scope_of
 from dsr_tf.conversion.mask_plan import MaskPlan
@@ -186,6 +187,8 @@ def sparsify(
             _rescale(weight)
     with scope_of(sparse):
         rooms.store(weights)
+    if any(weight.layer.storage != MASKED for weight in weights):
+        compile_like(sparse, sparse)
     if inplace:
         _clear_slots(sparse, weights)
     report(sparse, "sparsify", skipped)

@@ -1,21 +1,24 @@
 """`with_storage`: a model whose sparse weights are stored in another way."""
 
 import math
-from typing import Any
 
 import keras
+from absl import logging
 
+from dsr_tf.conversion.graph import compile_like
 from dsr_tf.conversion.inplace import prepared
 from dsr_tf.conversion.inplace import scope_of
 from dsr_tf.conversion.selection import Filters
 from dsr_tf.conversion.selection import as_predicate
 from dsr_tf.conversion.selection import check_model
+from dsr_tf.core.memory import num_bytes
 from dsr_tf.layers import Masked
 from dsr_tf.layers import MaskedWeight
 from dsr_tf.layers import masked_weights
 from dsr_tf.layers import storages
 from dsr_tf.layers.change_storage import change_storage
 from dsr_tf.layers.masked_weights import layers_with_paths
+from dsr_tf.layers.storages import AUTO
 from dsr_tf.layers.storages import MASKED
 from dsr_tf.layers.storages.stored_variable import SLACK
 
@@ -30,13 +33,16 @@ def with_storage(
     """A copy of a sparse model that stores its weights in another way.
 
     Places, weights, seeds and what callbacks keep stay what they are, so it
-    computes the same, and goes on as the model would. It must be compiled
-    before it is trained: optimizers have slots for what is stored.
+    computes the same, and goes on as the model would. Where the model is
+    compiled, so is this one, with an optimizer that starts afresh, for it has
+    slots for what is stored.
 
     Args:
         model: A built Keras model with masked layers.
-        storage: `"masked"`, whole weights and masks; or `"blocks"`, active
-            blocks only, see `dsr_tf.layers.storages`.
+        storage: `"masked"`, whole weights and masks; `"blocks"`, active
+            blocks only, see `dsr_tf.layers.storages`; or `"auto"`, for each
+            layer what has been measured to be fastest at its size and
+            density, which is logged.
         slack: There is room for so many times the active weights, at least
             1; weights move where there is room.
         filters: Which layers, as for `sparsify`; None for all that can be
@@ -59,7 +65,7 @@ def with_storage(
         path
         for layer, path in layers_with_paths(model)
         if isinstance(layer, Masked)
-        and storage in layer.storages
+        and (storage == AUTO or storage in layer.storages)
         and wanted(layer, path)
     ]
     if not able:
@@ -69,15 +75,15 @@ def with_storage(
             f"`SparseDense`. Received: storage={storage!r}"
         )
     changed = prepared(model, "with_storage", inplace)
+    layers = {
+        id(layer) for layer, path in layers_with_paths(changed) if path in able
+    }
     with scope_of(changed):
-        for layer, path in layers_with_paths(changed):
-            if path in able and _differs(layer, storage):
-                change_storage(layer, storage, slack=slack)
+        Rooms(storage, slack).store(
+            [w for w in masked_weights(changed) if id(w.layer) in layers]
+        )
+    compile_like(changed, changed)
     return changed
-
-
-def _differs(layer: Any, storage: str) -> bool:
-    return isinstance(layer, Masked) and layer.storage != storage
 
 
 def check_storage(storage: object, slack: object) -> None:
@@ -86,7 +92,7 @@ def check_storage(storage: object, slack: object) -> None:
     Raises:
         ValueError: with what they may be.
     """
-    known = [MASKED, *storages.stores()]
+    known = [MASKED, *storages.stores(), AUTO]
     if storage not in known:
         raise ValueError(
             f"`storage` must be one of {', '.join(known)}. Received: "
@@ -123,19 +129,42 @@ class Rooms:
         Raises:
             ValueError: if its groups cannot be stored so.
         """
-        if self._is_stored(weight):
-            weight.variable.grouping = storages.get(self._storage).with_room(
+        storage = self._choose(weight, num_active_groups)
+        if storage != MASKED:
+            weight.variable.grouping = storages.get(storage).with_room(
                 weight.grouping, num_active_groups, slack=self._slack
             )
 
     def store(self, weights: list[MaskedWeight]) -> None:
-        """Store those whose layers can have the storage, now masks are set."""
-        for layer in {w.layer: None for w in weights if self._is_stored(w)}:
-            change_storage(layer, self._storage, slack=self._slack)
+        """Store them, now that masks are set.
 
-    def _is_stored(self, weight: MaskedWeight) -> bool:
-        storage = self._storage
-        return storage != MASKED and storage in weight.layer.storages
+        Of layers that cannot have the storage nothing is changed.
+        """
+        for weight in weights:
+            storage = self._choose(weight, weight.variable.num_active_groups())
+            if storage != weight.layer.storage:
+                change_storage(weight.layer, storage, slack=self._slack)
+        if self._storage == AUTO:
+            for weight in weights:
+                _log(weight.path, weight.layer, weight.variable.name)
+
+    def _choose(self, weight: MaskedWeight, num_active_groups: int) -> str:
+        if self._storage == AUTO:
+            return storages.choose(weight.layer, weight, num_active_groups)
+        if self._storage in weight.layer.storages:
+            return self._storage
+        return MASKED
+
+
+def _log(path: str, layer: Masked, name: str) -> None:
+    variable = layer.masked_variables[name]
+    logging.info(
+        "%s is stored as '%s': %s bytes of weights, %s of places or mask.",
+        path,
+        layer.storage,
+        f"{num_bytes(variable.kernel):,}",
+        f"{sum(map(num_bytes, variable.unread)):,}",
+    )
 
 
 def masked_copy(model: keras.Model) -> keras.Model:

@@ -1,6 +1,10 @@
 """How much memory there is, so that what is absurd is refused before."""
 
+import math
 import os
+
+import keras
+import numpy as np
 
 _CGROUP = "/sys/fs/cgroup/memory.max"
 
@@ -31,6 +35,12 @@ def check(num_bytes: float, what: str) -> None:
             f"{what} would take {_gigabytes(num_bytes)} of memory, and here "
             f"are {_gigabytes(total())}"
         )
+
+
+def num_bytes(variable: keras.Variable) -> int:
+    """Bytes that a Keras variable takes, on one device."""
+    dtype = keras.backend.standardize_dtype(variable.dtype)
+    return math.prod(variable.shape) * np.dtype(dtype).itemsize
 
 
 def _gigabytes(num_bytes: float) -> str:

@@ -155,7 +155,8 @@ class Masked(_KerasLayer):
         if not self.masked_variables:
             self._add_state()
         self.masked_variables[name] = variable
-        self.supports_jit = self.supports_jit and storage.suits_jit()
+        if not storage.suits_jit():
+            self.supports_jit = False
         return variable.kernel
 
     def become_masked(

@@ -12,10 +12,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dsr_tf.core import optimizer_slots
+from dsr_tf.core.memory import num_bytes
 from dsr_tf.layers import clustered_weights
 from dsr_tf.layers import left_dense
 from dsr_tf.layers import masked_weights
 from dsr_tf.layers.left_dense import DenseLayer
+from dsr_tf.layers.storages import MASKED
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +26,10 @@ class LayerSummary:
     """One masked or clustered kernel: its path, shape, weights and active
     weights, and whether it is trained; frozen ones keep their active weights.
     A clustered one has at most `2**bits` different ones; else `bits` is None.
+
+    Memory, in bytes: of the variable of weights, of the mask or what says
+    which weights are stored, and of the optimizer's slots; None where the
+    model has no optimizer that has been built.
     """
 
     path: str
@@ -32,6 +39,10 @@ class LayerSummary:
     num_active: int
     trainable: bool = True
     bits: int | None = None
+    storage: str = MASKED
+    weight_bytes: int = 0
+    mask_bytes: int = 0
+    slot_bytes: int | None = None
 
     @property
     def density(self) -> float:
@@ -118,7 +129,10 @@ class SparsitySummary:
         table.add_column("kernel", overflow="fold")
         columns = ["shape", "weights", "active", "density"]
         has_bits = any(layer.bits for layer in self.layers)
-        for column in [*columns, "bits"] if has_bits else columns:
+        is_stored = any(layer.storage != MASKED for layer in self.layers)
+        columns += ["bits"] if has_bits else []
+        columns += ["storage"] if is_stored else []
+        for column in columns:
             table.add_column(column, justify="right")
 
         def add(
@@ -132,6 +146,7 @@ class SparsitySummary:
         for layer in self.layers:
             shape = "x".join(str(n) for n in layer.shape)
             more = [str(layer.bits or "")] if has_bits else []
+            more += [layer.storage] if is_stored else []
             add(layer.path, shape, layer.size, layer.num_active, *more)
         table.add_section()
         if self.layers:
@@ -142,7 +157,7 @@ class SparsitySummary:
             self.num_parameters,
             self.num_active_parameters,
         )
-        captions = []
+        captions = [self._memory()] if self.layers else []
         frozen = [layer.path for layer in self.layers if not layer.trainable]
         if frozen:
             captions.append(f"Frozen, so nothing moves: {_enumerate(frozen)}")
@@ -163,6 +178,17 @@ class SparsitySummary:
             table.caption = Text(". ".join(captions), style="table.caption")
         return table
 
+    def _memory(self) -> str:
+        """The bytes of the layers in one sentence."""
+        weights = sum(layer.weight_bytes for layer in self.layers)
+        masks = sum(layer.mask_bytes for layer in self.layers)
+        parts = [f"weights {_size(weights)}", f"masks {_size(masks)}"]
+        slots = [layer.slot_bytes for layer in self.layers]
+        known = [n for n in slots if n is not None]
+        if known:
+            parts.append(f"slots of the optimizer {_size(sum(known))}")
+        return f"Memory of these kernels: {', '.join(parts)}"
+
     def __str__(self) -> str:
         console = Console(width=88, no_color=True)
         with console.capture() as capture:
@@ -170,6 +196,14 @@ class SparsitySummary:
         return capture.get()
 
     __repr__ = __str__
+
+
+def _size(num_bytes: int) -> str:
+    """Bytes, in the largest unit that is not above them."""
+    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if num_bytes >= unit:
+            return f"{num_bytes / unit:,.1f} {name}"
+    return f"{num_bytes} bytes"
 
 
 def _enumerate(names: Sequence[str]) -> str:
@@ -218,6 +252,10 @@ def sparsity_summary(model: keras.Model) -> SparsitySummary:
                 size=weight.size,
                 num_active=weight.num_active,
                 trainable=weight.trainable,
+                storage=weight.layer.storage,
+                weight_bytes=num_bytes(weight.kernel),
+                mask_bytes=sum(map(num_bytes, weight.variable.unread)),
+                slot_bytes=_slot_bytes(model, weight.kernel),
             )
             for weight in weights
         ]
@@ -230,6 +268,9 @@ def sparsity_summary(model: keras.Model) -> SparsitySummary:
                 num_active=weight.num_active,
                 trainable=id(weight.codebook) in trained,
                 bits=weight.bits,
+                weight_bytes=num_bytes(weight.codebook),
+                mask_bytes=num_bytes(weight.codes),
+                slot_bytes=_slot_bytes(model, weight.codebook),
             )
             for path, weight in clustered.items()
         ],
@@ -237,3 +278,11 @@ def sparsity_summary(model: keras.Model) -> SparsitySummary:
         skipped_layers=left_dense.reasons(model),
         dense_layers=left_dense.dense_layers(model),
     )
+
+
+def _slot_bytes(model: keras.Model, kernel: keras.Variable) -> int | None:
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is None or not optimizer.built:
+        return None
+    found = optimizer_slots.slots(optimizer, kernel)
+    return sum(num_bytes(slot) for slot, _ in found)

@@ -236,6 +236,57 @@ def test_sparsify():
     compiled(model).fit(*data(), verbose=0)
 
 
+def test_what_pays_is_chosen_and_logged(caplog):
+    inputs = keras.Input((784,))
+    x = keras.layers.Dense(64)(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(10)(x))
+    with caplog.at_level("INFO", logger="absl"):
+        sparse = dsr_tf.sparsify(
+            model, 0.8, granularity="block:32", storage="auto", seed=0
+        )
+    stored = [layer.storage for layer in sparse.layers[1:]]
+    assert stored == ["blocks", "masked"]
+    assert "dense/kernel is stored as 'blocks'" in caplog.text.replace(
+        sparse.layers[1].name, "dense"
+    )
+    # Where much is active dense products are faster.
+    dense = dsr_tf.with_storage(
+        dsr_tf.sparsify(model, 0.5, granularity="block:32"), "auto"
+    )
+    assert {layer.storage for layer in dense.layers[1:]} == {"masked"}
+
+
+def test_bytes_in_the_summary():
+    model = compiled(a_model(**STORED))
+    before = dsr_tf.sparsity_summary(model).layers
+    assert [layer.slot_bytes for layer in before] == [None, None]
+    model.fit(*data(), verbose=0)
+    summary = dsr_tf.sparsity_summary(model)
+    first = summary.layers[0]
+    kernel = model.layers[1]._kernel
+    assert first.weight_bytes == 4 * int(np.prod(kernel.shape))
+    # A place and a byte of a slot; Adam has two numbers for each weight.
+    num_slots = (
+        kernel.shape[0]
+        * model.layers[1].masked_variables["kernel"].grouping.room.num_slots
+    )
+    assert first.mask_bytes == 5 * num_slots
+    assert first.slot_bytes == 2 * first.weight_bytes
+    assert "blocks" in str(summary) and "slots of the" in str(summary)
+    assert summary.to_dict()["layers"][0]["storage"] == "blocks"
+
+
+def test_a_compiled_model_stays_compiled():
+    model = compiled(a_model(granularity="block:16", sparsity=0.7))
+    model.fit(*data(), verbose=0)
+    stored = dsr_tf.with_storage(model, "blocks")
+    stored.fit(*data(), verbose=0)
+    assert stored.optimizer is not model.optimizer
+    same = dsr_tf.with_storage(stored, "masked", inplace=True)
+    assert same is stored
+    same.fit(*data(), verbose=0)
+
+
 def test_magnitudes_with_room():
     model = dsr_tf.sparsify(
         a_dense_model(),

@@ -13,17 +13,19 @@ from dsr_tf.layers.storages.penalty import check_penalty
 from dsr_tf.layers.storages.stored_variable import StoredVariable
 
 __all__ = [
+    "AUTO",
     "MASKED",
     "StoredVariable",
     "check",
     "check_num_slots",
     "check_penalty",
+    "choose",
     "get",
     "stores",
 ]
 
-# Whole weights and masks.
-MASKED = "masked"
+# Whole weights and masks; and what has been measured to be fastest.
+MASKED, AUTO = "masked", "auto"
 
 
 def stores() -> dict[str, type[StoredVariable]]:
@@ -35,6 +37,26 @@ def stores() -> dict[str, type[StoredVariable]]:
 def get(name: str) -> type[StoredVariable]:
     """The storage of that name, one of `stores()`."""
     return stores()[name]
+
+
+def choose(layer: Any, weight: Any, num_active_groups: int) -> str:
+    """The storage of a layer that has been measured to be fastest.
+
+    Args:
+        layer: A masked layer.
+        weight: Its sparse weight, with a `grouping` and a `kernel`.
+        num_active_groups: How many groups of it are active.
+
+    Returns:
+        The first of its storages that pays, see `StoredVariable.pays`; else
+        `"masked"`.
+    """
+    for name in layer.storages:
+        if name != MASKED and get(name).pays(
+            weight.grouping, num_active_groups, layer.compute_dtype
+        ):
+            return name
+    return MASKED
 
 
 def check(kind: Any, storage: str) -> str:

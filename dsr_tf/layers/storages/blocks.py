@@ -81,6 +81,23 @@ class BlockVariable(StoredVariable):
         return {"index": index, "active": active}
 
     @classmethod
+    def pays(
+        cls, grouping: Grouping, num_active_groups: int, dtype: str
+    ) -> bool:
+        if len(grouping.kernel_shape) != 2:
+            return False
+        density = num_active_groups / grouping.num_groups
+        side = min(grouping.block_shape)
+        if not computes_on_gpu():
+            return side >= 16 and density < 0.4
+        # There dense products are so fast that small blocks lose.
+        if side < 64 or min(grouping.kernel_shape) < 2048:
+            return False
+        if dtype != "float32":
+            return density < 0.03
+        return density <= (0.1 if side >= 128 else 0.05)
+
+    @classmethod
     def suits_jit(cls) -> bool:
         # On processors TensorFlow's own batched products are faster.
         on_cpu = not computes_on_gpu()

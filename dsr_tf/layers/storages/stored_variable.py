@@ -107,6 +107,19 @@ class StoredVariable(SparseVariable):
         """See `SparseVariable`; read from `where`."""
 
     @classmethod
+    @abc.abstractmethod
+    def pays(
+        cls, grouping: Grouping, num_active_groups: int, dtype: str
+    ) -> bool:
+        """Whether training has been measured to be faster so than masked.
+
+        Args:
+            grouping: A `Grouping`.
+            num_active_groups: How many of its groups are active.
+            dtype: What the layer computes in.
+        """
+
+    @classmethod
     def suits_jit(cls) -> bool:
         """Whether XLA makes it faster, where this computes: Keras compiles
         by it if all layers say so, unless it is told what to do."""
