@@ -31,6 +31,7 @@ from dsr_tf.layers import clustered_weights
 from dsr_tf.layers import masked_weights
 from dsr_tf.layers.clustered import check_bits
 from dsr_tf.layers.masked_weights import layers_with_paths
+from dsr_tf.layers.masked_weights import refuse_stored
 
 # Bits for all kernels, or for those in whose path an expression is found.
 Bits = int | Mapping[str, int]
@@ -73,6 +74,7 @@ def cluster(
             copied, no layer can be clustered, or weights are not finite.
     """
     check_model(model, "cluster")
+    refuse_stored(model, "cluster")
     k_means.check_start(start)
     seed = draws.check_seed(seed)
     wanted = as_predicate(filters)

@@ -23,6 +23,7 @@ from dsr_tf.growth.hyperparameters import GrowthHyperparameters
 from dsr_tf.growth.planting import check_elements
 from dsr_tf.layers import masked_weights
 from dsr_tf.layers.masked_weights import MaskedWeight
+from dsr_tf.layers.masked_weights import refuse_stored
 from dsr_tf.reallocation.agreement import Agreement
 from dsr_tf.reallocation.device import clear
 from dsr_tf.reallocation.in_step import start_clean
@@ -60,6 +61,7 @@ class Grower:
         metric: keras.metrics.Metric,
     ) -> None:
         self.trained = check_elements(model)
+        refuse_stored(model, "GrowAndPrune")
         self.masked = masked_weights(model)
         self._model, self._settings = model, settings
         self._data, self._metric = data, metric

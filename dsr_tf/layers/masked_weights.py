@@ -12,6 +12,7 @@ from dsr_tf.layers.clustered import Clustered
 from dsr_tf.layers.clustered_variable import ClusteredVariable
 from dsr_tf.layers.masked import Masked
 from dsr_tf.layers.sparse_variable import SparseVariable
+from dsr_tf.layers.storages import MASKED
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -125,6 +126,25 @@ def masked_weights(model: keras.Model) -> list[MaskedWeight]:
                 MaskedWeight(unlike(name, paths), variable, is_trained)
             )
     return found
+
+
+def refuse_stored(model: keras.Model, what: str) -> None:
+    """Refuse a model that has no whole kernels.
+
+    Args:
+        model: A Keras model.
+        what: The function that needs them.
+
+    Raises:
+        ValueError: if it stores active weights only.
+    """
+    for layer, path in layers_with_paths(model):
+        if isinstance(layer, Masked) and layer.storage != MASKED:
+            raise ValueError(
+                f"`{what}` needs whole kernels and masks: "
+                "`dsr_tf.with_storage(model, 'masked')` has them. Received: "
+                f"storage={layer.storage!r} of layer '{path or layer.name}'"
+            )
 
 
 def clustered_weights(model: keras.Model) -> dict[str, ClusteredVariable]:

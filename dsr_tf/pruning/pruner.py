@@ -5,8 +5,10 @@ import numpy as np
 from keras import ops
 
 from dsr_tf.core import optimizer_slots
+from dsr_tf.core.grouping import Grouping
 from dsr_tf.layers import masked_weights
 from dsr_tf.layers.masked_weights import MaskedWeight
+from dsr_tf.layers.storages import StoredVariable
 from dsr_tf.pruning.rule import Candidate
 from dsr_tf.pruning.rule import Rule
 from dsr_tf.reallocation.agreement import Agreement
@@ -44,6 +46,8 @@ class Pruner:
                 "to prune."
             )
         rule.check(self.trained)
+        for weight in self.trained:
+            _check_stored(rule, weight)
         self.rule = rule
         self._agreement = Agreement(model, self.masked)
 
@@ -130,18 +134,12 @@ class Pruner:
         step: int,
     ) -> float | None:
         """Prune one kernel; returns the threshold, if there is one."""
-        grouping = self.rule.grouping(weight)
-        groups = grouping.groups(ops.convert_to_numpy(weight.kernel).copy())
+        grouping, groups, active = self._read(weight)
         if not np.isfinite(groups).all():
             raise NotFinite(
                 f"the weights of {weight.path} hold numbers that are not "
                 "finite: none can be pruned by them"
             )
-        mask = ops.convert_to_numpy(weight.mask)
-        is_own = grouping is weight.grouping
-        active = mask.reshape(-1)
-        if not is_own:
-            active = grouping.groups(mask).any(axis=1)
         kept = self.rule.keep(
             Candidate(
                 weight.path,
@@ -157,9 +155,16 @@ class Pruner:
         _check_mask(self.rule, kept.mask, active, weight.path)
         if kept.remembered is not None:
             self._remember(weight, kept.remembered)
-        if is_own:
-            weight.mask.assign(kept.mask.reshape(mask.shape))
+        if isinstance(weight.variable, StoredVariable):
+            weight.variable.move(
+                np.flatnonzero(kept.mask),
+                optimizer_slots.slots(optimizer, weight.kernel),
+            )
+            return kept.threshold
+        if grouping is weight.grouping:
+            weight.mask.assign(kept.mask.reshape(grouping.mask_shape))
         else:
+            mask = ops.convert_to_numpy(weight.mask)
             spread = np.repeat(kept.mask[:, None], grouping.group_size, axis=1)
             weight.mask.assign(mask & grouping.ungroup(spread))
         groups[~kept.mask] = 0
@@ -168,6 +173,25 @@ class Pruner:
             optimizer, weight.kernel, grouping, ~kept.mask
         )
         return kept.threshold
+
+    def _read(
+        self, weight: MaskedWeight
+    ) -> tuple[Grouping, np.ndarray, np.ndarray]:
+        """What is pruned as one, the weights of these groups, and which of
+        them are active."""
+        grouping = self.rule.grouping(weight)
+        if weight.variable.is_stored:
+            places, stored = weight.variable.places(), weight.variable.groups()
+            groups = np.zeros(
+                (grouping.num_groups, grouping.group_size), stored.dtype
+            )
+            groups[places] = stored
+            return grouping, groups, grouping.mask_of(places).reshape(-1)
+        groups = grouping.groups(ops.convert_to_numpy(weight.kernel).copy())
+        mask = np.asarray(ops.convert_to_numpy(weight.mask))
+        if grouping is weight.grouping:
+            return grouping, groups, mask.reshape(-1)
+        return grouping, groups, np.any(grouping.groups(mask), axis=1)
 
     def _remembered(self, weight: MaskedWeight) -> np.float32:
         """What the rule keeps of a kernel, 0 at the start."""
@@ -182,6 +206,21 @@ class Pruner:
         numbers = ops.convert_to_numpy(variable).copy()
         numbers[weight.variable.index] = number
         variable.assign(numbers)
+
+
+def _check_stored(rule: Rule, weight: MaskedWeight) -> None:
+    """Refuse groups that cut through those that are stored.
+
+    Raises:
+        ValueError: if they do.
+    """
+    if weight.variable.is_stored:
+        if rule.grouping(weight) is not weight.grouping:
+            raise ValueError(
+                f"{type(rule).__name__} prunes {weight.path} by other groups "
+                "than those that it stores: store whole kernels. Received: "
+                f"storage={weight.layer.storage!r}"
+            )
 
 
 def _check_mask(

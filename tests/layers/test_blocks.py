@@ -346,6 +346,55 @@ def test_bad_arguments(arguments, message):
         SparseDense(64, seed=0, **given).build((None, 64))
 
 
+@needs_tensorflow
+def test_exports(tmp_path):
+    model = a_model(**STORED)
+    x = data()[0]
+    outputs = model.predict(x, verbose=0)
+    dsr_tf.export.saved_model(model, tmp_path / "small")
+    model.export(tmp_path / "blocks", verbose=False)
+    import tensorflow as tf
+
+    for folder in ("small", "blocks"):
+        served = tf.saved_model.load(tmp_path / folder)
+        (found,) = served.signatures["serving_default"](tf.constant(x)).values()
+        np.testing.assert_allclose(found, outputs, atol=1e-6)
+    # What Keras exports has the blocks, and nothing of the whole size.
+    sizes = [int(np.prod(v.shape)) for v in served.variables]
+    assert max(sizes) < 56 * 64
+
+
+def test_pruning_in_small_steps():
+    model = compiled(a_model(**{**STORED, "sparsity": 0.3}))
+    pruning = dsr_tf.callbacks.GradualPruning(
+        initial_sparsity=0.3,
+        target_sparsity=0.7,
+        begin_pruning_step=1,
+        sparsity_function_begin_step=1,
+        end_pruning_step=8,
+        sparsity_function_end_step=8,
+        pruning_frequency=1,
+    )
+    model.fit(*data(), batch_size=16, epochs=4, verbose=0, callbacks=[pruning])
+    for weight in masked_weights(model):
+        share = weight.variable.num_active_groups() / weight.grouping.num_groups
+        assert share == pytest.approx(0.3, abs=0.1)
+        kernel = values(weight.kernel).reshape(-1, weight.group_size)
+        assert not kernel[~values(weight.variable.where[1]).reshape(-1)].any()
+
+
+@pytest.mark.parametrize(
+    ("what", "use"),
+    [
+        ("cluster", lambda model: dsr_tf.cluster(model, bits=4)),
+        ("Structure", lambda model: dsr_tf.structure.cost(model)),
+    ],
+)
+def test_what_needs_whole_kernels_says_so(what, use):
+    with pytest.raises(ValueError, match=f"`{what}` needs whole kernels"):
+        use(a_model(**STORED))
+
+
 def test_bad_models():
     model = dsr_tf.sparsify(a_dense_model(), 0.5, seed=0)
     with pytest.raises(ValueError, match="is for matrices in blocks"):

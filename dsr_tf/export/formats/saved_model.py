@@ -20,6 +20,7 @@ from keras import ops
 from dsr_tf.command_line import UsageError
 from dsr_tf.conversion.graph import Converting
 from dsr_tf.conversion.graph import rebuild
+from dsr_tf.conversion.storage import masked_copy
 from dsr_tf.conversion.strip import written_out
 from dsr_tf.export import packing
 from dsr_tf.export import resource
@@ -93,6 +94,7 @@ def saved_model(
         OSError: if the folder cannot be written.
     """
     target.check_model(model, "saved_model")
+    model = masked_copy(model)
     target.check(path)
     if values not in packing.DTYPES:
         raise ValueError(

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from dsr_tf.layers.masked_weights import refuse_stored
 from dsr_tf.structure.graph import channels
 from dsr_tf.structure.graph import cost as costs
 from dsr_tf.structure.graph.channels import ChannelSet
@@ -58,6 +59,7 @@ class Structure:
                 "Channels are those of a Keras model. Received: model="
                 f"{model!r} of type {type(model).__name__}"
             )
+        refuse_stored(model, "Structure")
         self.model = model
         find = trace_with_selections if selections else Trace
         self.trace: Trace = find(model, whole_groups=groups)
