@@ -13,6 +13,9 @@ measuring, the period is --measured_period, or the first of --period.
 
 Each round holds a reallocation at least, and what is compiled is compiled
 before the first.
+
+What layers cost that store active weights only:
+`python -m dsr_tf.benchmark --storage=masked,blocks --help`.
 """
 
 import dataclasses
@@ -33,6 +36,7 @@ from dsr_tf.command_line import terminal
 from dsr_tf.command_line.flag_kinds import ListOf
 from dsr_tf.command_line.flag_kinds import Whole
 from dsr_tf.commands import benchmark_arm
+from dsr_tf.commands import benchmark_storage
 from dsr_tf.commands.benchmark_arm import Arm
 from dsr_tf.commands.benchmark_arm import moves_weights
 from dsr_tf.core import period as periods
@@ -85,6 +89,9 @@ def _default() -> list[str]:
 
 def main(argv: list[str] | None = None) -> None:
     argv = argv or command_line.arguments("benchmark")
+    if benchmark_storage.asks(argv):
+        benchmark_storage.main(argv)
+        return
     flag_values = flags.FlagValues()
     experiments.define_flags(flag_values)
     for name, default, help, kind in (

@@ -1,11 +1,16 @@
 """What `dsr_tf.benchmark` counts: reallocations, and no compilation."""
 
+import dataclasses
+import io
+import json
+
 import keras
 import pytest
 from absl import logging
 
 from dsr_tf.commands import benchmark
 from dsr_tf.commands import benchmark_arm
+from dsr_tf.commands import benchmark_storage
 from tests.commands.test_commands import refuse
 
 FEW = ["--nojit_compile", "--steps=4", "--measured_period=4"]
@@ -108,3 +113,53 @@ def test_networks_again_and_saving():
 def test_other_devices_are_refused(tmp_path, capsys):
     error = refuse(benchmark, ["--strategy=mirrored"], tmp_path, capsys)
     assert "--strategy=mirrored: one device is measured" in error
+
+
+STORAGES = [
+    "benchmark",
+    "--storage=masked,blocks",
+    "--widths=64,48,4",
+    "--densities=0.5,0.25",
+    "--block=16",
+    "--batch_size=8",
+    "--rounds=1",
+    "--steps=2",
+]
+
+
+def test_storages(capsys, monkeypatch):
+    # Each is measured in a process of its own, see below.
+    monkeypatch.setattr(benchmark_storage, "_memory_of", lambda arm: 3e6)
+    benchmark.main(STORAGES)
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line.strip() for line in lines if " 3 " in line]
+    assert [row.split("  ")[0] for row in rows] == [
+        "dense",
+        "dense again",
+        "masked, 0.5",
+        "blocks, 0.5",
+        "masked, 0.25",
+        "blocks, 0.25",
+    ]
+
+
+def test_memory_of_a_storage(capsys, monkeypatch):
+    arm = benchmark_storage.Arm("blocks", [64, 48, 4], "blocks", 0.5, 16, 8)
+    settings = json.dumps(dataclasses.asdict(arm))
+    monkeypatch.setattr("sys.stdin", io.StringIO(settings))
+    benchmark_storage.memory()
+    assert -1e9 < float(capsys.readouterr().out) < 1e9
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--storage=rings", "must be among masked, blocks"),
+        ("--widths=64,4", "--widths must have the inputs, a hidden layer"),
+    ],
+)
+def test_bad_storages(flag, message, capsys):
+    with pytest.raises(SystemExit) as error:
+        benchmark.main([*STORAGES, flag])
+    assert error.value.code == 2
+    assert message in capsys.readouterr().err

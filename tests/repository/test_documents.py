@@ -280,3 +280,13 @@ def test_weights_are_clustered(tmp_path):
         assert len(np.unique(weight.kernel())) <= 17
     before = dsr_tf.sparsity_summary(model).num_active
     assert dsr_tf.sparsity_summary(names["loaded"]).num_active == before
+
+
+def test_storing_active_weights_only():
+    model = keras.Sequential(
+        [keras.Input((64,)), keras.layers.Dense(96), keras.layers.Dense(64)]
+    )
+    x = np.ones((8, 64), "float32")
+    names = {"model": model, "x": x, "y": x}
+    sparse = run_example("docs/storage.md", "storage", **names)["sparse"]
+    assert [layer.storage for layer in sparse.layers] == ["blocks", "blocks"]

@@ -43,8 +43,12 @@ class BlockVariable(StoredVariable):
         _check(grouping)
         num_inputs, num_outputs = grouping.mask_shape
         if num_slots is None:
-            needed = slack * num_active_groups / num_outputs
-            num_slots = min(num_inputs, math.ceil(needed - 1e-9))
+            mean = num_active_groups / num_outputs
+            # The nearest number that holds them all; with slack, some slot
+            # is empty.
+            least = math.floor(mean) + 1 if slack > 1 else math.ceil(mean)
+            num_slots = max(least, math.floor(slack * mean + 0.5))
+            num_slots = min(num_inputs, num_slots)
         if not num_active_groups <= num_slots * num_outputs:
             raise ValueError(
                 f"`num_slots` must be at least "
