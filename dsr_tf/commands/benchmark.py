@@ -90,7 +90,7 @@ def _default() -> list[str]:
 def main(argv: list[str] | None = None) -> None:
     argv = argv or command_line.arguments("benchmark")
     if benchmark_storage.asks(argv):
-        benchmark_storage.main(argv)
+        benchmark_storage.run(argv)
         return
     flag_values = flags.FlagValues()
     experiments.define_flags(flag_values)

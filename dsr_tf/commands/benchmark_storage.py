@@ -158,7 +158,7 @@ class _Training:
             return path.stat().st_size
 
 
-def main(argv: list[str]) -> None:
+def run(argv: list[str]) -> None:
     flag_values = flags.FlagValues()
     for name, default, help, kind in (
         (

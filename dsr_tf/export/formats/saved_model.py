@@ -94,14 +94,13 @@ def saved_model(
         OSError: if the folder cannot be written.
     """
     target.check_model(model, "saved_model")
-    model = masked_copy(model)
     target.check(path)
     if values not in packing.DTYPES:
         raise ValueError(
             "`values` must be one of float32, float16 and bfloat16. "
             f"Received: values={values!r}"
         )
-    model, clustered = _written_out(model)
+    model, clustered = _written_out(masked_copy(model))
     signature, call = signatures.by_name(model, input_signature)
     root = tf.Module()
     root.tables = signatures.tables(model)
