@@ -6,6 +6,7 @@ variables are arranged anew there, optimizer slots in the same way.
 """
 
 import abc
+import math
 from collections.abc import Callable
 from collections.abc import Iterable
 from typing import Any
@@ -20,20 +21,23 @@ from dsr_tf.layers.sparse_variable import SparseVariable
 from dsr_tf.layers.storages.drawing import draw
 from dsr_tf.layers.storages.penalty import check_penalty
 
-# Room for a quarter more than are active when the layer is made.
-SLACK = 1.25
-
 
 class StoredVariable(SparseVariable):
     """Base of the storages of active weights only.
 
     Attributes:
         storage: Its name.
+        slack: For how many times the groups that are active when a layer is
+            made there is room, where nothing else is said.
+        by_rows: Whether rows have slots of their own, see
+            `Grouping.with_room`.
         kernel: Keras variable, the stored weights and zeros in empty slots.
         where: Keras variables that say which groups these are.
     """
 
     storage: ClassVar[str]
+    slack: ClassVar[float]
+    by_rows: ClassVar[bool] = False
     is_stored = True
 
     def __init__(
@@ -51,24 +55,11 @@ class StoredVariable(SparseVariable):
 
     @classmethod
     @abc.abstractmethod
-    def with_room(
-        cls,
-        grouping: Grouping,
-        num_active_groups: int,
-        num_slots: int | None = None,
-        slack: float = SLACK,
-    ) -> Grouping:
-        """A grouping with the room that there will be.
-
-        Args:
-            grouping: A `Grouping`.
-            num_active_groups: How many groups will be active.
-            num_slots: How many slots there are; None for `slack` times as
-                many as are needed.
-            slack: At least 1.
+    def check_grouping(cls, grouping: Grouping) -> None:
+        """Refuse groups that cannot be stored so.
 
         Raises:
-            ValueError: if such groups cannot be stored so.
+            ValueError: if they cannot.
         """
 
     @classmethod
@@ -97,16 +88,49 @@ class StoredVariable(SparseVariable):
             that all that is saved finds its slot again.
         """
 
-    @property
-    @abc.abstractmethod
-    def product(self) -> Callable[[Any], Any]:
-        """A function that multiplies inputs `(..., in)` by the weight."""
-
     @abc.abstractmethod
     def places(self) -> np.ndarray:
         """See `SparseVariable`; read from `where`."""
 
     # What all share.
+
+    @classmethod
+    def with_room(
+        cls,
+        grouping: Grouping,
+        num_active_groups: int,
+        num_slots: int | None = None,
+        slack: float | None = None,
+    ) -> Grouping:
+        """A grouping with the room that there will be.
+
+        Args:
+            grouping: A `Grouping`.
+            num_active_groups: How many groups will be active.
+            num_slots: How many slots a bin has, see `Room`; None for `slack`
+                times as many as are needed where all have the same number of
+                active groups, rounded up.
+            slack: At least 1; None for that of the storage.
+
+        Raises:
+            ValueError: if such groups cannot be stored so.
+        """
+        cls.check_grouping(grouping)
+        one = grouping.with_room(1, cls.by_rows)
+        assert one.room is not None
+        num_bins = one.room.num_bins
+        if num_slots is None:
+            needed = (slack or cls.slack) * num_active_groups / num_bins
+            size = grouping.num_groups // num_bins
+            num_slots = min(size, math.ceil(needed - 1e-9))
+        if num_active_groups > num_slots * num_bins:
+            raise ValueError(
+                f"`num_slots` must be at least "
+                f"{-(-num_active_groups // num_bins)} for {num_active_groups} "
+                f"active groups, where there are {num_bins} times as many "
+                f"slots. Received: num_slots={num_slots}"
+            )
+        return grouping.with_room(num_slots, cls.by_rows)
 
     @classmethod
     def new(
@@ -187,6 +211,10 @@ class StoredVariable(SparseVariable):
             f"(storage='{self.storage}'), so there is no mask: "
             "`dsr_tf.with_storage(model, 'masked')` makes one."
         )
+
+    @property
+    def product(self) -> Callable[[Any], Any] | None:
+        return None
 
     @property
     def is_exported(self) -> bool:
