@@ -61,7 +61,7 @@ def twins(num_slots, optimizer="adam", sparsity=0.7):
 )
 def test_reallocations(method, num_slots, number, optimizer):
     if keras.backend.backend() == "jax":
-        number //= 5  # It compiles for each number of places anew.
+        number //= 20  # It compiles for each number of places anew.
     models = twins(num_slots, optimizer)
     reallocators = [Reallocator(m, METHODS[method]()) for m in models]
     budget = sum(weight.num_active for weight in masked_weights(models[0]))

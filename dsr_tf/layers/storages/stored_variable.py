@@ -276,14 +276,16 @@ class StoredVariable(SparseVariable):
         stays = np.isin(before, places, assume_unique=True)
         if moved is not None:
             stays &= ~np.isin(before, moved)
+        were = self.slots_of(self.grouping, before)[stays]
         at = np.searchsorted(places, before[stays])
+        are = self.slots_of(self.grouping, places)[at]
         arranged = []
         for variable, fresh in [(self.kernel, 0.0), *slots]:
-            old = self.groups_of(variable)
-            new = np.full((len(places), old.shape[1]), fresh, old.dtype)
-            new[at] = old[stays]
-            filled = self._filled(self.grouping, places, new, fresh)
-            arranged.append((variable, filled))
+            old = ops.convert_to_numpy(variable)
+            new = np.full(old.shape, fresh, old.dtype)
+            by_slot = (-1, self.grouping.group_size)
+            new.reshape(by_slot)[are] = old.reshape(by_slot)[were]
+            arranged.append((variable, new))
         self._assign_places(places)
         for variable, array in arranged:
             variable.assign(array)
