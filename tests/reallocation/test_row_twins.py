@@ -24,8 +24,8 @@ METHODS = {
 
 
 def twins(num_slots, optimizer="adam", sparsity=0.7):
-    """Two tables and a matrix of blocks, and the masked twin; both have been
-    trained, so that optimizers have slots."""
+    """Two tables and a matrix of blocks, and the masked twin; optimizers
+    have slots for both."""
     keras.utils.set_random_seed(0)
     inputs = keras.Input((3,), dtype="int32")
     tables = [
@@ -46,7 +46,7 @@ def twins(num_slots, optimizer="adam", sparsity=0.7):
     models = stored, dsr_tf.with_storage(stored, "masked")
     for model in models:
         model.compile(optimizer, "mse")
-        model.train_on_batch(np.ones((4, 3), "int32"), np.zeros((4, 8)))
+        model.optimizer.build(model.trainable_variables)
     return models
 
 
@@ -56,12 +56,11 @@ def twins(num_slots, optimizer="adam", sparsity=0.7):
         ("dsr", (None, None), 200, "sgd"),
         ("set", (None, None), 200, "sgd"),
         ("dsr", (9, 5), 20, "adam"),
-        ("set", (12, 8), 5, "adam"),
     ],
 )
 def test_reallocations(method, num_slots, number, optimizer):
     if keras.backend.backend() == "jax":
-        number //= 20  # It compiles for each number of places anew.
+        number = 20  # It compiles for each number of places anew.
     models = twins(num_slots, optimizer)
     reallocators = [Reallocator(m, METHODS[method]()) for m in models]
     budget = sum(weight.num_active for weight in masked_weights(models[0]))
