@@ -10,12 +10,12 @@ from dsr_tf.core.granularity import Granularity
 from dsr_tf.core.kernel_axes import KernelAxes
 from dsr_tf.layers.kinds import masks
 from dsr_tf.layers.masked import Masked
-from dsr_tf.layers.refused import RefusesWhereStored
 from dsr_tf.layers.storages import MASKED
+from dsr_tf.layers.stores_active import StoresActive
 
 
 @masks(keras.layers.Dense, kernel=(-1,))
-class SparseDense(Masked, RefusesWhereStored, keras.layers.Dense):
+class SparseDense(Masked, StoresActive, keras.layers.Dense):
     """`keras.layers.Dense` whose kernel is `mask * weights`.
 
     It computes `activation(dot(input, mask * kernel) + bias)`, with dense

@@ -15,8 +15,8 @@ from dsr_tf.core.granularity import Granularity
 from dsr_tf.core.kernel_axes import KernelAxes
 from dsr_tf.layers.kinds import masks
 from dsr_tf.layers.masked import Masked
-from dsr_tf.layers.refused import RefusesWhereStored
 from dsr_tf.layers.storages import MASKED
+from dsr_tf.layers.stores_active import StoresActive
 
 
 class MasksRows(keras.layers.Embedding):
@@ -40,7 +40,7 @@ class MasksRows(keras.layers.Embedding):
 
 
 @masks(keras.layers.Embedding, embeddings=(-1,))
-class SparseEmbedding(Masked, RefusesWhereStored, MasksRows):
+class SparseEmbedding(Masked, StoresActive, MasksRows):
     """`keras.layers.Embedding` whose table is `mask * weights`.
 
     With `storage="rows"` a table of 200,000 words by 32, of which 3 are

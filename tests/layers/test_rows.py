@@ -1,5 +1,7 @@
 """Embeddings that store active weights of each row only."""
 
+import tracemalloc
+
 import keras
 import numpy as np
 import pytest
@@ -189,6 +191,19 @@ def test_files(tmp_path):
     )
     for ours, theirs in pairs:
         np.testing.assert_array_equal(values(ours), values(theirs))
+
+
+def test_files_of_a_large_table(tmp_path):
+    """To save and load them, no table is made."""
+    model = keras.Sequential(
+        [keras.Input((1,)), rows(20_000, 2_000, sparsity=0.999)]
+    )
+    tracemalloc.start()
+    model.save(tmp_path / "m.keras")
+    keras.models.load_model(tmp_path / "m.keras")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000 * 2_000 / 2
 
 
 def test_files_of_the_other_storage(tmp_path):

@@ -1,4 +1,4 @@
-"""What Keras' layers can do, and those that store active weights cannot."""
+"""What layers that can store active weights only have in common."""
 
 from typing import Any
 
@@ -8,11 +8,20 @@ from dsr_tf.layers.storages import MASKED
 _KerasLayer: Any = object
 
 
-class RefusesWhereStored(_KerasLayer):
+class StoresActive(_KerasLayer):
     """Mixin for masked layers that have other storages, too."""
 
     name: str
     storage: str
+
+    def __dir__(self) -> list[str]:
+        # Keras reads all of these when it saves and loads, as it looks for
+        # layers, which would make whole kernels.
+        names = list(super().__dir__())
+        if vars(self).get("storage", MASKED) != MASKED:
+            hidden = vars(self)["masked_variables"]
+            names = [name for name in names if name not in hidden]
+        return names
 
     def enable_lora(self, *args: Any, **kwargs: Any) -> None:
         self._refuse_if_stored("LoRA")
