@@ -34,7 +34,6 @@ from dsr_tf.layers.in_place import unmask_layer
 from dsr_tf.layers.parts import forget_parts
 from dsr_tf.layers.parts import mask_parts
 from dsr_tf.layers.storages import MASKED
-from dsr_tf.layers.storages.stored_variable import SLACK
 from dsr_tf.layers.summary import sparsity_summary
 
 
@@ -53,7 +52,7 @@ def sparsify(
     inplace: bool = False,
     rescale: bool = False,
     storage: str = MASKED,
-    slack: float = SLACK,
+    slack: float | None = None,
 ) -> keras.Model:
     """A copy of a model whose kernels are masked, ready for sparse training.
 

@@ -20,13 +20,12 @@ from dsr_tf.layers.change_storage import change_storage
 from dsr_tf.layers.masked_weights import layers_with_paths
 from dsr_tf.layers.storages import AUTO
 from dsr_tf.layers.storages import MASKED
-from dsr_tf.layers.storages.stored_variable import SLACK
 
 
 def with_storage(
     model: keras.Model,
     storage: str,
-    slack: float = SLACK,
+    slack: float | None = None,
     filters: Filters = None,
     inplace: bool = False,
 ) -> keras.Model:
@@ -40,11 +39,13 @@ def with_storage(
     Args:
         model: A built Keras model with masked layers.
         storage: `"masked"`, whole weights and masks; `"blocks"`, active
-            blocks only, see `dsr_tf.layers.storages`; or `"auto"`, for each
-            layer what has been measured to be fastest at its size and
+            blocks of matrices only; `"rows"`, active weights of each row of
+            an embedding only, see `dsr_tf.layers.storages`; or `"auto"`, for
+            each layer what has been measured to be fastest at its size and
             density, which is logged.
         slack: There is room for so many times the active weights, at least
-            1; weights move where there is room.
+            1; weights move where there is room. None for 1.25 times with
+            blocks, and once, rounded up to a whole number a row, with rows.
         filters: Which layers, as for `sparsify`; None for all that can be
             stored so.
         inplace: Whether to change `model` itself, and return it.
@@ -100,11 +101,11 @@ def check_storage(storage: object, slack: object) -> None:
         )
     if (
         isinstance(slack, bool)
-        or not isinstance(slack, (int, float))
-        or not 1 <= slack < math.inf
+        or not isinstance(slack, (int, float, type(None)))
+        or not (slack is None or 1 <= slack < math.inf)
     ):
         raise ValueError(
-            "`slack` must be a finite number of at least 1. Received: "
+            "`slack` must be a finite number of at least 1, or None. Received: "
             f"slack={slack!r}"
         )
 
@@ -116,7 +117,7 @@ class Rooms:
         storage, slack: See `with_storage`.
     """
 
-    def __init__(self, storage: str, slack: float) -> None:
+    def __init__(self, storage: str, slack: float | None) -> None:
         self._storage, self._slack = storage, slack
 
     def make(self, weight: MaskedWeight, num_active_groups: int) -> None:

@@ -19,6 +19,7 @@ from dsr_tf.core.one_threshold import largest_groups
 from dsr_tf.core.pattern import Pattern
 from dsr_tf.core.pattern import largest_of_each
 from dsr_tf.core.room import Room
+from dsr_tf.core.room import draw_in_bins
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,15 +56,22 @@ class Grouping:
         """Number of weights that one mask entry governs."""
         return math.prod(self.block_shape)
 
-    def with_room(self, num_slots: int) -> "Grouping":
+    def with_room(self, num_slots: int, by_rows: bool = False) -> "Grouping":
         """The same groups, of which no more than there are slots are active.
 
         Args:
-            num_slots: Slots for each block of outputs, where groups are
-                blocks of a matrix; of single weights those of all.
+            num_slots: Slots of each bin, see `Room`.
+            by_rows: Whether each row of a table is a bin. If not, each block
+                of outputs is one where groups are blocks of a matrix, and of
+                single weights there is one bin.
         """
-        num_columns = 1 if self.group_size == 1 else self.mask_shape[-1]
-        return dataclasses.replace(self, room=Room(num_slots, num_columns))
+        room = Room(num_slots)
+        if by_rows:
+            num_rows = self.mask_shape[0]
+            room = Room(num_slots, num_rows, self.num_groups // num_rows)
+        elif self.group_size > 1:
+            room = Room(num_slots, self.mask_shape[-1])
+        return dataclasses.replace(self, room=room)
 
     def spread(self, mask: Any) -> Any:
         """The mask, a tensor, so that it multiplies the kernel.
@@ -169,10 +177,13 @@ class Grouping:
 
         Returns:
             Integer array `(num_active_groups,)`, in ascending order. Where
-            columns have slots for so many only, every order in which places
-            are filled as long as there are is equally likely.
+            blocks of outputs have slots for so many only, every order in
+            which places are filled as long as there are is equally likely.
+            Where rows have, all have the same number, as far as they can.
         """
-        if self.room is not None and self.room.num_columns > 1:
+        if self.room is not None and self.room.is_by_rows:
+            return self._places_in_rows(num_active_groups, generator)
+        if self.room is not None and self.room.num_bins > 1:
             order = generator.permutation(self.num_groups)
             chosen = self.room.first_that_fit(order, num_active_groups)
         else:
@@ -201,7 +212,7 @@ class Grouping:
         """
         if self.pattern is not None:
             return self._largest_of_each_bundle(scores, num_active_groups)
-        if self.room is not None and self.room.num_columns > 1:
+        if self.room is not None and self.room.num_bins > 1:
             order = np.argsort(-scores, kind="stable")
             return self.mask_of(
                 self.room.first_that_fit(order, num_active_groups)
@@ -226,6 +237,20 @@ class Grouping:
             self.pattern.check(self.mask_of(places))
         if self.room is not None:
             self.room.check(places)
+
+    def _places_in_rows(
+        self, num_active_groups: int, generator: np.random.Generator
+    ) -> np.ndarray:
+        num_rows = self.mask_shape[0]
+        size = self.num_groups // num_rows
+        counts = np.full(num_rows, num_active_groups // num_rows)
+        one_more = generator.choice(
+            num_rows, num_active_groups % num_rows, replace=False, shuffle=False
+        )
+        counts[one_more] += 1
+        sizes = np.full(num_rows, size)
+        rows, columns = draw_in_bins(counts, sizes, generator)
+        return rows * size + columns
 
     def _largest_of_each_bundle(
         self, scores: np.ndarray, num_active_groups: int

@@ -1,8 +1,9 @@
 """How many groups of a kernel there is room for, where that is limited.
 
 What stores active weights only has a number of slots for them: blocks so
-many for each block of outputs, lists so many for the whole kernel. Rules of
-reallocation need not know: what they may grow is what has room.
+many for each block of outputs, rows so many for each row of a table. What has
+slots of its own is called a bin. Rules of reallocation need not know: what
+they may grow is what has room.
 """
 
 import dataclasses
@@ -12,22 +13,36 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Room:
-    """At most `num_slots` active groups in each column of a mask.
+    """At most `num_slots` active groups in each bin of a mask.
 
     Attributes:
-        num_slots: Slots of a column.
-        num_columns: Number of columns: group i of the mask, in memory order,
-            is in column `i % num_columns`. With one, all share the slots.
+        num_slots: Slots of a bin.
+        num_bins: Number of bins. With one, all share the slots.
+        run: How many groups that follow each other in memory order are in
+            the same bin: group i is in bin `i // run % num_bins`. 1 where
+            bins are the columns of the mask, all of a row where they are
+            its rows.
     """
 
     num_slots: int
-    num_columns: int = 1
+    num_bins: int = 1
+    run: int = 1
+
+    @property
+    def is_by_rows(self) -> bool:
+        """Whether bins are the rows of a table: many, of many groups each.
+
+        All of its groups are never listed then.
+        """
+        return self.num_bins > 1 and self.run > 1
+
+    def bins(self, places: np.ndarray) -> np.ndarray:
+        """In which bin each of these places is, integers of that shape."""
+        return places // self.run % self.num_bins
 
     def counts(self, places: np.ndarray) -> np.ndarray:
-        """How many of these places are in each column, `(num_columns,)`."""
-        return np.bincount(
-            places % self.num_columns, minlength=self.num_columns
-        )
+        """How many of these places are in each bin, `(num_bins,)`."""
+        return np.bincount(self.bins(places), minlength=self.num_bins)
 
     def first_that_fit(self, order: np.ndarray, count: int) -> np.ndarray:
         """The first places that find a slot.
@@ -39,13 +54,13 @@ class Room:
         Returns:
             Integer array of at most `count` of them, in the same order.
         """
-        fits = ranks(order % self.num_columns) < self.num_slots
+        fits = ranks(self.bins(order)) < self.num_slots
         return order[fits][:count]
 
     def num_to_grow(
         self, active: np.ndarray, pruned: np.ndarray, num_groups: int
     ) -> np.ndarray:
-        """How many groups each column can grow, `(num_columns,)`.
+        """How many groups each bin can grow, `(num_bins,)`.
 
         Args:
             active: Integer array of the active places before pruning.
@@ -54,7 +69,7 @@ class Room:
         """
         num_active = self.counts(active)
         empty = self.num_slots - num_active + self.counts(pruned)
-        return np.minimum(empty, num_groups // self.num_columns - num_active)
+        return np.minimum(empty, num_groups // self.num_bins - num_active)
 
     def limit_pruned(
         self,
@@ -63,9 +78,9 @@ class Room:
         scores: np.ndarray,
         num_groups: int,
     ) -> np.ndarray:
-        """The same choice, but of each column no more than are free there.
+        """The same choice, but of each bin no more than are free there.
 
-        So a column can grow as many groups as it loses. Where it would lose
+        So a bin can grow as many groups as it loses. Where it would lose
         more, those with the largest scores stay. (Where all share the slots,
         another kernel can grow them.)
 
@@ -78,47 +93,84 @@ class Room:
         Returns:
             Boolean array `(num_active_groups,)`.
         """
-        if self.num_columns == 1:
+        if self.num_bins == 1:
             return pruned
-        free = num_groups // self.num_columns - self.counts(active)
+        free = num_groups // self.num_bins - self.counts(active)
         chosen = np.flatnonzero(pruned)
         chosen = chosen[np.argsort(scores[chosen], kind="stable")]
-        columns = active[chosen] % self.num_columns
+        bins = self.bins(active[chosen])
         limited = np.zeros_like(pruned)
-        limited[chosen[ranks(columns) < free[columns]]] = True
+        limited[chosen[ranks(bins) < free[bins]]] = True
         return limited
 
     def check(self, places: np.ndarray) -> None:
         """Refuse a mask that there are no slots for.
 
         Raises:
-            ValueError: if a column has more active groups than slots.
+            ValueError: if a bin has more active groups than slots.
         """
         most = int(self.counts(places).max(initial=0))
         if most > self.num_slots:
-            whole = (
-                "a kernel" if self.num_columns == 1 else "a block of outputs"
-            )
             raise ValueError(
-                f"{whole.capitalize()} may have {self.num_slots} active "
-                f"groups here, for there are as many slots. Received: a mask "
-                f"with {most} in one"
+                f"{self.bin_name.capitalize()} may have {self.num_slots} "
+                "active groups here, for there are as many slots. Received: a "
+                f"mask with {most} in one"
             )
 
+    @property
+    def bin_name(self) -> str:
+        """What a bin is, in words."""
+        if self.num_bins == 1:
+            return "a kernel"
+        return "a row" if self.is_by_rows else "a block of outputs"
 
-def ranks(columns: np.ndarray) -> np.ndarray:
+
+def ranks(bins: np.ndarray) -> np.ndarray:
     """For each entry, how many before it are equal.
 
     Args:
-        columns: Integer array `(n,)`.
+        bins: Integer array `(n,)`.
 
     Returns:
         Integer array `(n,)`.
     """
-    order = np.argsort(columns, kind="stable")
-    ordered = columns[order]
+    order = np.argsort(bins, kind="stable")
+    ordered = bins[order]
     starts = np.flatnonzero(np.diff(ordered, prepend=-1))
-    lengths = np.diff(starts, append=len(columns))
-    found = np.empty(len(columns), "int64")
-    found[order] = np.arange(len(columns)) - np.repeat(starts, lengths)
+    lengths = np.diff(starts, append=len(bins))
+    found = np.empty(len(bins), "int64")
+    found[order] = np.arange(len(bins)) - np.repeat(starts, lengths)
     return found
+
+
+def draw_in_bins(
+    counts: np.ndarray, sizes: np.ndarray, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw some of the members of each bin, every set being equally likely.
+
+    By Floyd's algorithm (Bentley & Floyd, 1987, "A sample of brilliance"), in
+    all bins at once: time and memory go with what is drawn, not with what
+    it is drawn from.
+
+    Args:
+        counts: Integer array `(num_bins,)`, how many to draw of each bin.
+        sizes: Integer array `(num_bins,)`, how many it has: at least these.
+        generator: A `numpy.random.Generator`.
+
+    Returns:
+        Two integer arrays `(sum of counts,)`, in ascending order of both: the
+        bin of each that is drawn, and its number in the bin, from 0.
+    """
+    bins = np.flatnonzero(counts)
+    counts = counts[bins]
+    first_drawn = sizes[bins] - counts
+    nothing = np.iinfo("int64").max
+    drawn = np.full((len(bins), counts.max(initial=0)), nothing)
+    for i in range(drawn.shape[1]):
+        rows = np.flatnonzero(counts > i)
+        largest = first_drawn[rows] + i
+        number = generator.integers(0, largest, endpoint=True)
+        is_taken = (drawn[rows, :i] == number[:, None]).any(axis=1)
+        drawn[rows, i] = np.where(is_taken, largest, number)
+    drawn.sort(axis=1)
+    return np.repeat(bins, counts), drawn[drawn < nothing]

@@ -14,7 +14,6 @@ from dsr_tf.layers import storages
 from dsr_tf.layers.active_penalty import ActivePenalty
 from dsr_tf.layers.sparse_variable import SparseVariable
 from dsr_tf.layers.storages import MASKED
-from dsr_tf.layers.storages.stored_variable import SLACK
 from dsr_tf.layers.tracking import forget
 from dsr_tf.layers.tracking import unlocked
 
@@ -23,7 +22,7 @@ def change_storage(
     layer: Any,
     storage: str,
     num_slots: int | None = None,
-    slack: float = SLACK,
+    slack: float | None = None,
 ) -> None:
     """Store the sparse weights of a layer in another way.
 
@@ -34,7 +33,7 @@ def change_storage(
             `dsr_tf.core.room`; None for `slack` times as many as are active,
             and at least for those that are. Masked weights keep the room
             that they had, so that the same groups move.
-        slack: At least 1.
+        slack: At least 1; None for that of the storage.
 
     Raises:
         ValueError: if the layer cannot store them so; it is then as before.
@@ -62,7 +61,7 @@ class _Change:
         weight: SparseVariable,
         storage: str,
         num_slots: int | None,
-        slack: float,
+        slack: float | None,
     ) -> None:
         self.weight, self.storage = weight, storage
         self.places, self.groups = weight.places(), weight.groups()

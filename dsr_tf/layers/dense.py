@@ -11,10 +11,11 @@ from dsr_tf.core.kernel_axes import KernelAxes
 from dsr_tf.layers.kinds import masks
 from dsr_tf.layers.masked import Masked
 from dsr_tf.layers.storages import MASKED
+from dsr_tf.layers.stores_active import StoresActive
 
 
 @masks(keras.layers.Dense, kernel=(-1,))
-class SparseDense(Masked, keras.layers.Dense):
+class SparseDense(Masked, StoresActive, keras.layers.Dense):
     """`keras.layers.Dense` whose kernel is `mask * weights`.
 
     It computes `activation(dot(input, mask * kernel) + bias)`, with dense
@@ -81,21 +82,6 @@ class SparseDense(Masked, keras.layers.Dense):
         if self.bias is not None:
             outputs = keras.ops.add(outputs, self.bias)
         return outputs if self.activation is None else self.activation(outputs)
-
-    def enable_lora(self, *args: Any, **kwargs: Any) -> None:
-        self._refuse_if_stored("LoRA")
-        super().enable_lora(*args, **kwargs)
-
-    def quantize(self, *args: Any, **kwargs: Any) -> None:
-        self._refuse_if_stored("quantization")
-        super().quantize(*args, **kwargs)
-
-    def _refuse_if_stored(self, what: str) -> None:
-        if self.storage != MASKED:
-            raise ValueError(
-                f"Layer '{self.name}' stores its active weights only, which "
-                f"{what} has no place for. Received: storage={self.storage!r}"
-            )
 
 
 @masks(keras.layers.EinsumDense, kernel=(-1,))

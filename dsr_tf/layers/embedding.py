@@ -1,7 +1,8 @@
 """Sparse version of Keras' embedding.
 
 Rows are masked when they have been looked up: a large table is neither
-multiplied by its mask in every step, nor has it a dense gradient.
+multiplied by its mask in every step, nor has it a dense gradient. Or there is
+no table: of each row a few weights are stored, and their columns.
 """
 
 import dataclasses
@@ -14,10 +15,12 @@ from dsr_tf.core.granularity import Granularity
 from dsr_tf.core.kernel_axes import KernelAxes
 from dsr_tf.layers.kinds import masks
 from dsr_tf.layers.masked import Masked
+from dsr_tf.layers.storages import MASKED
+from dsr_tf.layers.stores_active import StoresActive
 
 
 class MasksRows(keras.layers.Embedding):
-    """What a masked embedding calls as Keras' own.
+    """What a sparse embedding calls as Keras' own.
 
     It stands behind the layer that is masked, among the bases, and before
     Keras' embedding.
@@ -37,8 +40,12 @@ class MasksRows(keras.layers.Embedding):
 
 
 @masks(keras.layers.Embedding, embeddings=(-1,))
-class SparseEmbedding(Masked, MasksRows):
+class SparseEmbedding(Masked, StoresActive, MasksRows):
     """`keras.layers.Embedding` whose table is `mask * weights`.
+
+    With `storage="rows"` a table of 200,000 words by 32, of which 3 are
+    active in each row, takes 3 MB, and 7.8 MB with the slots of Adam; masked
+    32 and 83 MB.
 
     Args:
         input_dim: Positive integer, size of the vocabulary.
@@ -48,6 +55,13 @@ class SparseEmbedding(Masked, MasksRows):
             `"shape"`, `"input"`, `"channel"`, `"layer"`, `"block:HxW"` or
             `"N:M"`, see `dsr_tf.core.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
+        storage: `"masked"`, whole weights and a mask; or `"rows"`, of each
+            row the active weights only, with granularity `"element"`. All
+            rows start with the same number of them, give or take one, and
+            weights move to rows that have a slot for them. See
+            `dsr_tf.layers.storages.rows`.
+        num_slots: How many active weights a row has room for; None for as
+            many as are active in the mean, rounded up.
         **kwargs: Any other argument of `keras.layers.Embedding`.
 
     Input shape: integers of any shape.
@@ -57,6 +71,9 @@ class SparseEmbedding(Masked, MasksRows):
         ValueError: if an argument is out of range, or `weights` is given.
     """
 
+    storages = (MASKED, "rows")
+    has_slots_by_rows = True
+
     def __init__(
         self,
         input_dim: int,
@@ -64,6 +81,8 @@ class SparseEmbedding(Masked, MasksRows):
         sparsity: float | dict[str, float] = 0.9,
         granularity: str | Granularity = "element",
         seed: int | None = None,
+        storage: str = MASKED,
+        num_slots: int | None = None,
         **kwargs: Any,
     ) -> None:
         if "weights" in kwargs:
@@ -79,6 +98,8 @@ class SparseEmbedding(Masked, MasksRows):
             sparsity=sparsity,
             granularity=granularity,
             seed=seed,
+            storage=storage,
+            num_slots=num_slots,
             **kwargs,
         )
 

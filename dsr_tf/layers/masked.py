@@ -57,6 +57,7 @@ class Masked(_KerasLayer):
 
     # The storages that layers of the kind can have.
     storages: ClassVar[tuple[str, ...]] = (MASKED,)
+    has_slots_by_rows: ClassVar[bool] = False  # See `Grouping.with_room`.
     # Set by `masks`: for each masked weight the axes along which output
     # channels differ.
     _channel_axes: dict[str, tuple[int, ...]] = {}
@@ -223,7 +224,7 @@ class Masked(_KerasLayer):
         grouping = self.granularity.grouping(shape, axes)
         if self.num_slots is None:
             return grouping
-        return grouping.with_room(self.num_slots)
+        return grouping.with_room(self.num_slots, self.has_slots_by_rows)
 
     @classmethod
     def kernel_axes(

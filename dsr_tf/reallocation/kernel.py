@@ -8,6 +8,7 @@ import numpy as np
 
 from dsr_tf.core.pattern import Pattern
 from dsr_tf.core.room import Room
+from dsr_tf.core.room import draw_in_bins
 from dsr_tf.core.room import ranks
 from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.methods.method import Bundles
@@ -110,25 +111,40 @@ class Kernel:
     def find_growable(self, generator: np.random.Generator) -> None:
         """Choose `growable`: groups that there is room for together.
 
-        So a method may choose from them as it likes. Of each column as many
-        as it can grow: those with the largest gradients, where these are
-        known, else any.
+        So a method may choose from them as it likes. Of each bin as many as
+        it can grow: those with the largest gradients, where these are known,
+        else any.
 
         Args:
             generator: A `numpy.random.Generator` for this choice alone.
         """
-        if self.room is None or self.room.num_columns == 1:
+        if self.room is None or self.room.num_bins == 1:
+            return
+        num_to_grow = self._num_to_grow(self.room)
+        if self.room.is_by_rows and self.free_gradients is None:
+            self.growable = self._draw_in_rows(num_to_grow, generator)
             return
         is_free = np.ones(self.weight.grouping.num_groups, "bool")
         is_free[self.active - self.start] = False
-        columns = np.flatnonzero(is_free) % self.room.num_columns
+        bins = self.room.bins(np.flatnonzero(is_free))
         if self.free_gradients is None:
-            order = generator.permutation(len(columns))
+            order = generator.permutation(len(bins))
         else:
             order = np.argsort(-self.free_gradients, kind="stable")
-        columns = columns[order]
-        fits = ranks(columns) < self._num_to_grow(self.room)[columns]
+        bins = bins[order]
+        fits = ranks(bins) < num_to_grow[bins]
         self.growable = np.sort(order[fits])
+
+    def _draw_in_rows(
+        self, counts: np.ndarray, generator: np.random.Generator
+    ) -> np.ndarray:
+        """Ranks of so many free groups of each row."""
+        room = cast(Room, self.room)
+        size = self.weight.grouping.num_groups // room.num_bins
+        num_free = size - room.counts(self.active - self.start)
+        rows, numbers = draw_in_bins(counts, num_free, generator)
+        free_before = np.cumsum(num_free) - num_free
+        return free_before[rows] + numbers
 
     @property
     def path(self) -> str:

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +9,7 @@ from dsr_tf.core import draws
 from dsr_tf.core.granularity import get
 from dsr_tf.core.grouping import Grouping
 from dsr_tf.core.room import Room
+from dsr_tf.core.room import draw_in_bins
 from dsr_tf.core.room import ranks
 
 
@@ -16,8 +19,8 @@ def test_ranks():
 
 
 def test_what_fits():
-    room = Room(num_slots=1, num_columns=3)
-    order = np.array([4, 1, 0, 3, 5])  # of columns 1, 1, 0, 0, 2
+    room = Room(num_slots=1, num_bins=3)
+    order = np.array([4, 1, 0, 3, 5])  # of bins 1, 1, 0, 0, 2
     assert room.first_that_fit(order, 5).tolist() == [4, 0, 5]
     assert room.first_that_fit(order, 2).tolist() == [4, 0]
 
@@ -25,15 +28,15 @@ def test_what_fits():
 def test_how_many_can_grow():
     # 2 rows and 3 columns, two slots in each: column 0 is full, of column 1
     # one group is active, and it is pruned.
-    room = Room(num_slots=2, num_columns=3)
+    room = Room(num_slots=2, num_bins=3)
     active, pruned = np.array([0, 1, 3]), np.array([1])
     assert room.num_to_grow(active, pruned, 6).tolist() == [0, 1, 2]
     assert Room(4).num_to_grow(active, pruned, 6).tolist() == [2]
 
 
-def test_a_column_loses_what_it_can_grow():
+def test_a_bin_loses_what_it_can_grow():
     # Of 3 rows, two are active in column 0, three in column 1.
-    room = Room(num_slots=3, num_columns=2)
+    room = Room(num_slots=3, num_bins=2)
     active = np.array([0, 1, 2, 3, 5])
     scores = np.array([0.2, 0.3, 0.1, 0.2, 0.1])
     limited = room.limit_pruned(np.ones(5, "bool"), active, scores, 6)
@@ -43,7 +46,7 @@ def test_a_column_loses_what_it_can_grow():
 
 
 def test_a_mask_without_room():
-    room = Room(num_slots=1, num_columns=2)
+    room = Room(num_slots=1, num_bins=2)
     room.check(np.array([0, 3]))
     with pytest.raises(ValueError, match="as many slots.*mask with 2 in one"):
         room.check(np.array([0, 2]))
@@ -65,6 +68,54 @@ def test_masks_with_room(rows, columns, num_slots, seed):
         assert mask.sum() == number
         assert mask.sum(axis=0).max() <= num_slots
         grouping.check_mask(mask)
+
+
+def test_rooms_of_rows():
+    grouping = Grouping((3, 4), (1, 1)).with_room(2, by_rows=True)
+    room = grouping.room
+    assert room.bins(np.array([0, 3, 4, 11])).tolist() == [0, 0, 1, 2]
+    # Row 0 is full, row 1 empty; row 2 has one, which is pruned.
+    active, pruned = np.array([0, 3, 9]), np.array([9])
+    assert room.num_to_grow(active, pruned, 12).tolist() == [0, 2, 2]
+    scores = np.arange(12.0, dtype="float32")
+    mask = grouping.largest_mask(scores, 5)
+    columns = [np.flatnonzero(row).tolist() for row in mask]
+    assert columns == [[3], [2, 3], [2, 3]]
+    with pytest.raises(ValueError, match="A row may have 2 active.*with 3 in"):
+        room.check(np.array([4, 5, 7]))
+
+
+@given(
+    st.integers(2, 6),
+    st.integers(2, 6),
+    st.integers(1, 6),
+    st.integers(0, 99),
+)
+def test_random_rows_have_equal_numbers(rows, columns, num_slots, seed):
+    num_slots = min(num_slots, columns)
+    grouping = Grouping((rows, columns), (1, 1)).with_room(num_slots, True)
+    generator = draws.generator(seed)
+    number = int(generator.integers(1, num_slots * rows + 1))
+    mask = grouping.random_mask(number, generator)
+    counts = mask.sum(axis=1)
+    assert mask.sum() == number and np.ptp(counts) <= 1
+    grouping.check_mask(mask)
+
+
+def test_every_set_is_drawn_as_often():
+    """Two of four, in each of 6,000 bins; beside others of other sizes."""
+    counts = np.tile([2, 0, 1], 6_000)
+    sizes = np.tile([4, 3, 1], 6_000)
+    bins, drawn = draw_in_bins(counts, sizes, draws.generator(0))
+    np.testing.assert_array_equal(bins, np.repeat(np.arange(18_000), counts))
+    assert not drawn[bins % 3 == 2].any()
+    pairs = drawn[bins % 3 == 0].reshape(-1, 2).tolist()
+    found = [pairs.count(list(p)) for p in itertools.combinations(range(4), 2)]
+    assert sum(found) == 6_000
+    # 1,000 each, with a deviation of 29.
+    assert max(abs(n - 1_000) for n in found) < 100
+    bins, drawn = draw_in_bins(counts * 0, sizes, draws.generator(0))
+    assert not len(bins) and not len(drawn)
 
 
 def test_the_largest_with_room():

@@ -30,6 +30,12 @@ def test_places_of_free(mask, random):
         assert found.tolist() == expected
 
 
+def test_places_of_free_beyond_32_bits():
+    active = np.array([3, 2**32 + 1, 2**32 + 2])
+    found = places_of_free(np.array([2**32 + 1, 3, 2**32]), active)
+    assert found.tolist() == [4, 2**32 + 3, 2**32 + 4]
+
+
 @pytest.mark.parametrize("gathers", [False, True])
 def test_reading(data, gathers):
     model = make_model("adam")

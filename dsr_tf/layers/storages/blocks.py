@@ -4,7 +4,6 @@ Each block of outputs has as many slots. Computation is one batched product
 (`dsr_tf.core.block_product`), so time and memory go with the slots.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +16,6 @@ from dsr_tf.core.grouping import Grouping
 from dsr_tf.core.room import ranks
 from dsr_tf.layers.storages.devices import computes_on_gpu
 from dsr_tf.layers.storages.devices import read
-from dsr_tf.layers.storages.stored_variable import SLACK
 from dsr_tf.layers.storages.stored_variable import StoredVariable
 
 
@@ -31,44 +29,28 @@ class BlockVariable(StoredVariable):
     """
 
     storage = "blocks"
+    slack = 1.25
 
     @classmethod
-    def with_room(
-        cls,
-        grouping: Grouping,
-        num_active_groups: int,
-        num_slots: int | None = None,
-        slack: float = SLACK,
-    ) -> Grouping:
-        _check(grouping)
-        num_inputs, num_outputs = grouping.mask_shape
-        if num_slots is None:
-            mean = num_active_groups / num_outputs
-            # The nearest number that holds them all; with slack, some slot
-            # is empty.
-            least = math.floor(mean) + 1 if slack > 1 else math.ceil(mean)
-            num_slots = max(least, math.floor(slack * mean + 0.5))
-            num_slots = min(num_inputs, num_slots)
-        if not num_active_groups <= num_slots * num_outputs:
+    def check_grouping(cls, grouping: Grouping) -> None:
+        if len(grouping.kernel_shape) != 2 or grouping.group_size == 1:
             raise ValueError(
-                f"`num_slots` must be at least "
-                f"{-(-num_active_groups // num_outputs)} for "
-                f"{num_active_groups} active blocks in {num_outputs} blocks of "
-                f"outputs. Received: num_slots={num_slots}"
+                "`storage` 'blocks' is for matrices in blocks, such as those "
+                "of granularity 'block:32'. Received: kernel of shape "
+                f"{grouping.kernel_shape} in groups of {grouping.block_shape}"
             )
-        return grouping.with_room(num_slots)
 
     @classmethod
     def kernel_shape(cls, grouping: Grouping) -> tuple[int, ...]:
         assert grouping.room is not None
         height, width = grouping.block_shape
         room = grouping.room
-        return (room.num_columns, room.num_slots * height, width)
+        return (room.num_bins, room.num_slots * height, width)
 
     @classmethod
     def slots_of(cls, grouping: Grouping, places: np.ndarray) -> np.ndarray:
         assert grouping.room is not None
-        columns = places % grouping.room.num_columns
+        columns = grouping.room.bins(places)
         return columns * grouping.room.num_slots + ranks(columns)
 
     @classmethod
@@ -76,10 +58,10 @@ class BlockVariable(StoredVariable):
         cls, grouping: Grouping, places: np.ndarray
     ) -> dict[str, np.ndarray]:
         assert grouping.room is not None
-        shape = (grouping.room.num_columns, grouping.room.num_slots)
+        shape = (grouping.room.num_bins, grouping.room.num_slots)
         slots = cls.slots_of(grouping, places)
         index = np.zeros(shape, "int32")
-        index.reshape(-1)[slots] = places // grouping.room.num_columns
+        index.reshape(-1)[slots] = places // grouping.room.num_bins
         active = np.zeros(shape, "bool")
         active.reshape(-1)[slots] = True
         return {"index": index, "active": active}
@@ -128,12 +110,3 @@ class BlockVariable(StoredVariable):
         if len(shape) != 2:
             outputs = ops.reshape(outputs, (*shape[:-1], num_outputs))
         return outputs
-
-
-def _check(grouping: Grouping) -> None:
-    if len(grouping.kernel_shape) != 2 or grouping.group_size == 1:
-        raise ValueError(
-            "`storage` 'blocks' is for matrices in blocks, such as those of "
-            "granularity 'block:32'. Received: kernel of shape "
-            f"{grouping.kernel_shape} in groups of {grouping.block_shape}"
-        )

@@ -6,6 +6,7 @@ variables are arranged anew there, optimizer slots in the same way.
 """
 
 import abc
+import math
 from collections.abc import Callable
 from collections.abc import Iterable
 from typing import Any
@@ -20,20 +21,23 @@ from dsr_tf.layers.sparse_variable import SparseVariable
 from dsr_tf.layers.storages.drawing import draw
 from dsr_tf.layers.storages.penalty import check_penalty
 
-# Room for a quarter more than are active when the layer is made.
-SLACK = 1.25
-
 
 class StoredVariable(SparseVariable):
     """Base of the storages of active weights only.
 
     Attributes:
         storage: Its name.
+        slack: For how many times the groups that are active when a layer is
+            made there is room, where nothing else is said.
+        by_rows: Whether rows have slots of their own, see
+            `Grouping.with_room`.
         kernel: Keras variable, the stored weights and zeros in empty slots.
         where: Keras variables that say which groups these are.
     """
 
     storage: ClassVar[str]
+    slack: ClassVar[float]
+    by_rows: ClassVar[bool] = False
     is_stored = True
 
     def __init__(
@@ -51,24 +55,11 @@ class StoredVariable(SparseVariable):
 
     @classmethod
     @abc.abstractmethod
-    def with_room(
-        cls,
-        grouping: Grouping,
-        num_active_groups: int,
-        num_slots: int | None = None,
-        slack: float = SLACK,
-    ) -> Grouping:
-        """A grouping with the room that there will be.
-
-        Args:
-            grouping: A `Grouping`.
-            num_active_groups: How many groups will be active.
-            num_slots: How many slots there are; None for `slack` times as
-                many as are needed.
-            slack: At least 1.
+    def check_grouping(cls, grouping: Grouping) -> None:
+        """Refuse groups that cannot be stored so.
 
         Raises:
-            ValueError: if such groups cannot be stored so.
+            ValueError: if they cannot.
         """
 
     @classmethod
@@ -97,11 +88,6 @@ class StoredVariable(SparseVariable):
             that all that is saved finds its slot again.
         """
 
-    @property
-    @abc.abstractmethod
-    def product(self) -> Callable[[Any], Any]:
-        """A function that multiplies inputs `(..., in)` by the weight."""
-
     @abc.abstractmethod
     def places(self) -> np.ndarray:
         """See `SparseVariable`; read from `where`."""
@@ -126,6 +112,46 @@ class StoredVariable(SparseVariable):
         return True
 
     # What all share.
+
+    @classmethod
+    def with_room(
+        cls,
+        grouping: Grouping,
+        num_active_groups: int,
+        num_slots: int | None = None,
+        slack: float | None = None,
+    ) -> Grouping:
+        """A grouping with the room that there will be.
+
+        Args:
+            grouping: A `Grouping`.
+            num_active_groups: How many groups will be active.
+            num_slots: How many slots a bin has, see `Room`; None for about
+                `slack` times as many groups as are active in a bin on
+                average: enough for all and, with slack, for one more.
+            slack: At least 1; None for that of the storage.
+
+        Raises:
+            ValueError: if such groups cannot be stored so.
+        """
+        cls.check_grouping(grouping)
+        one = grouping.with_room(1, cls.by_rows)
+        assert one.room is not None
+        num_bins = one.room.num_bins
+        if num_slots is None:
+            slack = slack or cls.slack
+            mean = num_active_groups / num_bins
+            least = math.floor(mean) + 1 if slack > 1 else math.ceil(mean)
+            num_slots = max(least, math.floor(slack * mean + 0.5))
+            num_slots = min(num_slots, grouping.num_groups // num_bins)
+        if num_active_groups > num_slots * num_bins:
+            raise ValueError(
+                f"`num_slots` must be at least "
+                f"{-(-num_active_groups // num_bins)} for {num_active_groups} "
+                f"active groups, where there are {num_bins} times as many "
+                f"slots. Received: num_slots={num_slots}"
+            )
+        return grouping.with_room(num_slots, cls.by_rows)
 
     @classmethod
     def new(
@@ -208,6 +234,10 @@ class StoredVariable(SparseVariable):
         )
 
     @property
+    def product(self) -> Callable[[Any], Any] | None:
+        return None
+
+    @property
     def is_exported(self) -> bool:
         return False
 
@@ -267,14 +297,16 @@ class StoredVariable(SparseVariable):
         stays = np.isin(before, places, assume_unique=True)
         if moved is not None:
             stays &= ~np.isin(before, moved)
+        were = self.slots_of(self.grouping, before)[stays]
         at = np.searchsorted(places, before[stays])
+        are = self.slots_of(self.grouping, places)[at]
         arranged = []
         for variable, fresh in [(self.kernel, 0.0), *slots]:
-            old = self.groups_of(variable)
-            new = np.full((len(places), old.shape[1]), fresh, old.dtype)
-            new[at] = old[stays]
-            filled = self._filled(self.grouping, places, new, fresh)
-            arranged.append((variable, filled))
+            old = ops.convert_to_numpy(variable)
+            new = np.full(old.shape, fresh, old.dtype)
+            by_slot = (-1, self.grouping.group_size)
+            new.reshape(by_slot)[are] = old.reshape(by_slot)[were]
+            arranged.append((variable, new))
         self._assign_places(places)
         for variable, array in arranged:
             variable.assign(array)
