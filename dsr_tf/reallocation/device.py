@@ -205,15 +205,17 @@ def places_of_free(
 
     Args:
         ranks: Integer array, ranks from 0 among the free places.
-        active: int32 array, the active places in ascending order.
+        active: Integer array, the active places in ascending order.
         start: The first place of all.
 
     Returns:
         Integer array of places, in ascending order.
     """
-    # Neighbours are found together; and 32 bits are faster than 64.
-    ranks = np.sort(ranks.astype("int32"))
-    free_before = active - np.arange(start, start + len(active), dtype="int32")
+    # Neighbours are found together. Of masked kernels, places have 32 bits,
+    # which are faster than 64.
+    dtype = active.dtype
+    ranks = np.sort(ranks.astype(dtype))
+    free_before = active - np.arange(start, start + len(active), dtype=dtype)
     return start + ranks + np.searchsorted(free_before, ranks, side="right")
 
 
