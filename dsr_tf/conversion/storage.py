@@ -39,10 +39,11 @@ def with_storage(
 
     Args:
         model: A built Keras model with masked layers.
-        storage: `"masked"`, whole weights and masks; `"blocks"`, active
-            blocks only, see `dsr_tf.layers.storages`; or `"auto"`, for each
-            layer what has been measured to be fastest at its size and
-            density, which is logged.
+        storage: `"masked"`, whole weights and masks; one that stores active
+            groups only, `"blocks"` or `"lists"`, see
+            `dsr_tf.layers.SparseDense`; or `"auto"`, for each layer what has
+            been measured to be fastest at its size and density, which is
+            logged.
         slack: There is room for so many times the active weights, at least
             1; weights move where there is room.
         filters: Which layers, as for `sparsify`; None for all that can be

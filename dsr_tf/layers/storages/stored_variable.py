@@ -97,10 +97,9 @@ class StoredVariable(SparseVariable):
             that all that is saved finds its slot again.
         """
 
-    @property
     @abc.abstractmethod
-    def product(self) -> Callable[[Any], Any]:
-        """A function that multiplies inputs `(..., in)` by the weight."""
+    def multiply(self, rows: Any) -> Any:
+        """The product of a tensor `(batch, in)` and the weight."""
 
     @abc.abstractmethod
     def places(self) -> np.ndarray:
@@ -121,8 +120,8 @@ class StoredVariable(SparseVariable):
 
     @classmethod
     def suits_jit(cls) -> bool:
-        """Whether XLA makes it faster, where this computes: Keras compiles
-        by it if all layers say so, unless it is told what to do."""
+        """Whether XLA makes it faster, where this computes, and compiles it
+        at all: Keras compiles by it only if all layers say so."""
         return True
 
     # What all share.
@@ -216,6 +215,19 @@ class StoredVariable(SparseVariable):
         return None
 
     @property
+    def product(self) -> Callable[[Any], Any]:
+        """A function that multiplies inputs `(..., in)` by the weight."""
+        return self._product
+
+    def _product(self, inputs: Any) -> Any:
+        inputs = ops.convert_to_tensor(inputs)
+        shape = ops.shape(inputs)
+        if len(shape) == 2:
+            return self.multiply(inputs)
+        outputs = self.multiply(ops.reshape(inputs, (-1, shape[-1])))
+        return ops.reshape(outputs, (*shape[:-1], outputs.shape[-1]))
+
+    @property
     def unread(self) -> list[keras.Variable]:
         return list(self.where)
 
@@ -229,8 +241,13 @@ class StoredVariable(SparseVariable):
     def groups_of(self, variable: keras.Variable) -> np.ndarray:
         """What a variable of the kernel's shape, such as an optimizer's
         slot, holds of the active groups: `(num_active_groups, group_size)`."""
-        slots = self.slots_of(self.grouping, self.places())
+        return self._groups_at(self.places(), variable)
+
+    def _groups_at(
+        self, places: np.ndarray, variable: keras.Variable
+    ) -> np.ndarray:
         array = ops.convert_to_numpy(variable)
+        slots = self.slots_of(self.grouping, places)
         return array.reshape(-1, self.grouping.group_size)[slots]
 
     def masked(self, weights: Any) -> Any:
@@ -270,7 +287,7 @@ class StoredVariable(SparseVariable):
         at = np.searchsorted(places, before[stays])
         arranged = []
         for variable, fresh in [(self.kernel, 0.0), *slots]:
-            old = self.groups_of(variable)
+            old = self._groups_at(before, variable)
             new = np.full((len(places), old.shape[1]), fresh, old.dtype)
             new[at] = old[stays]
             filled = self._filled(self.grouping, places, new, fresh)
