@@ -85,6 +85,14 @@ class SparseDense(Masked, keras.layers.Dense):
             outputs = keras.ops.add(outputs, self.bias)
         return outputs if self.activation is None else self.activation(outputs)
 
+    def __dir__(self) -> list[str]:
+        # Keras reads all of these when it saves and loads, as it looks for
+        # layers, which would make whole kernels.
+        names = list(super().__dir__())
+        if vars(self).get("storage", MASKED) != MASKED:
+            names = [name for name in names if name not in self.masked_names]
+        return names
+
     def enable_lora(self, *args: Any, **kwargs: Any) -> None:
         self._refuse_if_stored("LoRA")
         super().enable_lora(*args, **kwargs)

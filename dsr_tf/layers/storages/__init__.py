@@ -33,7 +33,8 @@ MASKED, AUTO = "masked", "auto"
 def stores() -> dict[str, type[StoredVariable]]:
     """The storages of active weights only, by name."""
     discovery.import_modules(__name__, __path__)
-    return {kind.storage: kind for kind in StoredVariable.__subclasses__()}
+    found = {kind.storage: kind for kind in StoredVariable.__subclasses__()}
+    return dict(sorted(found.items()))
 
 
 def get(name: str) -> type[StoredVariable]:
