@@ -279,9 +279,38 @@ def test_saved_models(tmp_path):
     loaded = tf.saved_model.load(tmp_path / "keras")
     np.testing.assert_array_equal(loaded.serve(x), expected)
     tf.saved_model.save(model, tmp_path / "whole")
-    served = tf.saved_model.load(tmp_path / "whole").signatures
-    (outputs,) = served["serving_default"](tf.constant(x)).values()
-    np.testing.assert_array_equal(outputs, expected)
+    dsr_tf.export.saved_model(model, tmp_path / "small")
+    for folder in ("whole", "small"):
+        served = tf.saved_model.load(tmp_path / folder).signatures
+        (outputs,) = served["serving_default"](tf.constant(x)).values()
+        np.testing.assert_allclose(outputs, expected, atol=1e-6)
+
+
+def test_what_pays_is_chosen():
+    inputs = keras.Input((1024,))
+    x = keras.layers.Dense(1024)(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(10)(x))
+    for sparsity, first in ((0.95, "lists"), (0.9, "masked")):
+        sparse = dsr_tf.sparsify(model, sparsity, storage="auto", seed=0)
+        stored = [layer.storage for layer in sparse.layers[1:]]
+        assert stored == [first, "masked"]
+
+
+def test_pruning_in_small_steps():
+    model = compiled(a_model(sparsity=0.5))
+    pruning = dsr_tf.callbacks.GradualPruning(
+        initial_sparsity=0.5,
+        target_sparsity=0.9,
+        begin_pruning_step=1,
+        sparsity_function_begin_step=1,
+        end_pruning_step=4,
+        sparsity_function_end_step=4,
+        pruning_frequency=1,
+    )
+    model.fit(*data(), batch_size=16, epochs=2, verbose=0, callbacks=[pruning])
+    for weight in masked_weights(model):
+        assert weight.num_active == pytest.approx(weight.size / 10, abs=1)
+        assert np.count_nonzero(values(weight.kernel)) == weight.num_active
 
 
 def test_penalties():

@@ -223,6 +223,7 @@ def test_in_fit_and_resumed(storage, tmp_path):
         np.testing.assert_array_equal(values(ours), values(theirs))
 
 
+@needs_tensorflow
 def test_methods_that_look_at_whole_kernels():
     model = trained(a_model("blocks", WIDE["blocks"]), run_eagerly=True)
     for method in (methods.RigL(), methods.SNFS(), methods.DeepR()):
