@@ -38,11 +38,11 @@ def with_storage(
 
     Args:
         model: A built Keras model with masked layers.
-        storage: `"masked"`, whole weights and masks; `"blocks"`, active
-            blocks of matrices only; `"rows"`, active weights of each row of
-            an embedding only, see `dsr_tf.layers.storages`; or `"auto"`, for
-            each layer what has been measured to be fastest at its size and
-            density, which is logged.
+        storage: `"masked"`, whole weights and masks; one that stores active
+            groups only, `"blocks"` or `"lists"` of matrices, see
+            `dsr_tf.layers.SparseDense`, `"rows"` of embeddings; or `"auto"`,
+            for each layer what has been measured to be fastest at its size
+            and density, which is logged.
         slack: There is room for so many times the active weights, at least
             1; weights move where there is room. None for 1.25 times with
             blocks, and once, rounded up to a whole number a row, with rows.

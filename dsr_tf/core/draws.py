@@ -13,6 +13,8 @@ from dsr_tf.core.checks import is_integer
 
 # Stored in 32 bits, plus one (`ReallocationState`).
 MAX_SEED = 2**31 - 2
+# More numbers than this are not listed to draw some of them.
+MANY = 2**22
 
 
 def check_seed(seed: int | None) -> int:
@@ -49,3 +51,33 @@ def generator(
     return np.random.Generator(
         np.random.Philox(key=[seed, (count << 20) + stream])
     )
+
+
+def distinct(
+    generator: np.random.Generator, population: int, number: int
+) -> np.ndarray:
+    """Distinct numbers below another, every set of so many equally likely.
+
+    Args:
+        generator: A `numpy.random.Generator`.
+        population: The number that they are below.
+        number: How many, at most `population`.
+
+    Returns:
+        int64 array `(number,)`. Memory goes with `number`, or is that of
+        `MANY` numbers.
+    """
+    # numpy lists the whole population to draw more than a twentieth of it.
+    is_listed = population // 20 < number
+    if population <= MANY or not is_listed or 2 * number > population:
+        return generator.choice(
+            population, number, replace=False, shuffle=False
+        )
+    found = np.zeros(0, "int64")
+    while len(found) < number:
+        # Those that were drawn before are drawn anew. No number is preferred,
+        # so no set is. (Two sorted parts are merged by the stable sort.)
+        more = generator.integers(population, size=number - len(found))
+        both = np.sort(np.concatenate([found, np.sort(more)]), kind="stable")
+        found = both[np.diff(both, prepend=-1) > 0]
+    return found

@@ -15,6 +15,7 @@ from typing import cast
 import numpy as np
 from keras import ops
 
+from dsr_tf.core.draws import distinct
 from dsr_tf.core.one_threshold import largest_groups
 from dsr_tf.core.pattern import Pattern
 from dsr_tf.core.pattern import largest_of_each
@@ -187,9 +188,7 @@ class Grouping:
             order = generator.permutation(self.num_groups)
             chosen = self.room.first_that_fit(order, num_active_groups)
         else:
-            chosen = generator.choice(
-                self.num_groups, num_active_groups, replace=False, shuffle=False
-            )
+            chosen = distinct(generator, self.num_groups, num_active_groups)
         return np.sort(chosen)
 
     def mask_of(self, places: np.ndarray) -> np.ndarray:

@@ -47,10 +47,9 @@ def change_storage(
         for name, change in changed.items():
             layer.masked_variables[name] = change.carry_out()
     rooms = [w.grouping.room for w in layer.masked_variables.values()]
-    layer.supports_jit = storage == MASKED or storages.get(storage).suits_jit()
     # What a copy or a file must have, too; such layers have one weight.
     num_slots = None if rooms[0] is None else rooms[0].num_slots
-    layer.__dict__.update(storage=storage, num_slots=num_slots)
+    storages.assign(layer, storage, num_slots)
 
 
 class _Change:

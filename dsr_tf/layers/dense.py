@@ -31,11 +31,14 @@ class SparseDense(Masked, StoresActive, keras.layers.Dense):
             `"shape"`, `"input"`, `"channel"`, `"layer"`, `"block:HxW"` or
             `"N:M"`, see `dsr_tf.core.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
-        storage: `"masked"`, whole weights and a mask; or `"blocks"`, active
-            blocks only, of a granularity such as `"block:32"`. See
+        storage: `"masked"`, whole weights and a mask; `"blocks"`, active
+            blocks only, of a granularity such as `"block:32"`; or
+            `"lists"`, active weights only, of granularity `"element"`, on
+            the TensorFlow backend and without XLA. See
             `dsr_tf.layers.storages`.
-        num_slots: Of blocks, how many each block of outputs has room for;
-            None for a quarter more than are active in the mean.
+        num_slots: How many active groups there is room for: blocks in each
+            block of outputs, or weights in the whole kernel; None for a
+            quarter more than are active in the mean.
         **kwargs: Any other argument of `keras.layers.Dense`.
 
     Input shape: `(batch, ..., input_dim)`.
@@ -52,7 +55,7 @@ class SparseDense(Masked, StoresActive, keras.layers.Dense):
     100
     """
 
-    storages = (MASKED, "blocks")
+    storages = (MASKED, "blocks", "lists")
 
     def __init__(
         self,

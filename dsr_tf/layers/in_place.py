@@ -58,8 +58,8 @@ def mask_layer(
     if storage != MASKED and layer.built:
         _draw_with_room(layer, storage, num_slots)
         change_storage(layer, storage, num_slots)
-    else:
-        layer.__dict__.update(storage=storage, num_slots=num_slots)
+    elif storage != MASKED or num_slots is not None:
+        storages.assign(layer, storage, num_slots)
 
 
 def _draw_with_room(layer: Any, storage: str, num_slots: int | None) -> None:
@@ -79,8 +79,11 @@ def unmask_layer(layer: Any) -> None:
     Args:
         layer: A layer of a class among the values of `MASKED_KINDS`.
     """
-    if layer.built and layer.storage != MASKED:
-        change_storage(layer, MASKED)
+    if layer.storage != MASKED:
+        if layer.built:
+            change_storage(layer, MASKED)
+        else:
+            storages.assign(layer, MASKED, None)
     has_lora = getattr(layer, "lora_enabled", False)
     values = {
         name: ops.convert_to_numpy(getattr(layer, name)).copy()

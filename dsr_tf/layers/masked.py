@@ -82,6 +82,8 @@ class Masked(_KerasLayer):
         if self._dense_kind_takes_seed:
             kwargs["seed"] = seed
         super().__init__(*args, **kwargs)
+        if not storages.suits_jit(storage):
+            self.supports_jit = False
 
     def _describe(
         self,
@@ -156,8 +158,6 @@ class Masked(_KerasLayer):
         if not self.masked_variables:
             self._add_state()
         self.masked_variables[name] = variable
-        if not storage.suits_jit():
-            self.supports_jit = False
         return variable.kernel
 
     def become_masked(

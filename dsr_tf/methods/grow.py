@@ -7,6 +7,7 @@ are never among the free ones.
 
 import numpy as np
 
+from dsr_tf.core.draws import distinct
 from dsr_tf.core.pattern import ranks_in_bundles
 
 
@@ -24,9 +25,7 @@ def at_random(
         Integer array `(num_grown_groups,)` of distinct indices below
         `num_free_groups`.
     """
-    return generator.choice(
-        num_free_groups, num_grown_groups, replace=False, shuffle=False
-    )
+    return distinct(generator, num_free_groups, num_grown_groups)
 
 
 def largest(scores: np.ndarray, num_grown_groups: int) -> np.ndarray:

@@ -211,12 +211,11 @@ def places_of_free(
     Returns:
         Integer array of places, in ascending order.
     """
-    # Neighbours are found together; and 32 bits, where `active` has so many,
-    # are faster than 64.
-    ranks = np.sort(ranks.astype(active.dtype))
-    free_before = active - np.arange(
-        start, start + len(active), dtype=active.dtype
-    )
+    # Neighbours are found together. Of masked kernels, places have 32 bits,
+    # which are faster than 64.
+    dtype = active.dtype
+    ranks = np.sort(ranks.astype(dtype))
+    free_before = active - np.arange(start, start + len(active), dtype=dtype)
     return start + ranks + np.searchsorted(free_before, ranks, side="right")
 
 

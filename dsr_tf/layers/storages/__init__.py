@@ -16,12 +16,14 @@ __all__ = [
     "AUTO",
     "MASKED",
     "StoredVariable",
+    "assign",
     "check",
     "check_num_slots",
     "check_penalty",
     "choose",
     "get",
     "stores",
+    "suits_jit",
 ]
 
 # Whole weights and masks; and what has been measured to be fastest.
@@ -31,7 +33,8 @@ MASKED, AUTO = "masked", "auto"
 def stores() -> dict[str, type[StoredVariable]]:
     """The storages of active weights only, by name."""
     discovery.import_modules(__name__, __path__)
-    return {kind.storage: kind for kind in StoredVariable.__subclasses__()}
+    found = {kind.storage: kind for kind in StoredVariable.__subclasses__()}
+    return dict(sorted(found.items()))
 
 
 def get(name: str) -> type[StoredVariable]:
@@ -57,6 +60,17 @@ def choose(layer: Any, weight: Any, num_active_groups: int) -> str:
         ):
             return name
     return MASKED
+
+
+def suits_jit(storage: str) -> bool:
+    """Whether XLA makes layers of that storage faster, where it can."""
+    return storage == MASKED or get(storage).suits_jit()
+
+
+def assign(layer: Any, storage: str, num_slots: int | None) -> None:
+    """Say how the weights of a layer are stored, see `Masked`."""
+    layer.__dict__.update(storage=storage, num_slots=num_slots)
+    layer.supports_jit = suits_jit(storage)
 
 
 def check(kind: Any, storage: str) -> str:

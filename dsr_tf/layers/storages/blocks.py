@@ -4,7 +4,6 @@ Each block of outputs has as many slots. Computation is one batched product
 (`dsr_tf.core.block_product`), so time and memory go with the slots.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -94,19 +93,6 @@ class BlockVariable(StoredVariable):
         columns = np.broadcast_to(np.arange(len(index))[:, None], index.shape)
         return np.sort((index.astype("int64") * len(index) + columns)[active])
 
-    @property
-    def product(self) -> Callable[[Any], Any]:
-        return self._product
-
-    def _product(self, inputs: Any) -> Any:
+    def multiply(self, rows: Any) -> Any:
         index, active, kernel = map(read, (*self.where, self.kernel))
-        inputs = ops.convert_to_tensor(inputs)
-        shape = ops.shape(inputs)
-        num_outputs = self.grouping.kernel_shape[1]
-        rows = inputs
-        if len(shape) != 2:
-            rows = ops.reshape(inputs, (-1, shape[-1]))
-        outputs = multiply(rows, kernel, index, active, computes_on_gpu())
-        if len(shape) != 2:
-            outputs = ops.reshape(outputs, (*shape[:-1], num_outputs))
-        return outputs
+        return multiply(rows, kernel, index, active, computes_on_gpu())

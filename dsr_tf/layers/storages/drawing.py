@@ -1,6 +1,7 @@
 """Initial weights for active groups only, without the rest of the kernel."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -75,3 +76,8 @@ def _of_any_shape(scaling: Any, kernel_shape: tuple[int, ...]) -> Any:
             0.0, deviation / _DEVIATION_OF_TRUNCATED, seed=scaling.seed
         )
     return _initializers.RandomNormal(0.0, deviation, seed=scaling.seed)
+
+
+def constant(array: np.ndarray) -> Callable[..., Any]:
+    """An initializer that gives an array."""
+    return lambda shape, dtype=None: ops.convert_to_tensor(array)

@@ -18,6 +18,7 @@ from keras import ops
 
 from dsr_tf.core.grouping import Grouping
 from dsr_tf.layers.sparse_variable import SparseVariable
+from dsr_tf.layers.storages.drawing import constant
 from dsr_tf.layers.storages.drawing import draw
 from dsr_tf.layers.storages.penalty import check_penalty
 
@@ -50,8 +51,6 @@ class StoredVariable(SparseVariable):
     ) -> None:
         super().__init__(layer, name, kernel, grouping)
         self.where = where
-
-    # What a storage says.
 
     @classmethod
     @abc.abstractmethod
@@ -88,6 +87,11 @@ class StoredVariable(SparseVariable):
             that all that is saved finds its slot again.
         """
 
+    def multiply(self, rows: Any) -> Any:
+        """The product of a tensor `(batch, in)` and the weight, of storages
+        that multiply."""
+        raise NotImplementedError
+
     @abc.abstractmethod
     def places(self) -> np.ndarray:
         """See `SparseVariable`; read from `where`."""
@@ -107,11 +111,9 @@ class StoredVariable(SparseVariable):
 
     @classmethod
     def suits_jit(cls) -> bool:
-        """Whether XLA makes it faster, where this computes: Keras compiles
-        by it if all layers say so, unless it is told what to do."""
+        """Whether XLA makes it faster, where this computes, and compiles it
+        at all: Keras compiles by it only if all layers say so."""
         return True
-
-    # What all share.
 
     @classmethod
     def with_room(
@@ -191,8 +193,7 @@ class StoredVariable(SparseVariable):
             )
         check_penalty(regularizer, layer, cls.storage)
         grouping.check_places(places)
-        for unwanted in ("shape", "name"):
-            arguments.pop(unwanted, None)
+        arguments = {k: v for k, v in arguments.items() if k != "shape"}
 
         def stored(shape: Any, dtype: Any = None) -> Any:
             values = groups
@@ -212,7 +213,7 @@ class StoredVariable(SparseVariable):
             variable = add_weight(
                 name=f"{name}_{key}",
                 shape=array.shape,
-                initializer=_constant(array),
+                initializer=constant(array),
                 dtype=str(array.dtype),
                 trainable=False,
             )
@@ -234,16 +235,25 @@ class StoredVariable(SparseVariable):
         )
 
     @property
-    def product(self) -> Callable[[Any], Any] | None:
-        return None
-
-    @property
     def is_exported(self) -> bool:
         return False
 
     @property
     def held(self) -> Any:
         return None
+
+    @property
+    def product(self) -> Callable[[Any], Any]:
+        """A function that multiplies inputs `(..., in)` by the weight."""
+        return self._product
+
+    def _product(self, inputs: Any) -> Any:
+        inputs = ops.convert_to_tensor(inputs)
+        shape = ops.shape(inputs)
+        if len(shape) == 2:
+            return self.multiply(inputs)
+        outputs = self.multiply(ops.reshape(inputs, (-1, shape[-1])))
+        return ops.reshape(outputs, (*shape[:-1], outputs.shape[-1]))
 
     @property
     def unread(self) -> list[keras.Variable]:
@@ -259,8 +269,13 @@ class StoredVariable(SparseVariable):
     def groups_of(self, variable: keras.Variable) -> np.ndarray:
         """What a variable of the kernel's shape, such as an optimizer's
         slot, holds of the active groups: `(num_active_groups, group_size)`."""
-        slots = self.slots_of(self.grouping, self.places())
+        return self._groups_at(self.places(), variable)
+
+    def _groups_at(
+        self, places: np.ndarray, variable: keras.Variable
+    ) -> np.ndarray:
         array = ops.convert_to_numpy(variable)
+        slots = self.slots_of(self.grouping, places)
         return array.reshape(-1, self.grouping.group_size)[slots]
 
     def masked(self, weights: Any) -> Any:
@@ -330,7 +345,3 @@ class StoredVariable(SparseVariable):
         arrays = self.arrange_places(self.grouping, places).values()
         for variable, array in zip(self.where, arrays):
             variable.assign(array)
-
-
-def _constant(array: np.ndarray) -> Callable[..., Any]:
-    return lambda shape, dtype=None: ops.convert_to_tensor(array)
