@@ -36,10 +36,14 @@ def multiply(
 
     @tf.custom_gradient
     def product(inputs: Any, values: Any) -> tuple[Any, Callable[..., Any]]:
-        # Examples last, as all of these products have them.
-        matrix = _matrix(values, rows, columns, shape)
+        # Examples last, as all of these products have them. The matrix is
+        # transposed before: of a product that transposes it, threads add
+        # parts up in any order, and no two results are equal to the bit.
+        matrix = tf.raw_ops.SparseMatrixTranspose(
+            input=_matrix(values, rows, columns, shape), type=inputs.dtype
+        )
         outputs = tf.raw_ops.SparseMatrixMatMul(
-            a=matrix, b=tf.transpose(inputs), transpose_a=True
+            a=matrix, b=tf.transpose(inputs)
         )
         outputs = tf.ensure_shape(tf.transpose(outputs), (None, shape[1]))
 
