@@ -223,7 +223,7 @@ def _arms(values: dict[str, Any]) -> list[Arm]:
     shared = (values["block"], values["batch_size"])
     arms = [
         Arm(name, widths, None, 1.0, *shared)
-        for name in ("dense", "dense again")
+        for name in ("dense layers", "dense layers again")
     ]
     for density in values["densities"]:
         arms += [

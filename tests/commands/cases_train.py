@@ -41,7 +41,7 @@ VALUES = {
     "initial_gamma": ("0", "-1", "nan"),
     "method": ("rigged", ""),
     "strategy": ("tpus", "tpu", "multi_worker"),
-    "granularity": ("x", "", "block:0x1", "block:4", "block:7x7", "4:4"),
+    "granularity": ("x", "", "block:0x1", "block:0", "block:7x7", "4:4"),
     "distribution": ("x", "", "fc1:", "fc1:2", "(:0.5", "fc1:nan", "fc1:0.1"),
     "keep_dense": ("(", "[", "*", "fc", ""),
     "augmentation": ("cut", ""),

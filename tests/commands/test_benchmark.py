@@ -134,8 +134,8 @@ def test_storages(capsys, monkeypatch):
     lines = capsys.readouterr().out.splitlines()
     rows = [line.strip() for line in lines if " 3 " in line]
     assert [row.split("  ")[0] for row in rows] == [
-        "dense",
-        "dense again",
+        "dense layers",
+        "dense layers again",
         "masked, 0.5",
         "blocks, 0.5",
         "masked, 0.25",
