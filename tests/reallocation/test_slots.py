@@ -57,3 +57,33 @@ def test_copies_have_as_many_slots_whatever_has_moved(storage, tmp_path):
     ours, theirs = model.optimizer.variables, loaded.optimizer.variables
     for our, their in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(values(our), values(their))
+
+
+@pytest.mark.parametrize("storage", ["masked", *STORAGES])
+def test_the_budget_is_exact_beside_a_kernel_without_inactive_weights(storage):
+    """It grows nothing that it loses, so others must have slots for that."""
+    granularity = GRANULARITIES.get(storage, "element")
+    tight = {"blocks": 5, "lists": 2100, "masked": 2100}[storage]
+    inputs = x = keras.Input((64,))
+    x = SparseDense(64, 0.0, granularity, seed=0)(x)
+    x = SparseDense(64, 0.5, granularity, 1, storage=storage, num_slots=tight)(
+        x
+    )
+    model = keras.Model(inputs, x)
+    model.compile("sgd", "mse")
+    for number in (0.3, 0.6):
+        scale(model, (0.01, 1))
+        method = methods.DSR(number, initial_threshold=0.05)
+        reallocator = Reallocator(model, method)
+        before = sum(w.num_active for w in masked_weights(model))
+        for step in range(1, 4):
+            record = reallocator.step(model.optimizer, step)
+            assert record.num_active + record.carry == before
+            assert record.num_pruned > 0
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_a_mask_of_another_size(storage):
+    (weight, _) = masked_weights(a_model(storage))
+    with pytest.raises(ValueError):
+        weight.set_mask(np.ones(7, "bool"))
