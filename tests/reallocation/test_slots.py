@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+import dsr_tf
 from dsr_tf import methods
 from dsr_tf.layers import SparseDense
 from dsr_tf.layers import masked_weights
@@ -87,3 +88,12 @@ def test_a_mask_of_another_size(storage):
     (weight, _) = masked_weights(a_model(storage))
     with pytest.raises(ValueError):
         weight.set_mask(np.ones(7, "bool"))
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_a_model_stripped_in_place_is_trained_on(storage):
+    model = dsr_tf.strip(a_model(storage), inplace=True)
+    x = np.random.default_rng(0).normal(size=(32, 64)).astype("float32")
+    before = values(model.layers[-1].kernel).copy()
+    model.fit(x, x, verbose=0)
+    assert (values(model.layers[-1].kernel) != before).any()
