@@ -3,6 +3,7 @@
 import keras
 
 from dsr_tf.conversion.graph import Converting
+from dsr_tf.conversion.graph import compile_like
 from dsr_tf.conversion.inplace import prepared
 from dsr_tf.conversion.selection import check_model
 from dsr_tf.conversion.single import config_of
@@ -12,6 +13,7 @@ from dsr_tf.layers import Clustered
 from dsr_tf.layers import Hashed
 from dsr_tf.layers import Masked
 from dsr_tf.layers.parts import unmask_parts
+from dsr_tf.layers.storages import MASKED
 
 
 def strip(model: keras.Model, inplace: bool = False) -> keras.Model:
@@ -25,7 +27,9 @@ def strip(model: keras.Model, inplace: bool = False) -> keras.Model:
 
     Args:
         model: A built model with masked, tied or clustered layers.
-        inplace: Whether to change `model` itself, and return it.
+        inplace: Whether to change `model` itself, and return it. Its
+            optimizer then keeps its slots, but where active weights only
+            were stored it starts afresh.
 
     Returns:
         The dense model.
@@ -41,7 +45,15 @@ def strip(model: keras.Model, inplace: bool = False) -> keras.Model:
             "layers: there is nothing to strip."
         )
     dense = prepared(model, "strip", inplace, Converting(written_out))
+    is_stored = any(
+        layer.storage != MASKED
+        for layer in dense._flatten_layers()
+        if isinstance(layer, Masked)
+    )
     unmask_parts(dense)
+    if is_stored:
+        # Whole kernels are new variables, unknown to the optimizer.
+        compile_like(dense, dense)
     if has_sparse_layers(dense):
         raise ValueError(
             f"Model '{model.name}' has tied or clustered layers where "

@@ -181,7 +181,12 @@ class Grouping:
             blocks of outputs have slots for so many only, every order in
             which places are filled as long as there are is equally likely.
             Where rows have, all have the same number, as far as they can.
+
+        Raises:
+            ValueError: if there are fewer slots.
         """
+        if self.room is not None:
+            self.room.check_number(num_active_groups)
         if self.room is not None and self.room.is_by_rows:
             return self._places_in_rows(num_active_groups, generator)
         if self.room is not None and self.room.num_bins > 1:

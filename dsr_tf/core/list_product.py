@@ -42,20 +42,21 @@ def multiply(
         matrix = tf.raw_ops.SparseMatrixTranspose(
             input=_matrix(values, rows, columns, shape), type=inputs.dtype
         )
-        outputs = tf.raw_ops.SparseMatrixMatMul(
-            a=matrix, b=tf.transpose(inputs)
-        )
-        outputs = tf.ensure_shape(tf.transpose(outputs), (None, shape[1]))
+        outputs = _times(matrix, inputs)
+        outputs = tf.ensure_shape(outputs, (None, shape[1]))
 
         def gradient(upstream: Any) -> tuple[Any, Any]:
             # Made again, for a matrix of this kind cannot be exported where
             # a function gets it from another.
             matrix = _matrix(values, rows, columns, shape)
-            upstream = tf.transpose(upstream)
-            d_inputs = tf.raw_ops.SparseMatrixMatMul(a=matrix, b=upstream)
-            d_inputs = tf.ensure_shape(tf.transpose(d_inputs), (None, shape[0]))
+            d_inputs = _times(matrix, upstream)
+            d_inputs = tf.ensure_shape(d_inputs, (None, shape[0]))
             d_values = _products_of_rows(
-                tf.transpose(inputs), upstream, rows, columns, values.shape[0]
+                tf.transpose(inputs),
+                tf.transpose(upstream),
+                rows,
+                columns,
+                values.shape[0],
             )
             num_empty = values.shape[0] - tf.size(rows)
             d_values = tf.pad(d_values, [[0, num_empty]])
@@ -64,6 +65,21 @@ def multiply(
         return outputs, gradient
 
     return product(inputs, values)
+
+
+def _times(matrix: Any, rows: Any) -> Any:
+    """The product of the matrix and each row: `(batch, n)` to `(batch, m)`."""
+    import tensorflow as tf
+
+    # oneDNN has no product of no examples, such as a replica may get.
+    batch = tf.shape(rows)[0]
+    rows = tf.cond(
+        batch > 0,
+        lambda: rows,
+        lambda: tf.zeros((1, rows.shape[1]), rows.dtype),
+    )
+    outputs = tf.raw_ops.SparseMatrixMatMul(a=matrix, b=tf.transpose(rows))
+    return tf.transpose(outputs)[:batch]
 
 
 def _matrix(

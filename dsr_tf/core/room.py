@@ -103,6 +103,49 @@ class Room:
         limited[chosen[ranks(bins) < free[bins]]] = True
         return limited
 
+    def without_slot(
+        self,
+        pruned: np.ndarray,
+        active: np.ndarray,
+        scores: np.ndarray,
+        num_groups: int,
+    ) -> np.ndarray:
+        """Which of the pruned others must have room for.
+
+        A group that is pruned frees a slot, and its bin grows another there
+        as long as it has free ones: beyond those that can grow anyway.
+
+        Args:
+            pruned, active, scores, num_groups: As for `limit_pruned`.
+
+        Returns:
+            Boolean array `(num_active_groups,)`: those with the largest
+            scores.
+        """
+        free = num_groups // self.num_bins - self.counts(active)
+        own = free - self.num_to_grow(active, active[:0], num_groups)
+        chosen = np.flatnonzero(pruned)
+        chosen = chosen[np.argsort(scores[chosen], kind="stable")]
+        bins = self.bins(active[chosen])
+        found = np.zeros_like(pruned)
+        found[chosen[ranks(bins) >= own[bins]]] = True
+        return found
+
+    def check_number(self, num_active_groups: int) -> None:
+        """Refuse more active groups than there are slots.
+
+        Raises:
+            ValueError: if there are more.
+        """
+        if num_active_groups > self.num_slots * self.num_bins:
+            raise ValueError(
+                f"`num_slots` must be at least "
+                f"{-(-num_active_groups // self.num_bins)} for "
+                f"{num_active_groups} active groups, where there are "
+                f"{self.num_bins} times as many slots. Received: num_slots="
+                f"{self.num_slots}"
+            )
+
     def check(self, places: np.ndarray) -> None:
         """Refuse a mask that there are no slots for.
 

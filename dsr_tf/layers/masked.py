@@ -146,18 +146,18 @@ class Masked(_KerasLayer):
         self, name: str, grouping: Grouping, arguments: dict[str, Any]
     ) -> keras.Variable:
         storage = storages.get(self.storage)
-        grouping = storage.with_room(
-            grouping, self._num_active_groups(name, grouping), self.num_slots
-        )
-        places = grouping.random_places(
-            self._num_active_groups(name, grouping), self._generator(name)
-        )
+        number = self._num_active_groups(name, grouping)
+        grouping = storage.with_room(grouping, number, self.num_slots)
+        places = grouping.random_places(number, self._generator(name))
         variable = storage.new(
             self, name, grouping, places, super().add_weight, **arguments
         )
         if not self.masked_variables:
             self._add_state()
         self.masked_variables[name] = variable
+        # What a copy or a file must have, too, whatever has moved by then.
+        assert grouping.room is not None
+        self.__dict__["num_slots"] = grouping.room.num_slots
         return variable.kernel
 
     def become_masked(

@@ -108,6 +108,26 @@ class Kernel:
             self.weight.grouping.num_groups,
         )
 
+    @property
+    def num_growable_anyway(self) -> int:
+        """How many groups can become active if none is pruned."""
+        if self.room is None:
+            return self.num_free_groups
+        places = self.active - self.start
+        num_groups = self.weight.grouping.num_groups
+        return int(self.room.num_to_grow(places, places[:0], num_groups).sum())
+
+    def pruned_without_slot(self) -> np.ndarray:
+        """Which of `pruned` free no slot that the kernel can fill."""
+        if self.room is None:
+            return self.pruned
+        return self.room.without_slot(
+            self.pruned,
+            self.active - self.start,
+            self.scores,
+            self.weight.grouping.num_groups,
+        )
+
     def find_growable(self, generator: np.random.Generator) -> None:
         """Choose `growable`: groups that there is room for together.
 

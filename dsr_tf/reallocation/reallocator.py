@@ -289,19 +289,20 @@ class Reallocator:
         for kernel, pruned in zip(kernels, chosen):
             kernel.pruned = kernel.limit_pruned(pruned)
         # Bundles of N:M have room for what they lose; the other kernels, for
-        # what they lose together.
+        # what they lose together, beyond what frees a slot of their own.
         sharing = [kernel for kernel in kernels if kernel.slots is None]
         num_free_weights = sum(
-            k.num_growable_groups * k.group_size for k in sharing
+            k.num_growable_anyway * k.group_size for k in sharing
         )
+        excess = [kernel.pruned_without_slot() for kernel in sharing]
         limited = prune.limit_weights(
-            [kernel.pruned for kernel in sharing],
+            excess,
             [kernel.scores for kernel in sharing],
             [kernel.group_size for kernel in sharing],
             max(0, num_free_weights - state.carry),
         )
-        for kernel, pruned in zip(sharing, limited):
-            kernel.pruned = pruned
+        for kernel, before, after in zip(sharing, excess, limited):
+            kernel.pruned = kernel.pruned & ~before | after
         self.method.update(state, num_below, budget)
 
     def _grow(self, kernels: list[Kernel], state: ReallocationState) -> None:

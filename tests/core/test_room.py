@@ -45,11 +45,28 @@ def test_a_bin_loses_what_it_can_grow():
     assert Room(5).limit_pruned(np.ones(5, "bool"), active, scores, 6).all()
 
 
+def test_what_needs_room_elsewhere():
+    # Slots 1 empty, 2 free groups: one of three pruned frees a slot that
+    # the kernel can fill, the others (of the largest scores) do not.
+    room, active = Room(num_slots=5), np.array([0, 1, 2, 3])
+    pruned = np.array([True, True, False, True])
+    scores = np.array([0.3, 0.1, 0.0, 0.2])
+    found = room.without_slot(pruned, active, scores, 6)
+    assert found.tolist() == [True, False, False, True]
+    assert not room.without_slot(pruned, active, scores, 9).any()
+
+
 def test_a_mask_without_room():
     room = Room(num_slots=1, num_bins=2)
     room.check(np.array([0, 3]))
     with pytest.raises(ValueError, match="as many slots.*mask with 2 in one"):
         room.check(np.array([0, 2]))
+
+
+def test_too_few_slots_for_a_random_mask():
+    grouping = Grouping((8, 8), (2, 2)).with_room(1)
+    with pytest.raises(ValueError, match="at least 2 for 5 active groups"):
+        grouping.random_mask(5, draws.generator(0))
 
 
 @given(

@@ -115,7 +115,7 @@ def gradients_of(loss, *arrays):
 def test_a_layer_computes_with_its_kernel():
     layer = blocks()
     layer.build((None, 160))
-    assert layer.num_slots is None
+    assert layer.num_slots == 2
     (weight,) = masked_weights(layer)
     assert weight.num_active == 3 * 1024 and weight.kernel.shape == (3, 64, 32)
     x = data(6, 160)[0]

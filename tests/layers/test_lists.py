@@ -176,6 +176,24 @@ def test_empty_slots_stay_empty(optimizer):
         assert not kernel[weight.num_active :].any()
 
 
+@pytest.mark.parametrize("shape", [(0, 56), (0, 3, 56)])
+def test_a_batch_without_examples(shape):
+    """Such as that of the last replica, when an epoch ends."""
+    layer = lists()
+    layer.build((None, 56))
+    inputs = ops.zeros(shape)
+    weight = layer.masked_variables["kernel"]
+
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        outputs = layer(inputs)
+    assert outputs.shape == (*shape[:-1], 30)
+    found = tape.gradient(outputs, [inputs, weight.kernel.value])
+    assert found[0].shape == shape and not values(found[1]).any()
+
+
 def test_files_and_the_next_step(tmp_path):
     model = compiled(a_model())
     x, y = data()

@@ -106,7 +106,7 @@ def test_a_layer_looks_up_in_its_table():
     layer = rows()
     (weight,) = masked_weights(layer)
     # 160 of 800: rows of 3 or 4, which all have 4 slots.
-    assert layer.num_slots is None and weight.kernel.shape == (50, 4)
+    assert layer.num_slots == 4 and weight.kernel.shape == (50, 4)
     table = values(layer.embeddings)
     assert set((table != 0).sum(axis=1)) == {3, 4} and (table != 0).sum() == 160
     for ids in (7, [1, 1, 49], np.arange(40).reshape(4, 5, 2)):

@@ -146,14 +146,10 @@ class StoredVariable(SparseVariable):
             least = math.floor(mean) + 1 if slack > 1 else math.ceil(mean)
             num_slots = max(least, math.floor(slack * mean + 0.5))
             num_slots = min(num_slots, grouping.num_groups // num_bins)
-        if num_active_groups > num_slots * num_bins:
-            raise ValueError(
-                f"`num_slots` must be at least "
-                f"{-(-num_active_groups // num_bins)} for {num_active_groups} "
-                f"active groups, where there are {num_bins} times as many "
-                f"slots. Received: num_slots={num_slots}"
-            )
-        return grouping.with_room(num_slots, cls.by_rows)
+        roomy = grouping.with_room(num_slots, cls.by_rows)
+        assert roomy.room is not None
+        roomy.room.check_number(num_active_groups)
+        return roomy
 
     @classmethod
     def new(
@@ -290,6 +286,7 @@ class StoredVariable(SparseVariable):
         self.kernel.assign(self._filled(self.grouping, places, groups, 0))
 
     def set_mask(self, mask: np.ndarray) -> None:
+        mask = np.reshape(mask, self.grouping.mask_shape)
         self.move(np.flatnonzero(mask), [])
 
     def move(
