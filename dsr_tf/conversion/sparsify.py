@@ -173,6 +173,7 @@ def sparsify(
         if not weights:
             refuse_nothing_to_do(model, "mask", skipped, filters)
         rooms = Rooms(storage, slack)
+        rooms.check(weights)
         masks = plan.masks(sparse, weights, rooms.make)
     except BaseException:  # Filters, losses and layers raise what they like.
         # All weights are active still, so nothing is lost.

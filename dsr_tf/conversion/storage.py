@@ -120,6 +120,22 @@ class Rooms:
     def __init__(self, storage: str, slack: float | None) -> None:
         self._storage, self._slack = storage, slack
 
+    def check(self, weights: list[MaskedWeight]) -> None:
+        """Refuse a storage that none of the layers has.
+
+        Raises:
+            ValueError: if none of them has it.
+        """
+        if self._storage not in (MASKED, AUTO) and not any(
+            self._storage in weight.layer.storages for weight in weights
+        ):
+            kinds = sorted({type(weight.layer).__name__ for weight in weights})
+            raise ValueError(
+                f"`storage` must be one that some layer can have, and "
+                f"{', '.join(kinds)} cannot have this one. Received: "
+                f"storage={self._storage!r}"
+            )
+
     def make(self, weight: MaskedWeight, num_active_groups: int) -> None:
         """Let a mask be chosen that there will be room for.
 
