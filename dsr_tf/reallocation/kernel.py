@@ -90,12 +90,12 @@ class Kernel:
         """How many groups can become active, when `pruned` no longer are."""
         if self.room is None:
             return self.num_free_groups
-        return int(self._num_to_grow(self.room).sum())
+        return int(self._num_to_grow(self.room, self.pruned).sum())
 
-    def _num_to_grow(self, room: Room) -> np.ndarray:
+    def _num_to_grow(self, room: Room, pruned: np.ndarray) -> np.ndarray:
         places = self.active - self.start
         num_groups = self.weight.grouping.num_groups
-        return room.num_to_grow(places, places[self.pruned], num_groups)
+        return room.num_to_grow(places, places[pruned], num_groups)
 
     def limit_pruned(self, pruned: np.ndarray) -> np.ndarray:
         """The same choice, but nothing that there is no room to regrow."""
@@ -113,9 +113,8 @@ class Kernel:
         """How many groups can become active if none is pruned."""
         if self.room is None:
             return self.num_free_groups
-        places = self.active - self.start
-        num_groups = self.weight.grouping.num_groups
-        return int(self.room.num_to_grow(places, places[:0], num_groups).sum())
+        none = np.zeros_like(self.pruned)
+        return int(self._num_to_grow(self.room, none).sum())
 
     def pruned_without_slot(self) -> np.ndarray:
         """Which of `pruned` free no slot that the kernel can fill."""
@@ -140,7 +139,7 @@ class Kernel:
         """
         if self.room is None or self.room.num_bins == 1:
             return
-        num_to_grow = self._num_to_grow(self.room)
+        num_to_grow = self._num_to_grow(self.room, self.pruned)
         if self.room.is_by_rows and self.free_gradients is None:
             self.growable = self._draw_in_rows(num_to_grow, generator)
             return

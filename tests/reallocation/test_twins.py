@@ -86,7 +86,7 @@ def renew(models, generator):
                 groups = weight.grouping.groups(array)[places]
                 if variable.is_stored:
                     target.assign(
-                        variable._filled(weight.grouping, places, groups, 0)
+                        variable._filled(weight.grouping, places, groups)
                     )
                 else:
                     target.assign(weight.grouping.kernel_of(places, groups))

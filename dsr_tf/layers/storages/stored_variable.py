@@ -195,7 +195,7 @@ class StoredVariable(SparseVariable):
             values = groups
             if values is None:
                 values = draw(initializer, grouping, places, dtype)
-            return cls._filled(grouping, places, values, 0)
+            return cls._filled(grouping, places, values)
 
         kernel = add_weight(
             name=name,
@@ -283,7 +283,7 @@ class StoredVariable(SparseVariable):
     def assign(self, places: np.ndarray, groups: np.ndarray) -> None:
         self.grouping.check_places(places)
         self._assign_places(places)
-        self.kernel.assign(self._filled(self.grouping, places, groups, 0))
+        self.kernel.assign(self._filled(self.grouping, places, groups))
 
     def set_mask(self, mask: np.ndarray) -> None:
         mask = np.reshape(mask, self.grouping.mask_shape)
@@ -293,7 +293,6 @@ class StoredVariable(SparseVariable):
         self,
         places: np.ndarray,
         slots: Iterable[tuple[keras.Variable, float]],
-        moved: np.ndarray | None = None,
     ) -> None:
         """Let other groups be active; those that stay keep their weights.
 
@@ -302,13 +301,10 @@ class StoredVariable(SparseVariable):
                 now on. New ones start from 0.
             slots: Pairs of an optimizer's variable for the kernel, and the
                 number that its entries start from.
-            moved: Places that start afresh even if they were active.
         """
         before = self.places()
         self.grouping.check_places(places)
         stays = np.isin(before, places, assume_unique=True)
-        if moved is not None:
-            stays &= ~np.isin(before, moved)
         were = self.slots_of(self.grouping, before)[stays]
         at = np.searchsorted(places, before[stays])
         are = self.slots_of(self.grouping, places)[at]
@@ -329,11 +325,10 @@ class StoredVariable(SparseVariable):
         grouping: Grouping,
         places: np.ndarray,
         groups: np.ndarray,
-        fresh: float,
     ) -> np.ndarray:
         """The array of a variable that stores these groups."""
         shape = cls.kernel_shape(grouping)
-        array = np.full(shape, fresh, groups.dtype)
+        array = np.zeros(shape, groups.dtype)
         rows = array.reshape(-1, grouping.group_size)
         rows[cls.slots_of(grouping, places)] = groups
         return array
