@@ -55,6 +55,8 @@ class Checkpoint:
             files that have it among the variables.
         tables: Dict from the name of a table to its text, as far as it had
             been written; None in the oldest files.
+        storages: How layers store weights, see `stored_variables.storages`;
+            None in files of before.
         stored: Dict of their values as the file holds them.
         architecture: Text of the network; None where flags describe it.
     """
@@ -67,6 +69,7 @@ class Checkpoint:
     shapes: list[tuple[int, ...]]
     state: list[dict] | None
     tables: dict[str, str] | None
+    storages: list[list] | None
     stored: dict[str, np.ndarray]
     architecture: str | None = None
 
@@ -127,6 +130,7 @@ def save(
         "names": names,
         "shapes": [array.shape for array in arrays],
         "state": stored_variables.state(model),
+        "storages": stored_variables.storages(model),
         "tables": tables or {},
         "architecture": architecture,
     }
@@ -234,7 +238,7 @@ def _checked(
     """A `Checkpoint` whose parts are what they should be."""
     names, shapes = header["names"], header["shapes"]
     format, state = header.get("format", 1), header.get("state")
-    architecture = header.get("architecture")
+    architecture, storages = header.get("architecture"), header.get("storages")
     has_state = format >= stored_variables.FIRST_WITH_STATE_APART
     numbers = {f"{number:05d}" for number in range(len(names))}
     found = [name.partition(".") for name in stored]
@@ -249,6 +253,7 @@ def _checked(
         and isinstance(header["settings"], dict)
         and isinstance(tables, dict | None)
         and isinstance(architecture, str | None)
+        and isinstance(storages, list | None)
         and all(isinstance(text, str) for text in (tables or {}).values())
         and isinstance(state, list) == has_state
         and all(isinstance(numbers, dict) for numbers in state or [])
@@ -264,6 +269,7 @@ def _checked(
         [tuple(shape) for shape in shapes],
         state,
         tables,
+        storages,
         stored,
         architecture,
     )

@@ -1,12 +1,17 @@
 """The variables of a run by name, as checkpoints of each format have them."""
 
+import os
 import re
 from typing import Any
 
 import keras
+import numpy as np
 
+from dsr_tf.command_line import UsageError
+from dsr_tf.core.checks import is_integer
 from dsr_tf.layers import Masked
 from dsr_tf.layers import kept_state
+from dsr_tf.layers.change_storage import change_storage
 
 # Files of format 2 and before have what callbacks keep among the variables,
 # as one of eight integers a layer; later ones have it apart, by name.
@@ -130,6 +135,53 @@ def checked_state(
         (layer, kept_state.checked(layer, numbers))
         for layer, numbers in zip(layers, found)
     ]
+
+
+def storages(model: keras.Model) -> list[list]:
+    """How a model stores its sparse weights: for each masked layer, in order,
+    the name of the storage and the number of slots, or None."""
+    return [[layer.storage, layer.num_slots] for layer in _masked_layers(model)]
+
+
+def store_alike(
+    model: keras.Model, found: list[list] | None, path: str | os.PathLike
+) -> None:
+    """Let a model store its weights as another of the same layers does.
+
+    No weight is active then: which are, and their values, come later. So
+    there is room, whatever the masks are now.
+
+    Args:
+        model: A model with whole kernels and masks.
+        found: What `storages` gave; None for such kernels.
+        path: The checkpoint that it is from.
+
+    Raises:
+        UsageError: if it is damaged, or of other layers.
+    """
+    if found is None:
+        return
+    try:
+        for layer, (storage, num_slots) in zip(
+            _masked_layers(model), found, strict=True
+        ):
+            if storage != layer.storage:
+                _empty(layer, num_slots)
+                change_storage(layer, storage, num_slots)
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"the checkpoint {path} is of another model, or damaged: what it "
+            f"says of storages does not fit ({error})"
+        ) from error
+
+
+def _empty(layer: Masked, num_slots: Any) -> None:
+    """Make all weights inactive, so that there is room for them."""
+    for weight in layer.masked_variables.values():
+        grouping = weight.grouping
+        if not is_integer(num_slots) or num_slots > grouping.num_groups:
+            raise ValueError(f"'{layer.name}' with {num_slots} slots")
+        weight.set_mask(np.zeros(grouping.mask_shape, "bool"))
 
 
 def _masked_layers(model: keras.Model) -> list[Masked]:

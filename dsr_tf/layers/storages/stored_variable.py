@@ -32,6 +32,7 @@ class StoredVariable(SparseVariable):
             made there is room, where nothing else is said.
         by_rows: Whether rows have slots of their own, see
             `Grouping.with_room`.
+        has_jit: Whether XLA has what it computes.
         kernel: Keras variable, the stored weights and zeros in empty slots.
         where: Keras variables that say which groups these are.
     """
@@ -39,6 +40,7 @@ class StoredVariable(SparseVariable):
     storage: ClassVar[str]
     slack: ClassVar[float]
     by_rows: ClassVar[bool] = False
+    has_jit: ClassVar[bool] = True
     is_stored = True
 
     def __init__(
