@@ -341,3 +341,17 @@ def test_bad_models():
         layer.enable_lora(2)
     with pytest.raises(ValueError, match="so there is no mask"):
         print(masked_weights(layer)[0].mask)
+
+
+@needs_tensorflow
+def test_variables_of_places_are_such_as_gpus_have(monkeypatch):
+    """TensorFlow has no variables of int32 there."""
+    from dsr_tf.layers.storages import devices
+
+    monkeypatch.setattr(devices, "computes_on_gpu", lambda: True)
+    model = compiled(a_model(**STORED))
+    reallocation = dsr_tf.callbacks.DynamicSparseReparameterization(
+        num_reallocated=0.1, initial_threshold=0.1, period=4, seed=0
+    )
+    model.fit(*data(), verbose=0, epochs=4, callbacks=[reallocation])
+    assert "int32" not in {v.dtype for v in model.variables}

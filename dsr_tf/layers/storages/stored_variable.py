@@ -18,6 +18,7 @@ from keras import ops
 
 from dsr_tf.core.grouping import Grouping
 from dsr_tf.layers.sparse_variable import SparseVariable
+from dsr_tf.layers.storages.devices import place_array
 from dsr_tf.layers.storages.drawing import constant
 from dsr_tf.layers.storages.drawing import draw
 from dsr_tf.layers.storages.penalty import check_penalty
@@ -208,6 +209,7 @@ class StoredVariable(SparseVariable):
         )
         where = []
         for key, array in cls.arrange_places(grouping, places).items():
+            array = place_array(array)
             variable = add_weight(
                 name=f"{name}_{key}",
                 shape=array.shape,
@@ -338,4 +340,4 @@ class StoredVariable(SparseVariable):
     def _assign_places(self, places: np.ndarray) -> None:
         arrays = self.arrange_places(self.grouping, places).values()
         for variable, array in zip(self.where, arrays):
-            variable.assign(array)
+            variable.assign(place_array(array))
