@@ -79,8 +79,8 @@ class BlockVariable(StoredVariable):
         if side < 64 or min(grouping.kernel_shape) < 2048:
             return False
         if dtype != "float32":
-            return density < 0.03
-        return density <= (0.1 if side >= 128 else 0.05)
+            return side >= 128 and density < 0.03
+        return density <= (0.05 if side >= 128 else 0.03)
 
     @classmethod
     def suits_jit(cls) -> bool:
