@@ -89,6 +89,14 @@ class Narrowing(Recipe):
                 f"trained network --method={self.name} is to narrow"
             )
 
+    def why_unused(self, experiment: Any, amount: str) -> str:
+        if amount in self.amounts and not self.prepares(experiment):
+            return (
+                f"--method={self.name} uses it in --phase={NARROW} only, "
+                "which needs --initial_checkpoint"
+            )
+        return super().why_unused(experiment, amount)
+
     def _phase(self, experiment: Any) -> str:
         if experiment.phase is not None:
             return experiment.phase
