@@ -69,6 +69,10 @@ def refuse(command, arguments, tmp_path, capsys):
         ([NEW, "--dataset=image_folder"], "image_folder needs data_dir"),
         ([NEW, "--keep_dense=fc"], "has no layer to mask"),
         (
+            [NEW, "--keep_dense=logits"],
+            "finds layers of lenet_300_100 by name, such as fc1 or fc3",
+        ),
+        (
             [NEW, "--keep_dense=none", "--sparse_shortcuts"],
             "--sparse_shortcuts=true: changes --keep_dense=paper",
         ),
