@@ -13,6 +13,7 @@ from rich.console import Console
 from dsr_tf import command_line
 from dsr_tf import recipes
 from dsr_tf.command_line import terminal
+from dsr_tf.commands.report import channels_table
 from dsr_tf.commands.report import results_table
 from dsr_tf.layers.summary import sparsity_summary
 from dsr_tf.training import experiment as experiments
@@ -47,6 +48,8 @@ def _train(
     sparsity = sparsity_summary(run.model)
     if sparsity.layers:
         console.print(sparsity.table())
+    if "narrowed" in summary:
+        console.print(channels_table(summary))
     console.print(results_table(summary, run.experiment.output_dir))
 
 
