@@ -122,8 +122,10 @@ class Narrowing(Recipe):
         values = {
             flag: amount if given is None else given,
             "num_examples": experiment.num_examples,
+            "method": self.name,
         }
-        with naming_flags(values, flag):
+        # What is not about an amount is that the method does not fit.
+        with naming_flags(values, "method"):
             return self.narrow(
                 experiment, dense, images, **{self.amounts[flag]: amount}
             )
