@@ -8,6 +8,7 @@ import pytest
 import dsr_tf
 from dsr_tf import layers
 from dsr_tf.layers import masked_weights
+from dsr_tf.models import mobilenet
 from tests.conftest import needs_tensorflow
 from tests.conftest import values
 
@@ -226,3 +227,70 @@ def test_what_stays_masked_is_logged(caplog):
     )
     with pytest.raises(ValueError, match="wide/kernel .its window is larger"):
         dsr_tf.sparsify(wide, 0.5, granularity="block:16", storage="blocks")
+
+
+def test_what_pays_is_chosen():
+    """Not where there are few channels, or many active weights."""
+    inputs = keras.Input((4, 4, 128))
+    x = keras.layers.Conv2D(256, 1, name="narrow")(inputs)
+    x = keras.layers.Conv2D(256, 1, name="wide")(x)
+    x = keras.layers.Conv2D(256, 3, name="window")(x)
+    x = keras.layers.Reshape((4, 256))(x)
+    x = keras.layers.MultiHeadAttention(4, 64, name="attention")(x, x)
+    dense = keras.Model(inputs, x)
+    for sparsity, expected in ((0.9, {"wide", *PROJECTIONS}), (0.6, set())):
+        model = dsr_tf.sparsify(
+            dense, sparsity, granularity="block:32", storage="auto", seed=0
+        )
+        weights = masked_weights(model)
+        assert len(weights) == 7
+        stored = {w.layer.name for w in weights if w.variable.is_stored}
+        assert stored == expected
+
+
+PROJECTIONS = ("query", "key", "value", "attention_output")
+
+
+@pytest.mark.slow
+def test_mobilenet():
+    """It learns with its convolutions of 1x1 in blocks, as they move."""
+    keras.utils.set_random_seed(0)
+    dense = mobilenet((32, 32, 3), 4, width=0.25)
+    model = dsr_tf.sparsify(
+        dense,
+        0.7,
+        filters="_conv$",
+        granularity="block:8",
+        storage="blocks",
+        seed=0,
+    )
+    weights = masked_weights(model)
+    assert len(weights) == 13
+    assert {weight.layer.storage for weight in weights} == {"blocks"}
+    model.compile(
+        keras.optimizers.Adam(0.005),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile=False,
+    )
+    y = np.arange(64) % 4
+    x = (
+        np.random.default_rng(0).normal(size=(64, 32, 32, 3))
+        + y[:, None, None, None]
+    )
+    budget = sum(weight.num_active for weight in weights)
+    history = model.fit(
+        x.astype("float32"),
+        y,
+        batch_size=16,
+        epochs=6,
+        verbose=0,
+        callbacks=[
+            dsr_tf.callbacks.DynamicSparseReparameterization(
+                num_reallocated=0.1, initial_threshold=0.01, period=4, seed=0
+            )
+        ],
+    ).history
+    assert history["loss"][-1] < 0.7 * history["loss"][0]
+    assert sum(history["num_reallocated"]) > 0
+    now = sum(weight.num_active for weight in masked_weights(model))
+    assert budget - 64 < now <= budget

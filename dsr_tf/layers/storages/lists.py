@@ -89,7 +89,8 @@ class ListVariable(StoredVariable):
             return False
         # Of 16 bits nothing has been measured: they are cast.
         density = num_active_groups / grouping.num_groups
-        return dtype == "float32" and density < 0.06
+        most = 0.025 if has_many_rows else 0.06
+        return dtype == "float32" and density < most
 
     @classmethod
     def suits_jit(cls) -> bool:
