@@ -68,7 +68,7 @@ class ListVariable(StoredVariable):
         number = {"num_active": np.array(len(places), "int32")}
         if grouping.num_groups < MANY:
             return {**number, "index": _filled_up(grouping, places)}
-        rows, columns = np.divmod(places, grouping.kernel_shape[1])
+        rows, columns = np.divmod(places, _shape(grouping)[1])
         return {
             **number,
             "rows": _filled_up(grouping, rows),
@@ -77,7 +77,11 @@ class ListVariable(StoredVariable):
 
     @classmethod
     def pays(
-        cls, grouping: Grouping, num_active_groups: int, dtype: str
+        cls,
+        grouping: Grouping,
+        num_active_groups: int,
+        dtype: str,
+        has_many_rows: bool,
     ) -> bool:
         if not _is_matrix_of_weights(grouping) or grouping.num_groups < 2**20:
             return False
@@ -85,7 +89,8 @@ class ListVariable(StoredVariable):
             return False
         # Of 16 bits nothing has been measured: they are cast.
         density = num_active_groups / grouping.num_groups
-        return dtype == "float32" and density < 0.06
+        most = 0.025 if has_many_rows else 0.06
+        return dtype == "float32" and density < most
 
     @classmethod
     def suits_jit(cls) -> bool:
@@ -97,11 +102,11 @@ class ListVariable(StoredVariable):
         if len(found) == 1:
             return found[0]
         rows, columns = found
-        return rows * self.grouping.kernel_shape[1] + columns
+        return rows * _shape(self.grouping)[1] + columns
 
     def multiply(self, rows: Any) -> Any:
         number, *index = map(read, self.where)
-        num_inputs, num_outputs = self.grouping.kernel_shape
+        num_inputs, num_outputs = _shape(self.grouping)
         if len(index) == 1:
             places = index[0][:number]
             index = [places // num_outputs, places % num_outputs]
@@ -127,5 +132,9 @@ def _filled_up(grouping: Grouping, numbers: np.ndarray) -> np.ndarray:
 
 
 def _is_matrix_of_weights(grouping: Grouping) -> bool:
-    is_matrix = len(grouping.kernel_shape) == 2 and grouping.group_size == 1
-    return is_matrix and grouping.pattern is None
+    return grouping.group_size == 1 and grouping.pattern is None
+
+
+def _shape(grouping: Grouping) -> tuple[int, ...]:
+    assert grouping.matrix is not None  # Single weights always are.
+    return grouping.matrix.kernel_shape

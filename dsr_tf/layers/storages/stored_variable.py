@@ -102,7 +102,11 @@ class StoredVariable(SparseVariable):
     @classmethod
     @abc.abstractmethod
     def pays(
-        cls, grouping: Grouping, num_active_groups: int, dtype: str
+        cls,
+        grouping: Grouping,
+        num_active_groups: int,
+        dtype: str,
+        has_many_rows: bool,
     ) -> bool:
         """Whether training has been measured to be faster so than masked.
 
@@ -110,6 +114,7 @@ class StoredVariable(SparseVariable):
             grouping: A `Grouping`.
             num_active_groups: How many of its groups are active.
             dtype: What the layer computes in.
+            has_many_rows: See `StoresActive`.
         """
 
     @classmethod
