@@ -40,6 +40,16 @@ class Room:
         """In which bin each of these places is, integers of that shape."""
         return places // self.run % self.num_bins
 
+    def places(self, bins: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+        """Where groups are, by their bins and their numbers in these.
+
+        Args:
+            bins, numbers: Integer arrays of one shape; the groups of a bin
+                are numbered in memory order.
+        """
+        runs, rest = np.divmod(numbers, self.run)
+        return (runs * self.num_bins + bins) * self.run + rest
+
     def counts(self, places: np.ndarray) -> np.ndarray:
         """How many of these places are in each bin, `(num_bins,)`."""
         return np.bincount(self.bins(places), minlength=self.num_bins)

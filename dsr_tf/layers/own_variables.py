@@ -38,6 +38,8 @@ def load(layer: "Masked", store: Any) -> None:
     """
     weights = layer.masked_variables.values()
     found = set(store.keys())
+    # What a reallocation to come needs may be there or not.
+    found -= {name for w in weights for name in w.candidate_names}
     others = {variable.name for variable in plain(layer)}
     packed = others.union(*(weight.stored_names for weight in weights))
     whole = others | {n for w in weights for n in (w.kernel.name, w.mask_name)}
@@ -56,6 +58,7 @@ def load(layer: "Masked", store: Any) -> None:
     state = kept_state.read(layer, store)
     for weight, (places, groups) in zip(weights, values):
         weight.assign(places, groups)
+        weight.read_candidates(store)
     kept_state.assign(layer, state)
     for variable in plain(layer):
         variable.assign(store[variable.name])

@@ -151,6 +151,20 @@ class SparseVariable(abc.ABC):
         """The names that `save` stores under."""
         return f"{self.mask_name}.gaps", f"{self.name}.active"
 
+    @property
+    def candidate_names(self) -> tuple[str, str]:
+        """The names of what `save` stores between the step that found what
+        can grow and the reallocation, where inactive weights are not
+        stored: see `dsr_tf.layers.candidates`."""
+        return f"{self.name}.candidates", f"{self.name}.candidate_scores"
+
+    def read_candidates(self, store: Any) -> None:
+        """Read what is stored under `candidate_names`, if it is needed.
+
+        Raises:
+            ValueError: if it is damaged.
+        """
+
     def save(self, store: Any) -> None:
         """Store the places and weights of active groups, and nothing else.
 

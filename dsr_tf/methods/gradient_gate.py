@@ -8,6 +8,10 @@ pass, whatever the training step of the model is.
 What the optimizer makes of inactive weights meanwhile does not matter: the
 forward pass and penalties see the masked kernel, `Reallocator.clean`
 restores the stored zeros, and `device.clear` empties the slots at the end.
+
+Where only active weights are stored, the step finds the largest of the
+gradients of the others instead (`dsr_tf.layers.candidates`), which costs a
+dense product in that step.
 """
 
 from typing import Any
@@ -17,6 +21,7 @@ from keras import ops
 
 from dsr_tf.core import optimizer_slots
 from dsr_tf.layers.masked_weights import MaskedWeight
+from dsr_tf.layers.storages import StoredVariable
 from dsr_tf.methods.hook import InStepHook
 from dsr_tf.methods.method import Method
 
@@ -51,6 +56,19 @@ class GradientGate(InStepHook):
         self._window = masked[0].layer.gradient_window
         self._optimizer: keras.optimizers.Optimizer = None
         self.keeps_gradients = every_step
+        self._stored = [
+            weight.variable
+            for weight in self.masked
+            if isinstance(weight.variable, StoredVariable)
+        ]
+        # Each weight's, once it has been looked for some.
+        self._candidates: list[Any] = [None] * len(self._stored)
+        self.why_not_stored = None
+        if every_step:
+            self.why_not_stored = (
+                "needs the momentum of inactive weights, a number for each "
+                "weight of a kernel"
+            )
         self.looks_before = not every_step and not _knows_its_number()
 
     def check(self, optimizer: keras.optimizers.Optimizer) -> None:
@@ -58,8 +76,10 @@ class GradientGate(InStepHook):
 
         Raises:
             ValueError: where momentum is needed and the optimizer keeps
-                none; or the window must be set between two steps, and the
-                model runs several in one call.
+                none; the window must be set between two steps, and the
+                model runs several in one call; or an update sums the
+                gradients of several steps, of which only the last would be
+                looked at where active weights only are stored.
         """
         steps = getattr(self._trained, "steps_per_execution", 1)
         if self.looks_before and steps != 1:
@@ -68,6 +88,14 @@ class GradientGate(InStepHook):
                 f"Keras' {keras.backend.backend()} backend. Received: "
                 f"steps_per_execution={steps}"
             )
+        for leaf in optimizer_slots.leaves(optimizer):
+            number = leaf.gradient_accumulation_steps
+            if self._stored and number:
+                raise ValueError(
+                    f"{self._name} needs the gradient of each update in one "
+                    "step where active weights only are stored. Received: "
+                    f"gradient_accumulation_steps={number}"
+                )
         if not self.keeps_gradients:
             return
         # If not now, this is seen at the first reallocation.
@@ -86,6 +114,15 @@ class GradientGate(InStepHook):
     ) -> None:
         self._optimizer = optimizer
         super().install(optimizer, epoch)
+        self._candidates = [
+            variable.look_for_candidates(self._trained, known)
+            for variable, known in zip(self._stored, self._candidates)
+        ]
+
+    def remove(self) -> None:
+        super().remove()
+        for variable in self._stored:
+            variable.forget_candidates()
 
     def gradient_is_dense(self) -> Any:
         first, end = ops.unstack(ops.convert_to_tensor(self._window))
@@ -96,6 +133,8 @@ class GradientGate(InStepHook):
         return ops.logical_and(step >= first, step < end)
 
     def open(self, step: int, due: int) -> None:
+        for variable in self._stored:
+            variable.candidates.assign(None)
         if self.keeps_gradients:
             self._set(0, _FOREVER)
         elif self.looks_before and step < due - 1:
@@ -113,7 +152,13 @@ class GradientGate(InStepHook):
     def is_ready(self, last_step: int, step: int) -> bool:
         # Where the period changes, a reallocation may have become due
         # without the gradient of the step before it.
-        return self.keeps_gradients or self.is_pending(last_step, step)
+        # And what is stored may have had no part in that step, or have been
+        # changed since.
+        if self.keeps_gradients:
+            return True
+        return self.is_pending(last_step, step) and all(
+            variable.has_candidates() for variable in self._stored
+        )
 
     def is_pending(self, last_step: int, step: int) -> bool:
         return not self.keeps_gradients and last_step < self._read()[1] <= step

@@ -25,6 +25,9 @@ class InStepHook:
     # the method grows by; and whether they go on when weights have moved.
     gathers_gradients = False
     keeps_gradients = False
+    # Why it cannot act where only active weights are stored, in words that
+    # go on from the method's name; None where it can.
+    why_not_stored: str | None = "looks at whole kernels in the training step"
     # Whether it must be told in the very step before something is due.
     looks_before = False
 
@@ -101,6 +104,7 @@ class NoHook(InStepHook):
     """That of methods that do nothing inside of the step."""
 
     acts = False
+    why_not_stored = None
 
     def install(
         self, optimizer: keras.optimizers.Optimizer, epoch: int

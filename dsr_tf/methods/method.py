@@ -54,6 +54,8 @@ class KernelView:
             (its momentum) for each active group. None unless the method
             has a `GradientGate`.
         free_gradients: The same for the inactive groups, `(num_free_groups,)`.
+            Where these are not stored, of the gradient itself, and for those
+            of the largest only: as many as there may be room for.
         bundles: Where groups are in the bundles of a granularity N:M; None
             at others. Methods without `keeps_patterns` never see any.
     """

@@ -20,7 +20,9 @@ class RigL(Annealed):
     in that step only, gradients reach inactive weights, so all other steps
     cost what they cost with fixed masks. (Gradient clipping by a global
     norm sees the whole gradient in that step.) With granularity N:M each
-    bundle of M weights grows what it loses, as with `SET`.
+    bundle of M weights grows what it loses, as with `SET`. Of layers that
+    store active weights only, that step finds the largest gradients of the
+    others and keeps no more of them than could grow.
 
     Args:
         fraction: alpha, share of the active weights of each kernel to move

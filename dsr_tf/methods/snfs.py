@@ -23,7 +23,7 @@ class SNFS(Annealed):
     grows the inactive weights of the largest momentum. In every step the
     optimizer accumulates the gradient of inactive weights too: a slot for
     every position, which counts towards memory but not towards the budget.
-    The optimizer must have a momentum.
+    The optimizer must have a momentum, and layers must store whole kernels.
 
     Args:
         fraction: Share of the active weights of each kernel to move at the

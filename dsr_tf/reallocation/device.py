@@ -17,6 +17,7 @@ from keras import ops
 from dsr_tf.core import optimizer_slots
 from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.reallocation.kernel import Kernel
+from dsr_tf.reallocation.kernel import places_of_free
 
 
 class NotFinite(RuntimeError):
@@ -193,30 +194,6 @@ def clear(
             continue  # What is stored is active, or an empty slot.
         inactive = ops.logical_not(ops.convert_to_tensor(weight.mask))
         _start_all_afresh(weight, optimizer, inactive, inactive)
-
-
-def places_of_free(
-    ranks: np.ndarray, active: np.ndarray, start: int = 0
-) -> np.ndarray:
-    """Where the free places of these ranks are.
-
-    The free place of rank r comes after r other free ones, and after all
-    active ones that have at most r free ones before them.
-
-    Args:
-        ranks: Integer array, ranks from 0 among the free places.
-        active: Integer array, the active places in ascending order.
-        start: The first place of all.
-
-    Returns:
-        Integer array of places, in ascending order.
-    """
-    # Neighbours are found together. Of masked kernels, places have 32 bits,
-    # which are faster than 64.
-    dtype = active.dtype
-    ranks = np.sort(ranks.astype(dtype))
-    free_before = active - np.arange(start, start + len(active), dtype=dtype)
-    return start + ranks + np.searchsorted(free_before, ranks, side="right")
 
 
 def _padded(places: np.ndarray) -> np.ndarray:

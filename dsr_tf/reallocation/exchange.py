@@ -31,7 +31,7 @@ class Exchange:
         self._moving = moving
         masked = [w for w in moving if not w.variable.is_stored]
         self._optimizer, self._was_built = optimizer, optimizer.built
-        self._device = None
+        self._device, self._gathers = None, gathers_gradients
         if masked:
             self._device = Device(
                 masked,
@@ -50,7 +50,9 @@ class Exchange:
         """The kernels as they are, a list of `Kernel`."""
         masked = iter(self._device.read() if self._device else [])
         return [
-            stored.read(weight) if weight.variable.is_stored else next(masked)
+            stored.read(weight, self._optimizer, self._gathers)
+            if weight.variable.is_stored
+            else next(masked)
             for weight in self._moving
         ]
 

@@ -28,7 +28,11 @@ class Kernel:
         num_free_groups: Number of inactive groups.
         start: The first place of the kernel.
         active_gradients, free_gradients: Mean magnitudes of the gradients
-            that the optimizer has accumulated, or None.
+            that the optimizer has accumulated, or None. Of inactive groups
+            that are not stored, those of the gradient itself.
+        candidates: Integers in ascending order, ranks among the inactive
+            groups (in memory order) of those that have a gradient; None for
+            all of them. Of each bin (`Room`) as many as it has slots.
         pruned: Booleans `(num_active_groups,)`, which active groups become
             inactive.
         growable: Integers, ranks among the inactive groups (in memory order)
@@ -45,9 +49,13 @@ class Kernel:
     start: int
     active_gradients: np.ndarray | None = None
     free_gradients: np.ndarray | None = None
+    candidates: np.ndarray | None = None
     pruned: np.ndarray = dataclasses.field(init=False)
     growable: np.ndarray | None = dataclasses.field(init=False, default=None)
     grown: np.ndarray = dataclasses.field(init=False)
+    _growable_gradients: np.ndarray | None = dataclasses.field(
+        init=False, default=None
+    )
 
     def __post_init__(self) -> None:
         self.pruned = np.zeros(len(self.scores), "bool")
@@ -137,22 +145,29 @@ class Kernel:
         Args:
             generator: A `numpy.random.Generator` for this choice alone.
         """
-        if self.room is None or self.room.num_bins == 1:
+        if self.room is None:
+            return
+        if self.room.num_bins == 1 and self.candidates is None:
             return
         num_to_grow = self._num_to_grow(self.room, self.pruned)
         if self.room.is_by_rows and self.free_gradients is None:
             self.growable = self._draw_in_rows(num_to_grow, generator)
             return
-        is_free = np.ones(self.weight.grouping.num_groups, "bool")
-        is_free[self.active - self.start] = False
-        bins = self.room.bins(np.flatnonzero(is_free))
+        free = self.candidates
+        if free is None:
+            free = np.arange(self.num_free_groups)
+        places = places_of_free(free, self.active, self.start)
+        bins = self.room.bins(places - self.start)
         if self.free_gradients is None:
             order = generator.permutation(len(bins))
         else:
             order = np.argsort(-self.free_gradients, kind="stable")
         bins = bins[order]
         fits = ranks(bins) < num_to_grow[bins]
-        self.growable = np.sort(order[fits])
+        chosen = np.sort(order[fits])
+        self.growable = free[chosen]
+        if self.free_gradients is not None:
+            self._growable_gradients = self.free_gradients[chosen]
 
     def _draw_in_rows(
         self, counts: np.ndarray, generator: np.random.Generator
@@ -193,8 +208,7 @@ class Kernel:
         num_free, free_gradients = self.num_free_groups, self.free_gradients
         if self.growable is not None:
             num_free = len(self.growable)
-            if free_gradients is not None:
-                free_gradients = free_gradients[self.growable]
+            free_gradients = self._growable_gradients
         return KernelView(
             self.scores,
             num_free,
@@ -211,3 +225,27 @@ class Kernel:
         if self.growable is not None:
             chosen = self.growable[chosen]
         self.grown = chosen
+
+
+def places_of_free(
+    ranks: np.ndarray, active: np.ndarray, start: int = 0
+) -> np.ndarray:
+    """Where the free places of these ranks are.
+
+    The free place of rank r comes after r other free ones, and after all
+    active ones that have at most r free ones before them.
+
+    Args:
+        ranks: Integer array, ranks from 0 among the free places.
+        active: Integer array, the active places in ascending order.
+        start: The first place of all.
+
+    Returns:
+        Integer array of places, in ascending order.
+    """
+    # Neighbours are found together. Of masked kernels, places have 32 bits,
+    # which are faster than 64.
+    dtype = active.dtype
+    ranks = np.sort(ranks.astype(dtype))
+    free_before = active - np.arange(start, start + len(active), dtype=dtype)
+    return start + ranks + np.searchsorted(free_before, ranks, side="right")

@@ -15,11 +15,11 @@ from keras import ops
 from dsr_tf.core import draws
 from dsr_tf.core import optimizer_slots
 from dsr_tf.layers import masked_weights
-from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.layers.masked_weights import are_those_of
 from dsr_tf.methods import prune
 from dsr_tf.methods.method import Method
 from dsr_tf.reallocation import patterns
+from dsr_tf.reallocation import stored
 from dsr_tf.reallocation.agreement import Agreement
 from dsr_tf.reallocation.device import clear
 from dsr_tf.reallocation.exchange import Exchange
@@ -126,8 +126,7 @@ class Reallocator:
                 would not leave inactive weights at 0.
         """
         patterns.check_method(self.method, self.moving)
-        if self.hook.acts:
-            _check_stored(self.method, self.moving)
+        stored.check_hook(self.hook, self.method, self.moving)
         self.method.validate(sum(weight.num_active for weight in self.moving))
         optimizer_slots.check_optimizer(
             optimizer, [weight.kernel for weight in self.moving]
@@ -159,7 +158,8 @@ class Reallocator:
         if not self.hook.gathers_gradients:
             return
         for weight in self.moving:
-            weight.set_mask(ops.convert_to_numpy(weight.mask))
+            if not weight.variable.is_stored:
+                weight.set_mask(ops.convert_to_numpy(weight.mask))
 
     def read_state(self) -> ReallocationState:
         return ReallocationState.read(self.masked, self.method)
@@ -328,20 +328,3 @@ class Reallocator:
                 count = next(shares)
             if count:
                 kernel.grow(self.method.grow(view, count, generator(stream)))
-
-
-def _check_stored(method: Method, moving: list[MaskedWeight]) -> None:
-    """Refuse kernels whose inactive weights a method would have to see.
-
-    Raises:
-        ValueError: if there is one.
-    """
-    for weight in moving:
-        if weight.variable.is_stored:
-            raise ValueError(
-                f"{type(method).__name__} looks at weights or gradients of "
-                f"whole kernels in the training step, and {weight.path} stores "
-                "its active weights only: use a method that does not, such as "
-                "DSR or SET, or store whole kernels. Received: storage="
-                f"{weight.layer.storage!r}"
-            )

@@ -12,29 +12,89 @@ from keras import ops
 from dsr_tf.core import optimizer_slots
 from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.layers.storages import StoredVariable
+from dsr_tf.methods.hook import InStepHook
+from dsr_tf.methods.method import Method
 from dsr_tf.reallocation.device import NotFinite
-from dsr_tf.reallocation.device import places_of_free
 from dsr_tf.reallocation.kernel import Kernel
+from dsr_tf.reallocation.kernel import places_of_free
 
 
-def read(weight: MaskedWeight) -> Kernel:
-    """A kernel as it is.
+def check_hook(
+    hook: InStepHook, method: Method, moving: list[MaskedWeight]
+) -> None:
+    """Refuse kernels whose inactive weights a method would have to see.
 
     Raises:
-        NotFinite: if weights are NaN or infinite.
+        ValueError: if there is one.
     """
-    places = weight.variable.places()
-    # As the scores of masked kernels, so that both choose alike.
-    groups = ops.convert_to_tensor(weight.variable.groups())
-    magnitudes = ops.abs(ops.cast(groups, "float32"))
+    stored = [weight for weight in moving if weight.variable.is_stored]
+    if stored and hook.why_not_stored is not None:
+        raise ValueError(
+            f"{type(method).__name__} {hook.why_not_stored}, and "
+            f"{stored[0].path} stores its active weights only: use a method "
+            "that does not, such as DSR, SET or RigL, or store whole kernels. "
+            f"Received: storage={stored[0].layer.storage!r}"
+        )
+
+
+def read(
+    weight: MaskedWeight,
+    optimizer: keras.optimizers.Optimizer,
+    gathers_gradients: bool,
+) -> Kernel:
+    """A kernel as it is.
+
+    Args:
+        weight: The `MaskedWeight`.
+        optimizer: The optimizer that holds the slots.
+        gathers_gradients: That of the `InStepHook`, which has found free
+            groups that can grow.
+
+    Raises:
+        NotFinite: if weights, slots or gradients are NaN or infinite.
+    """
+    variable = weight.variable
+    assert isinstance(variable, StoredVariable)
+    places = variable.places()
+    num_free = weight.grouping.num_groups - len(places)
+    scores = _scores(weight, variable.groups(), "weights")
+    if not gathers_gradients:
+        return Kernel(weight, places, scores, num_free, 0)
+    slot = optimizer_slots.accumulated_gradient(optimizer, weight.kernel)
+    found = variable.candidates.read()
+    assert found is not None
+    free, gradients = found.places(weight.grouping)
+    _check_finite(gradients, weight, "gradients")
+    return Kernel(
+        weight,
+        places,
+        scores,
+        num_free,
+        0,
+        _scores(
+            weight, variable.groups_of(weight.kernel if slot is None else slot)
+        ),
+        gradients,
+        free - np.searchsorted(places, free),
+    )
+
+
+def _scores(
+    weight: MaskedWeight, groups: np.ndarray, what: str = "slots"
+) -> np.ndarray:
+    """As the scores of masked kernels, so that both choose alike."""
+    magnitudes = ops.abs(ops.cast(ops.convert_to_tensor(groups), "float32"))
     scores = ops.convert_to_numpy(ops.mean(magnitudes, axis=1))
-    if not np.isfinite(scores).all():
+    _check_finite(scores, weight, what)
+    return scores
+
+
+def _check_finite(values: np.ndarray, weight: MaskedWeight, what: str) -> None:
+    if not np.isfinite(values).all():
         raise NotFinite(
-            f"the weights of {weight.path} hold numbers that are not finite: "
+            f"the {what} of {weight.path} hold numbers that are not finite: "
             "nothing can be moved by them"
         )
-    num_free = weight.grouping.num_groups - len(places)
-    return Kernel(weight, places, scores, num_free, 0)
 
 
 def move(kernel: Kernel, optimizer: keras.optimizers.Optimizer) -> None:

@@ -149,10 +149,15 @@ def test_no_tensor_of_the_whole_size():
 
 
 def largest_in_a_step(model):
+    compiled(model).train_on_batch(*data(8))
+    return largest_tensor(model, data(8))
+
+
+def largest_tensor(model, batch):
+    """The most numbers that a tensor has in the graph of a step."""
     import tensorflow as tf
 
-    compiled(model).train_on_batch(*data(8))
-    graph = tf.function(model.train_step).get_concrete_function(data(8)).graph
+    graph = tf.function(model.train_step).get_concrete_function(batch).graph
     definition = graph.as_graph_def(add_shapes=True)
     nodes = list(definition.node)
     for function in definition.library.function:

@@ -10,7 +10,7 @@ from dsr_tf.core.optimizer_slots import slots
 from dsr_tf.layers import masked_weights
 from dsr_tf.reallocation import reallocator as reallocators
 from dsr_tf.reallocation.device import Device
-from dsr_tf.reallocation.device import places_of_free
+from dsr_tf.reallocation.kernel import places_of_free
 from dsr_tf.reallocation.reallocator import Reallocator
 from tests.conftest import assert_same
 from tests.conftest import make_model

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from dsr_tf import methods
+from dsr_tf.callbacks import Reallocation
 from dsr_tf.layers import SparseDense
 from dsr_tf.layers import masked_weights
 from dsr_tf.reallocation.reallocator import Reallocator
@@ -35,11 +36,22 @@ def go_through(width, density, folder):
         reallocator.check(model.optimizer)
         record = reallocator.step(model.optimizer, 1)
         assert record.num_grown > 0 and record.num_active == number
+    look_at_gradients(model, x)
     model.save(f"{folder}/m.keras")
     loaded = keras.models.load_model(f"{folder}/m.keras")
     ours, theirs = (masked_weights(m)[0].variable for m in (loaded, model))
     np.testing.assert_array_equal(ours.places(), theirs.places())
     np.testing.assert_array_equal(ours.groups(), theirs.groups())
+
+
+def look_at_gradients(model, x):
+    """Two steps, of which the second follows a reallocation by RigL."""
+    records = []
+    callback = Reallocation(
+        methods.RigL(0.2), 1, seed=0, listener=records.append
+    )
+    model.fit(x, x, batch_size=1, verbose=0, callbacks=[callback])
+    assert [record.num_grown > 0 for record in records] == [True]
 
 
 def test_arrays(tmp_path):

@@ -13,6 +13,8 @@ from keras import ops
 from dsr_tf.core.block_product import multiply
 from dsr_tf.core.grouping import Grouping
 from dsr_tf.core.room import ranks
+from dsr_tf.core.stripes import largest_blocks
+from dsr_tf.layers.candidates import shape_of
 from dsr_tf.layers.storages.devices import computes_on_gpu
 from dsr_tf.layers.storages.devices import read
 from dsr_tf.layers.storages.stored_variable import StoredVariable
@@ -105,3 +107,10 @@ class BlockVariable(StoredVariable):
     def multiply(self, rows: Any) -> Any:
         index, active, kernel = map(read, (*self.where, self.kernel))
         return multiply(rows, kernel, index, active, computes_on_gpu())
+
+    def largest_free(self, inputs: Any, upstream: Any) -> tuple[Any, Any]:
+        index, active = map(read, self.where)
+        _, number = shape_of(self.grouping)
+        matrix = self.grouping.matrix
+        assert matrix is not None
+        return largest_blocks(inputs, upstream, index, active, matrix, number)

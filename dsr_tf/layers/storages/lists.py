@@ -13,6 +13,8 @@ from keras import ops
 
 from dsr_tf.core.grouping import Grouping
 from dsr_tf.core.list_product import multiply
+from dsr_tf.core.stripes import largest_weights
+from dsr_tf.layers.candidates import shape_of
 from dsr_tf.layers.storages.devices import computes_on_gpu
 from dsr_tf.layers.storages.devices import read
 from dsr_tf.layers.storages.stored_variable import StoredVariable
@@ -105,22 +107,36 @@ class ListVariable(StoredVariable):
         return rows * _shape(self.grouping)[1] + columns
 
     def multiply(self, rows: Any) -> Any:
-        number, *index = map(read, self.where)
+        at = self._rows_and_columns()
         num_inputs, num_outputs = _shape(self.grouping)
-        if len(index) == 1:
-            places = index[0][:number]
-            index = [places // num_outputs, places % num_outputs]
         # There are products of 32 and of 64 bits only.
         dtype = keras.backend.standardize_dtype(rows.dtype)
         exact = dtype if dtype == "float64" else "float32"
         outputs = multiply(
             ops.cast(rows, exact),
             ops.cast(read(self.kernel), exact),
-            index[0][:number],
-            index[1][:number],
+            *at,
             (num_inputs, num_outputs),
         )
         return ops.cast(outputs, dtype)
+
+    def _rows_and_columns(self) -> tuple[Any, Any]:
+        """Where the weights in use are, as tensors."""
+        number, *index = map(read, self.where)
+        if len(index) == 1:
+            places = index[0][:number]
+            num_outputs = _shape(self.grouping)[1]
+            return places // num_outputs, places % num_outputs
+        rows, columns = index
+        return rows[:number], columns[:number]
+
+    def largest_free(self, inputs: Any, upstream: Any) -> tuple[Any, Any]:
+        at = self._rows_and_columns()
+        num_inputs, num_outputs = _shape(self.grouping)
+        _, number = shape_of(self.grouping)
+        return largest_weights(
+            inputs, upstream, *at, (num_inputs, num_outputs), number
+        )
 
 
 def _filled_up(grouping: Grouping, numbers: np.ndarray) -> np.ndarray:

@@ -12,6 +12,8 @@ from keras import ops
 from dsr_tf.core.grouping import Grouping
 from dsr_tf.core.room import ranks
 from dsr_tf.core.row_lookup import look_up
+from dsr_tf.core.stripes import largest_in_rows
+from dsr_tf.layers.candidates import shape_of
 from dsr_tf.layers.storages.stored_variable import StoredVariable
 
 
@@ -89,7 +91,19 @@ class RowVariable(StoredVariable):
         """Rows of what `masked` gives, see `MaskedVariable.masked_rows`."""
         size = self.grouping.kernel_shape[1]
         indices = ops.convert_to_tensor(indices)
-        return look_up(weights, self.where[0], indices, size)
+        flat = ops.reshape(indices, (-1,))
+        rows = look_up(weights, self.where[0], flat, size)
+        return ops.reshape(self.watch(flat, rows), (*ops.shape(indices), size))
+
+    def largest_free(self, inputs: Any, upstream: Any) -> tuple[Any, Any]:
+        _, number = shape_of(self.grouping)
+        return largest_in_rows(
+            inputs,
+            upstream,
+            ops.convert_to_tensor(self.where[0]),
+            self.grouping.kernel_shape[1],
+            number,
+        )
 
 
 def _smallest_type(largest: int) -> str:

@@ -17,14 +17,14 @@ import numpy as np
 from keras import ops
 
 from dsr_tf.core.grouping import Grouping
-from dsr_tf.layers.sparse_variable import SparseVariable
 from dsr_tf.layers.storages.devices import place_array
 from dsr_tf.layers.storages.drawing import constant
 from dsr_tf.layers.storages.drawing import draw
 from dsr_tf.layers.storages.penalty import check_penalty
+from dsr_tf.layers.storages.watched import Watched
 
 
-class StoredVariable(SparseVariable):
+class StoredVariable(Watched):
     """Base of the storages of active weights only.
 
     Attributes:
@@ -255,9 +255,12 @@ class StoredVariable(SparseVariable):
     def _product(self, inputs: Any) -> Any:
         inputs = ops.convert_to_tensor(inputs)
         shape = ops.shape(inputs)
+        rows = inputs
+        if len(shape) > 2:
+            rows = ops.reshape(inputs, (-1, shape[-1]))
+        outputs = self.watch(rows, self.multiply(rows))
         if len(shape) == 2:
-            return self.multiply(inputs)
-        outputs = self.multiply(ops.reshape(inputs, (-1, shape[-1])))
+            return outputs
         return ops.reshape(outputs, (*shape[:-1], outputs.shape[-1]))
 
     @property
@@ -343,6 +346,7 @@ class StoredVariable(SparseVariable):
         return array
 
     def _assign_places(self, places: np.ndarray) -> None:
+        self.candidates.assign(None)
         arrays = self.arrange_places(self.grouping, places).values()
         for variable, array in zip(self.where, arrays):
             variable.assign(place_array(array))

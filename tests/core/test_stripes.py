@@ -1,0 +1,173 @@
+"""The largest gradients of what is not stored, in stripes of any size."""
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
+from keras import ops
+
+from dsr_tf.core import stripes
+from dsr_tf.core.grouping import Grouping
+from tests.conftest import needs_tensorflow
+from tests.conftest import values
+
+
+@pytest.fixture(params=[1, 40, 2**18])
+def size_of_a_stripe(request, monkeypatch):
+    monkeypatch.setattr(stripes, "STRIPE", request.param)
+
+
+# It compiles for each shape.
+NUMBER = 5 if keras.backend.backend() == "jax" else 25
+
+
+def test_by_hand(size_of_a_stripe):
+    """Two examples; blocks of one input and two outputs.
+
+    The gradient of the matrix is
+
+        1 1 | 0 -2
+        3 3 | 0 -6
+        5 5 | 0 -10
+
+    and the means of its blocks 1, 3, 5 and 1, 3, 5.
+    """
+    inputs = np.array([[1, 3, 5], [0, 0, 0]], "float32")
+    upstream = np.array([[1, 1, 0, -2], [9, 9, 9, 9]], "float32")
+    # The last of the first two outputs are active; of the others none.
+    index = np.array([[2], [0]], "int32")
+    active = np.array([[True], [False]])
+    scores, numbers = stripes.largest_blocks(
+        *map(ops.convert_to_tensor, (inputs, upstream, index, active)),
+        Grouping((3, 4), (1, 2)),
+        3,
+    )
+    assert values(scores).tolist() == [[3, 1, -1], [5, 3, 1]]
+    assert values(numbers).tolist() == [[1, 0, 2], [2, 1, 0]]
+
+
+def test_rows_by_hand(size_of_a_stripe):
+    """Row 1 is looked up twice, row 2 never, the last as -1."""
+    indices = np.array([1, 0, 1, -1], "int32")
+    upstream = [[1, 0, 2], [0, -1, 4], [2, 0, -3], [0, 0, 7]]
+    # Column 2 of row 0 is active, 0 of row 3; there are no others.
+    columns = np.array([[2], [3], [3], [0]], "uint8")
+    scores, numbers = stripes.largest_in_rows(
+        ops.convert_to_tensor(indices),
+        ops.convert_to_tensor(np.array(upstream, "float32")),
+        ops.convert_to_tensor(columns),
+        3,
+        3,
+    )
+    assert values(scores).tolist() == [
+        [1, 0, -1],
+        [3, 1, 0],
+        [0, 0, 0],
+        [7, 0, -1],
+    ]
+    assert values(numbers).tolist() == [
+        [1, 0, 2],
+        [0, 2, 1],
+        [0, 1, 2],
+        [2, 1, 0],
+    ]
+
+
+def numbers_like(generator, shape):
+    """Small integers: sums are exact, and many are equal."""
+    return generator.integers(-2, 3, shape).astype("float32")
+
+
+def expected(scores, taken, number):
+    """By sorting all of them."""
+    scores = np.where(taken, -1, scores)
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :number]
+    return np.take_along_axis(scores, order, axis=1), order
+
+
+@settings(max_examples=NUMBER)
+@given(
+    st.integers(1, 5),
+    st.integers(1, 7),
+    st.sampled_from([(1, 1), (2, 1), (4, 2)]),
+    st.sampled_from([1, 8, 30, 2**18]),
+    st.integers(0, 99),
+)
+def test_blocks(num_rows, num_bins, block, stripe, seed):
+    generator = np.random.default_rng(seed)
+    shape = num_rows * block[0], num_bins * block[1]
+    grouping = Grouping(shape, block)
+    number = generator.integers(1, num_rows + 1)
+    inputs = numbers_like(generator, (3, shape[0]))
+    upstream = numbers_like(generator, (3, shape[1]))
+    index = np.argsort(generator.random((num_bins, num_rows)), axis=1)
+    index = index[:, :number].astype("int32")
+    active = generator.random(index.shape) < 0.5
+    taken = np.zeros((num_bins, num_rows), "bool")
+    np.put_along_axis(taken, index, active, axis=1)
+    means = np.abs(grouping.groups(inputs.T @ upstream)).mean(axis=1)
+    before, stripes.STRIPE = stripes.STRIPE, stripe
+    try:
+        found = stripes.largest_blocks(
+            *map(ops.convert_to_tensor, (inputs, upstream, index, active)),
+            grouping,
+            int(number),
+        )
+    finally:
+        stripes.STRIPE = before
+    means = means.reshape(num_rows, num_bins).T
+    scores, numbers = expected(means, taken, number)
+    np.testing.assert_array_equal(values(found[0]), scores)
+    is_free = scores >= 0
+    np.testing.assert_array_equal(values(found[1])[is_free], numbers[is_free])
+
+
+@needs_tensorflow
+@settings(max_examples=NUMBER)
+@given(
+    st.integers(1, 9),
+    st.integers(1, 9),
+    st.floats(0, 1),
+    st.sampled_from([1, 8, 30, 2**18]),
+    st.integers(0, 99),
+)
+def test_weights(num_rows, num_columns, density, stripe, seed):
+    generator = np.random.default_rng(seed)
+    shape = num_rows, num_columns
+    inputs = numbers_like(generator, (3, num_rows))
+    upstream = numbers_like(generator, (3, num_columns))
+    taken = generator.random(shape) < density
+    number = int(generator.integers(1, taken.size + 1))
+    at = [ops.convert_to_tensor(part, "int32") for part in np.nonzero(taken)]
+    before, stripes.STRIPE = stripes.STRIPE, stripe
+    try:
+        found = stripes.largest_weights(
+            ops.convert_to_tensor(inputs),
+            ops.convert_to_tensor(upstream),
+            *at,
+            shape,
+            number,
+        )
+    finally:
+        stripes.STRIPE = before
+    whole = np.abs(inputs.T @ upstream).reshape(1, -1)
+    scores, numbers = expected(whole, taken.reshape(1, -1), number)
+    np.testing.assert_array_equal(values(found[0]), scores)
+    is_free = scores >= 0
+    np.testing.assert_array_equal(values(found[1])[is_free], numbers[is_free])
+
+
+def test_what_is_not_finite_comes_first():
+    inputs = np.array([[1, np.nan, 2, np.inf]], "float32")
+    scores, numbers = stripes.largest_blocks(
+        ops.convert_to_tensor(inputs),
+        ops.ones((1, 1)),
+        ops.zeros((1, 1), "int32"),
+        ops.zeros((1, 1), "bool"),
+        Grouping((4, 1), (1, 1)),
+        3,
+    )
+    assert values(scores).tolist() == [[np.inf, np.inf, 2]]
+    assert values(numbers).tolist() == [[1, 3, 2]]
