@@ -250,8 +250,8 @@ def channels_table(summary: Mapping[str, Any]) -> Table:
         summary: Dict as in `summary.json`, of a run that has been narrowed.
     """
     table = Table(title="Channels that are left", box=box.SIMPLE_HEAD)
-    table.add_column("set", overflow="fold")
-    for column in ("channels", "left", "share"):
+    table.add_column("channels of", overflow="fold")
+    for column in ("all", "left", "share"):
         table.add_column(column, justify="right")
     for name, (left, total) in summary["narrowed"]["units"].items():
         share = f"{left / total:.4f}" if total else ""

@@ -254,7 +254,7 @@ def test_the_report_tells_what_has_gone(runs, capsys):
     times = f"{4 * 51020 / stored:.1f}"
     words = ["times", "smaller", "than", "dense", "float32)"]
     assert any(line[-6:] == [f"({times}", *words] for line in lines)
-    assert ["set", "channels", "left", "share"] in lines
+    assert ["channels", "of", "all", "left", "share"] in lines
     assert ["fc1", "300", "60", "0.2000"] in lines
     assert ["fc2", "100", "20", "0.2000"] in lines
 
