@@ -48,7 +48,7 @@ def multiply(
     way = _by_rows if by_rows else _by_columns
 
     @ops.custom_gradient
-    def product(inputs: Any, kernel: Any) -> tuple[Any, Callable[..., Any]]:
+    def multiplied(inputs: Any, kernel: Any) -> tuple[Any, Callable[..., Any]]:
         outputs, gradients = way(inputs, kernel, index)
 
         def gradient(*arguments: Any, upstream: Any = None) -> Any:
@@ -59,7 +59,12 @@ def multiply(
 
         return outputs, gradient
 
-    return product(inputs, kernel)
+    return multiplied(inputs, kernel)
+
+
+def product(inputs: Any, kernel: Any, index: Any) -> Any:
+    """The same without gradients, as suits CPUs."""
+    return _by_columns(inputs, kernel, index)[0]
 
 
 def _only_active(d_kernel: Any, active: Any) -> Any:

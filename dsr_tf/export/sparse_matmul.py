@@ -10,7 +10,6 @@ the product of a sparse and a dense matrix.
 """
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -22,58 +21,47 @@ from dsr_tf.export import resource
 from dsr_tf.layers import MaskedWeight
 from dsr_tf.layers import SparseDense
 
-MODES = ("auto", "never", "always")
-# By "auto": from this many weights on, and up to this density.
+# From this many weights on, and up to this density.
 MIN_SIZE = 2**20
 MAX_DENSITY = 0.05
 _SMALL_BATCH = 4
 
 
-def chosen(weights: Iterable[MaskedWeight], mode: str) -> list[MaskedWeight]:
-    """The masked kernels that stay sparse matrices.
+def pays(weight: MaskedWeight) -> bool:
+    """Whether a masked kernel is served faster so."""
+    return (
+        can_be_served(weight)
+        and weight.size >= MIN_SIZE
+        and weight.num_active <= math.ceil(MAX_DENSITY * weight.size)
+    )
 
-    Args:
-        weights: List of `MaskedWeight`.
-        mode: `"auto"`, those for which it is faster; `"always"`, those of
-            all Dense layers that compute in float32; `"never"`.
 
-    Raises:
-        ValueError: if `mode` is none of these.
-    """
-    if mode not in MODES:
-        raise ValueError(
-            "`sparse_matmul` must be one of auto, never and always. "
-            f"Received: sparse_matmul={mode!r}"
-        )
-    return [
-        weight
-        for weight in weights
-        if mode != "never"
-        and type(weight.layer) is SparseDense
-        and weight.layer.compute_dtype == "float32"
-        and (
-            mode == "always"
-            or (
-                weight.size >= MIN_SIZE
-                and weight.num_active <= math.ceil(MAX_DENSITY * weight.size)
-            )
-        )
-    ]
+def can_be_served(weight: MaskedWeight) -> bool:
+    """Whether it is the kernel of a Dense layer that computes in float32."""
+    layer = weight.layer
+    return type(layer) is SparseDense and layer.compute_dtype == "float32"
 
 
 class SparseKernel:
-    """The kernel of a Dense layer as a resource of positions and values.
+    """A kernel as a resource of positions and values.
 
     Args:
-        weight: A `MaskedWeight` of a kernel `(inputs, units)`.
+        weight: A `MaskedWeight` of a kernel that is a matrix, `(inputs,
+            units)`.
         kernel: Its values, an array with zeros where it is inactive.
         narrow: Name of the dtype that the values are rounded to.
     """
+
+    title = "sparse product"
+    note = "faster on a CPU, slower on a GPU"
 
     def __init__(
         self, weight: MaskedWeight, kernel: np.ndarray, narrow: str
     ) -> None:
         # A row for each unit, in which the CSR product wants it.
+        matrix = weight.grouping.matrix
+        assert matrix is not None
+        kernel = kernel.reshape(matrix.kernel_shape)
         rows = layout.rounded(weight.path, kernel, narrow).T
         self._shape = rows.shape
         flat = np.ascontiguousarray(rows).reshape(-1)
@@ -101,7 +89,8 @@ class SparseKernel:
         num_units, num_inputs = self._shape
         indices, values = (resource.read() for resource in self.resources)
         matrix = tf.SparseTensor(indices, values, self._shape)
-        rows = tf.reshape(inputs, [-1, num_inputs])
+        # There are such products of float32 only.
+        rows = tf.cast(tf.reshape(inputs, [-1, num_inputs]), tf.float32)
 
         def one_by_one() -> Any:
             return tf.transpose(
@@ -119,5 +108,5 @@ class SparseKernel:
         is_small = tf.shape(rows)[0] < _SMALL_BATCH
         outputs = tf.cond(is_small, one_by_one, together)
         shape = tf.concat([tf.shape(inputs)[:-1], [num_units]], axis=0)
-        outputs = tf.reshape(outputs, shape)
+        outputs = tf.cast(tf.reshape(outputs, shape), inputs.dtype)
         return tf.ensure_shape(outputs, [*inputs.shape[:-1], num_units])

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import dsr_tf
 from dsr_tf import layers
-from dsr_tf.export import sparse_matmul as export_sparse_matmul
+from dsr_tf.export import products
 from dsr_tf.export import target
 from dsr_tf.models import lenet_300_100
 from tests.conftest import make_model
@@ -150,11 +150,10 @@ def test_sparse_products(tmp_path):
             layers.SparseDense(7, 0.97, seed=2),
         ]
     )
-    weights = dsr_tf.masked_weights(model)
-    chosen = export_sparse_matmul.chosen
-    assert chosen(weights, "auto") == weights[:1]
-    assert chosen(weights, "always") == weights
-    assert chosen(weights, "never") == []
+    paths = [weight.path for weight in dsr_tf.masked_weights(model)]
+    assert list(products.chosen(model, "auto")) == paths[:1]
+    assert list(products.chosen(model, "always")) == paths
+    assert not products.chosen(model, "never")
     generator = np.random.default_rng(0)
     batches = [
         generator.normal(size=(number, 3, 1024)).astype("float32")

@@ -4,7 +4,8 @@ TensorFlow's own SavedModel writes every weight, active or not. Here all
 weights are packed into one blob (`packing`), and a resource made of built-in
 operations unpacks it once, when the model is loaded. After that the graph
 is the ordinary dense one, so a prediction costs what it always costs; only
-large and very sparse Dense kernels stay sparse (`sparse_matmul`).
+kernels that layers store without zeros, and large and very sparse Dense
+kernels, stay sparse (`products`).
 """
 
 import os
@@ -23,11 +24,12 @@ from dsr_tf.conversion.graph import rebuild
 from dsr_tf.conversion.storage import masked_copy
 from dsr_tf.conversion.strip import written_out
 from dsr_tf.export import packing
+from dsr_tf.export import products
 from dsr_tf.export import resource
 from dsr_tf.export import signatures
 from dsr_tf.export import sizes
-from dsr_tf.export import sparse_matmul as sparse_matmuls
 from dsr_tf.export import target
+from dsr_tf.export.active_kernel import active_kernel
 from dsr_tf.export.classifier import classifier
 from dsr_tf.export.codes import ClusteredKernels
 from dsr_tf.export.compact import compact
@@ -44,7 +46,6 @@ from dsr_tf.export.runnable import loading
 from dsr_tf.layers import Clustered
 from dsr_tf.layers import ClusteredVariable
 from dsr_tf.layers import Hashed
-from dsr_tf.layers import MaskedWeight
 from dsr_tf.layers import clustered_weights
 from dsr_tf.layers import masked_weights
 from dsr_tf.layers.masked import stored
@@ -75,10 +76,11 @@ def saved_model(
             `"bfloat16"` round the kernels to half the bytes (vectors such
             as biases and the few kernels whose number of weights 16 does
             not divide stay as they are, and so does the arithmetic).
-        sparse_matmul: `"auto"` multiplies by Dense kernels of at least 2**20
-            weights and at most 5 % density as sparse matrices, which is
-            faster on a CPU (but slower on a GPU); `"always"`, all masked
-            Dense kernels in float32; `"never"`, none.
+        sparse_matmul: `"auto"` multiplies by kernels of layers that store
+            active weights only as these do, and by Dense kernels of at least
+            2**20 weights and at most 5 % density as sparse matrices, which
+            is faster on a CPU (but slower on a GPU); `"always"`, by all
+            masked Dense kernels in float32 too; `"never"`, by none.
         preprocessing: For classifiers of images: a function of a uint8
             tensor `(batch, height, width, channels)` that gives the model's
             one input, made of TensorFlow operations. It adds the signature
@@ -100,15 +102,16 @@ def saved_model(
             "`values` must be one of float32, float16 and bfloat16. "
             f"Received: values={values!r}"
         )
+    kinds = products.chosen(model, sparse_matmul)
     model, clustered = _written_out(masked_copy(model))
     signature, call = signatures.by_name(model, input_signature)
     root = tf.Module()
     root.tables = signatures.tables(model)
-    state, products = _store(root, model, clustered, values, sparse_matmul)
+    state, multiplied = _store(root, model, clustered, values, kinds)
 
     @tf.function(input_signature=signature, autograph=False)
     def serve(*inputs: Any) -> dict[str, Any]:
-        with keras.StatelessScope(list(state())), exporting(products):
+        with keras.StatelessScope(list(state())), exporting(multiplied):
             return call(inputs)
 
     root.serve = serve
@@ -156,7 +159,7 @@ def _store(
     model: keras.Model,
     clustered: list[tuple[keras.Variable, ClusteredVariable]],
     values: str,
-    sparse_matmul: str,
+    kinds: dict[str, type[products.ProductKernel]],
 ) -> tuple[
     Callable[[], Iterator[tuple[keras.Variable, Any]]], dict[Any, Callable]
 ]:
@@ -164,6 +167,7 @@ def _store(
 
     Args:
         clustered: As `_written_out` returns them.
+        kinds: As `products.chosen` returns them.
 
     Returns:
         Function that gives, in a graph, pairs of a variable and its value;
@@ -172,22 +176,22 @@ def _store(
     """
 
     masked = masked_weights(model)
-    sparse = sparse_matmuls.chosen(masked, sparse_matmul)
     kernels = {
-        weight: sparse_matmuls.SparseKernel(weight, _active(weight), values)
-        for weight in sparse
+        weight: kinds[weight.path](weight, active_kernel(weight), values)
+        for weight in masked
+        if weight.path in kinds
     }
     unread = {id(variable) for variable in model.metrics_variables}
     for weight in masked:
         unread |= {id(variable) for variable in sizes.unread_of(weight)}
-    unread |= {id(weight.kernel) for weight in sparse}
+    unread |= {id(weight.kernel) for weight in kernels}
     unread |= {id(variable) for variable, _ in clustered}
     variables = [v for v in model.variables if id(v) not in unread]
     active = {id(weight.kernel): weight for weight in masked}
     layout = Layout(
         variables,
         [
-            _active(active[id(variable)])
+            active_kernel(active[id(variable)])
             if id(variable) in active
             else ops.convert_to_numpy(variable)
             for variable in variables
@@ -218,7 +222,7 @@ def _store(
         *(r for kernel in kernels.values() for r in kernel.resources),
     ]
     root.packed = [r.variables for r in root.resources]
-    products = {weight.variable: kernels[weight].multiply for weight in sparse}
+    multiplied = {w.variable: kernel.multiply for w, kernel in kernels.items()}
 
     def state() -> Iterator[tuple[keras.Variable, Any]]:
         if codes is None:
@@ -228,22 +232,7 @@ def _store(
         yield from layout.tensors(rows)
         yield from codes.layout.tensors(clustered_rows)
 
-    return state, products
-
-
-def _active(weight: MaskedWeight) -> np.ndarray:
-    """The kernel as the forward pass reads it, an array.
-
-    With what LoRA adds to it, and zeros where the mask says so: in the
-    middle of training by some methods, optimizers move inactive weights.
-    """
-    layer = weight.layer
-    kernel = ops.convert_to_numpy(weight.kernel)
-    if getattr(layer, "lora_enabled", False):
-        merged = ops.convert_to_numpy(getattr(layer, weight.variable.name))
-        kernel = merged.astype(kernel.dtype)
-    mask = weight.grouping.spread(ops.convert_to_tensor(weight.mask))
-    return np.where(ops.convert_to_numpy(mask), kernel, kernel.dtype.type(0))
+    return state, multiplied
 
 
 def _check_unpacks(packed: packing.Packed, expected: np.ndarray) -> None:
@@ -261,9 +250,9 @@ class SavedModel(ExportFormat):
         Option(
             "sparse_matmul",
             "auto",
-            "Whether large, very sparse Dense kernels are served by sparse "
-            "products, for CPUs.",
-            sparse_matmuls.MODES,
+            "Whether kernels are served by sparse products: those that layers "
+            "store so, and large, very sparse Dense kernels, for CPUs.",
+            products.MODES,
         ),
         Option(
             "preprocessing",
@@ -312,18 +301,13 @@ class SavedModel(ExportFormat):
                 "nothing: it stores all zeros, to compare with",
                 stores_zeros=True,
             )
-        chosen = sparse_matmuls.chosen(
-            masked_weights(model), options["sparse_matmul"]
-        )
+        chosen = products.chosen(model, options["sparse_matmul"])
         return Report(
             "smaller; as fast as a dense one, for it is dense once loaded",
             stores_zeros=False,
             notes=tuple(
-                (
-                    "sparse product",
-                    f"{weight.path}: faster on a CPU, slower on a GPU",
-                )
-                for weight in chosen
+                (kind.title, f"{path}: {kind.note}")
+                for path, kind in chosen.items()
             ),
         )
 
