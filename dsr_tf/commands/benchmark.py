@@ -61,6 +61,8 @@ _WITHOUT_EFFECT = (
     "energy",
     "narrow",
     "pruning_hparams",
+    "storage",
+    "slack",
     "resume",
     "checkpoint_every_steps",
     "checkpoints_to_keep",

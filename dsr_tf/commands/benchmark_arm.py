@@ -17,6 +17,7 @@ from dsr_tf.command_line import RunError
 from dsr_tf.core import period as periods
 from dsr_tf.core.schedule import Schedule
 from dsr_tf.data.streaming import AnyData
+from dsr_tf.layers.storages import MASKED
 from dsr_tf.reallocation.reallocator import Record
 from dsr_tf.training import build
 from dsr_tf.training import checkpoint
@@ -60,6 +61,10 @@ class Arm:
         self.experiment = dataclasses.replace(
             experiment,
             method=recipe.name,
+            # All networks are of the same layers; `benchmark_storage`
+            # measures others.
+            storage=MASKED,
+            slack=None,
             period=Schedule(period, integer=True),
         )
         self.steps_per_epoch = build.steps_per_epoch(self.experiment, data)

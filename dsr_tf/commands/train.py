@@ -12,6 +12,7 @@ from rich.console import Console
 from dsr_tf import command_line
 from dsr_tf.command_line import terminal
 from dsr_tf.commands.report import results_table
+from dsr_tf.layers.storages import MASKED
 from dsr_tf.layers.summary import sparsity_summary
 from dsr_tf.training import experiment as experiments
 from dsr_tf.training.run import Run
@@ -57,6 +58,12 @@ def _announce(run: Run, console: Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    if any(layer.storage != MASKED for layer in sparsity.layers):
+        console.print(
+            f"Stored as {sparsity.storage_note}.",
+            highlight=False,
+            soft_wrap=True,
+        )
     if run.cluster.is_distributed:
         console.print(
             f"Each batch is shared by {run.cluster.num_replicas} replicas, "

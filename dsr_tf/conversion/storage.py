@@ -93,7 +93,7 @@ def check_storage(storage: object, slack: object) -> None:
     Raises:
         ValueError: with what they may be.
     """
-    known = [MASKED, *storages.stores(), AUTO]
+    known = storages.names()
     if storage not in known:
         raise ValueError(
             f"`storage` must be one of {', '.join(known)}. Received: "

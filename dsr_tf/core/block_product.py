@@ -4,12 +4,26 @@ For each block of outputs there are as many slots, and each slot has a block
 of weights and says which block of inputs it reads. So all is one batched
 product of gathered inputs: dense arithmetic for active blocks, none for the
 others. An empty slot holds zeros, and its gradient is 0.
+
+GPUs want examples first in these products, CPUs want them last unless they
+are few.
 """
 
 from collections.abc import Callable
 from typing import Any
 
+import keras
 from keras import ops
+
+from dsr_tf.core.sequence import scan
+
+# So many examples are few: of 8 columns take twice the time, of 32 less.
+FEW = 16
+# Rows of inputs that a CPU gathers at once, 8 MB of 128 examples. To gather
+# for all blocks at once saves no time, and takes much memory.
+ROWS_AT_ONCE = 16384
+
+_Gradients = Callable[[Any], tuple[Any, Any]]
 
 
 def multiply(
@@ -25,18 +39,17 @@ def multiply(
             that each slot reads, below `in / h`.
         active: Tensor `(output_blocks, slots)` of booleans, which slots are
             in use.
-        by_rows: Whether examples come first in the products, which suits
-            GPUs; else they come last, which suits CPUs.
+        by_rows: Whether examples come first in the products however many
+            there are.
 
     Returns:
         Tensor `(batch, output_blocks * w)`.
     """
     way = _by_rows if by_rows else _by_columns
-    num_inputs = inputs.shape[-1]
 
     @ops.custom_gradient
     def product(inputs: Any, kernel: Any) -> tuple[Any, Callable[..., Any]]:
-        outputs, gradients = way(inputs, kernel, index, num_inputs)
+        outputs, gradients = way(inputs, kernel, index)
 
         def gradient(*arguments: Any, upstream: Any = None) -> Any:
             if upstream is None:
@@ -56,45 +69,93 @@ def _only_active(d_kernel: Any, active: Any) -> Any:
     return ops.reshape(blocks * used, d_kernel.shape)
 
 
-def _by_columns(
-    inputs: Any, kernel: Any, index: Any, num_inputs: int
-) -> tuple[Any, Callable[[Any], tuple[Any, Any]]]:
+def _by_columns(inputs: Any, kernel: Any, index: Any) -> tuple[Any, _Gradients]:
     num_blocks, length, width = kernel.shape
-    num_slots = index.shape[1]
-    height = length // num_slots
-    flat = ops.reshape(index, (-1,))
+    height = length // index.shape[1]
+    num_inputs = inputs.shape[-1]
+    at_once = _blocks_at_once(num_blocks, length)
+    kernels = ops.reshape(kernel, (-1, at_once, length, width))
+    reads = ops.reshape(index, (num_blocks // at_once, -1))
 
-    def gathered() -> Any:
-        # Not kept for the gradient, which gathers again: memory.
-        columns = ops.reshape(
-            ops.transpose(inputs), (num_inputs // height, height, -1)
-        )
-        columns = ops.take(columns, flat, axis=0)
-        return ops.reshape(columns, (num_blocks, length, -1))
+    def columns() -> Any:
+        shape = (num_inputs // height, height, -1)
+        return ops.reshape(ops.transpose(inputs), shape)
+
+    def gathered(columns: Any, read: Any) -> Any:
+        taken = ops.take(columns, read, axis=0)
+        return ops.reshape(taken, (at_once, length, -1))
+
+    def outputs() -> Any:
+        def part(columns: Any, kernel: Any, read: Any) -> tuple[Any, Any]:
+            read_columns = gathered(columns, read)
+            return columns, ops.einsum("nko,nkb->nob", kernel, read_columns)
+
+        _, outputs = scan(part, columns(), (kernels, reads))
+        return ops.transpose(ops.reshape(outputs, (num_blocks * width, -1)))
 
     def gradients(upstream: Any) -> tuple[Any, Any]:
-        upstream = ops.reshape(ops.transpose(upstream), (num_blocks, width, -1))
-        d_kernel = ops.einsum("nkb,nob->nko", gathered(), upstream)
-        parts = ops.reshape(
-            ops.einsum("nko,nob->nkb", kernel, upstream),
-            (num_blocks * num_slots, height, -1),
+        # Gathers again what outputs did not keep: memory.
+        own = columns()
+
+        def part(
+            d_columns: Any, kernel: Any, read: Any, upstream: Any
+        ) -> tuple[Any, Any]:
+            d_kernel = ops.einsum("nkb,nob->nko", gathered(own, read), upstream)
+            d_gathered = ops.einsum("nko,nob->nkb", kernel, upstream)
+            d_columns += ops.segment_sum(
+                ops.reshape(d_gathered, (read.shape[0], height, -1)),
+                read,
+                num_segments=num_inputs // height,
+            )
+            return d_columns, d_kernel
+
+        upstream = ops.reshape(
+            ops.transpose(upstream),
+            (num_blocks // at_once, at_once, width, -1),
         )
-        d_columns = ops.segment_sum(
-            parts, flat, num_segments=num_inputs // height
+        d_columns, d_kernel = scan(
+            part, ops.zeros_like(own), (kernels, reads, upstream)
         )
-        return ops.transpose(ops.reshape(d_columns, (num_inputs, -1))), d_kernel
+        d_inputs = ops.transpose(ops.reshape(d_columns, (num_inputs, -1)))
+        return d_inputs, ops.reshape(d_kernel, kernel.shape)
 
-    outputs = ops.einsum("nko,nkb->nob", kernel, gathered())
-    outputs = ops.reshape(outputs, (num_blocks * width, -1))
-    return ops.transpose(outputs), gradients
+    def outputs_of_few() -> Any:
+        return _by_rows(inputs, kernel, index)[0]
+
+    return _where_few(inputs, outputs_of_few, outputs), gradients
 
 
-def _by_rows(
-    inputs: Any, kernel: Any, index: Any, num_inputs: int
-) -> tuple[Any, Callable[[Any], tuple[Any, Any]]]:
+def _blocks_at_once(num_blocks: int, length: int) -> int:
+    """How many blocks of outputs read at most `ROWS_AT_ONCE`, or one; a
+    divisor of their number."""
+    return max(
+        (
+            at_once
+            for at_once in range(1, num_blocks + 1)
+            if num_blocks % at_once == 0 and at_once * length <= ROWS_AT_ONCE
+        ),
+        default=1,
+    )
+
+
+def _where_few(
+    inputs: Any, few: Callable[[], Any], many: Callable[[], Any]
+) -> Any:
+    """What suits the number of examples, which may not be known yet."""
+    batch = ops.shape(inputs)[0]
+    if isinstance(batch, int):
+        return few() if batch <= FEW else many()
+    if keras.backend.backend() == "tensorflow":
+        return ops.cond(batch <= FEW, few, many)
+    # JAX, in an export for batches of any size: it cannot ask.
+    return many()
+
+
+def _by_rows(inputs: Any, kernel: Any, index: Any) -> tuple[Any, _Gradients]:
     num_blocks, length, width = kernel.shape
     num_slots = index.shape[1]
     height = length // num_slots
+    num_inputs = inputs.shape[-1]
     flat = ops.reshape(index, (-1,))
 
     def gathered() -> Any:

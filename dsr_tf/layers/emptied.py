@@ -55,7 +55,7 @@ def emptied(model: keras.Model) -> list[str]:
 
 def _mask_of(weight: MaskedWeight) -> np.ndarray:
     """The mask of a kernel, an entry for each weight."""
-    entries = np.asarray(keras.ops.convert_to_numpy(weight.mask))
+    entries = weight.grouping.mask_of(weight.variable.places())
     blocks = [
         (n // entry) if entry else n
         for n, entry in zip(weight.grouping.kernel_shape, entries.shape)

@@ -103,6 +103,17 @@ class SparsitySummary:
         of all parameters; else None."""
         return left_dense.note(self.dense_layers, self.num_parameters)
 
+    @property
+    def storage_note(self) -> str:
+        """How the kernels are stored, in a line."""
+        by_storage: dict[str, list[str]] = {}
+        for layer in self.layers:
+            by_storage.setdefault(layer.storage, []).append(layer.path)
+        return "; ".join(
+            f"{name}: {_enumerate(paths)}"
+            for name, paths in sorted(by_storage.items())
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """The same as a dict of plain values, ready for JSON."""
         return {

@@ -18,7 +18,7 @@ class Gradual(Recipe):
     """Gradual magnitude pruning (Zhu & Gupta, 2017)."""
 
     name = "gradual"
-    has_masks = True
+    has_masks = stores_active = True
     named_flag = "pruning_hparams"
 
     def check(self, experiment: Any) -> None:

@@ -130,6 +130,8 @@ def sparsify(experiment: Any, dense: keras.Model) -> keras.Model:
         filters=filters(experiment, dense),
         granularity=experiment.granularity,
         seed=experiment.seed,
+        storage=experiment.storage,
+        slack=experiment.slack,
     )
 
 
@@ -141,4 +143,6 @@ def masked(experiment: Any, dense: keras.Model) -> keras.Model:
         filters=filters(experiment, dense),
         granularity=experiment.granularity,
         seed=experiment.seed,
+        storage=experiment.storage,
+        slack=experiment.slack,
     )

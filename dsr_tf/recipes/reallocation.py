@@ -32,7 +32,7 @@ class Reallocating(Recipe):
         ValueError: if it has no `flag_name`.
     """
 
-    has_masks = True
+    has_masks = stores_active = True
     method: type[Method]
 
     def __init__(self, method: type[Method]) -> None:

@@ -26,6 +26,8 @@ class Recipe:
     Attributes:
         name: The value of `--method`.
         has_masks: Whether kernels have masks, which another run can copy.
+        stores_active: Whether layers may store active weights only, as
+            `--storage` says.
         has_phases: Whether `--phase` means anything to it.
         is_reference: Whether other methods are compared with it, as with the
             dense network.
@@ -36,6 +38,7 @@ class Recipe:
 
     name: str = ""
     has_masks = False
+    stores_active = False
     has_phases = False
     is_reference = False
     named_flag: str | None = None

@@ -28,7 +28,7 @@ class Thresholds(Recipe):
             before `--schedule_scale`; None for an epoch.
     """
 
-    has_masks = True
+    has_masks = stores_active = True
     named_flag = "pruning_hparams"
     rule: type[Threshold]
     frequency: int | None = None

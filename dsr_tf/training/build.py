@@ -16,6 +16,8 @@ from dsr_tf.command_line import UsageError
 from dsr_tf.command_line import naming_flags
 from dsr_tf.core import period as periods
 from dsr_tf.data.streaming import AnyData
+from dsr_tf.layers import Masked
+from dsr_tf.layers import storages
 from dsr_tf.training.cluster import Cluster
 from dsr_tf.training.experiment import Experiment
 
@@ -147,11 +149,33 @@ def compile_model(
         if experiment.label_smoothing
         else keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=_metrics(model.output_shape[-1]),
-        jit_compile=experiment.jit_compile is not False,
+        jit_compile=_jit_compile(experiment, model),
         steps_per_execution=steps_per_execution(experiment, steps_per_epoch),
     )
     # Its variables belong to the strategy whose scope this is.
     model.optimizer.build(model.trainable_variables)
+
+
+def _jit_compile(experiment: Experiment, model: keras.Model) -> bool:
+    """Whether XLA compiles the step.
+
+    Raises:
+        UsageError: if it should, and cannot.
+    """
+    used = {
+        layer.storage
+        for layer in model._flatten_layers()
+        if isinstance(layer, Masked)
+    }
+    if experiment.jit_compile is None:
+        return all(map(storages.suits_jit, used))
+    without = sorted(name for name in used if not storages.has_jit(name))
+    if experiment.jit_compile and without:
+        raise UsageError(
+            "flag --jit_compile=true: XLA does not have the products of "
+            f"layers that store {', '.join(without)}; give --nojit_compile"
+        )
+    return experiment.jit_compile
 
 
 def _metrics(num_classes: int) -> list[keras.metrics.Metric]:

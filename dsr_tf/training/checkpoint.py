@@ -20,7 +20,6 @@ from typing import Any
 import keras
 import numpy as np
 from absl import logging
-from keras import ops
 
 from dsr_tf.command_line import RunError
 from dsr_tf.command_line import UsageError
@@ -55,6 +54,8 @@ class Checkpoint:
             files that have it among the variables.
         tables: Dict from the name of a table to its text, as far as it had
             been written; None in the oldest files.
+        storages: How layers store weights, see `stored_variables.storages`;
+            None in files of before.
         stored: Dict of their values as the file holds them.
         architecture: Text of the network; None where flags describe it.
     """
@@ -67,6 +68,7 @@ class Checkpoint:
     shapes: list[tuple[int, ...]]
     state: list[dict] | None
     tables: dict[str, str] | None
+    storages: list[list] | None
     stored: dict[str, np.ndarray]
     architecture: str | None = None
 
@@ -113,7 +115,7 @@ def save(
     """
     entries = stored_variables.entries(model, _FORMAT)
     names = [entry.name for entry in entries]
-    arrays = [ops.convert_to_numpy(entry.variable) for entry in entries]
+    arrays = [entry.array for entry in entries]
     for name, array in zip(names, arrays):
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise RunError(
@@ -127,6 +129,7 @@ def save(
         "names": names,
         "shapes": [array.shape for array in arrays],
         "state": stored_variables.state(model),
+        "storages": stored_variables.storages(model),
         "tables": tables or {},
         "architecture": architecture,
     }
@@ -234,7 +237,7 @@ def _checked(
     """A `Checkpoint` whose parts are what they should be."""
     names, shapes = header["names"], header["shapes"]
     format, state = header.get("format", 1), header.get("state")
-    architecture = header.get("architecture")
+    architecture, storages = header.get("architecture"), header.get("storages")
     has_state = format >= stored_variables.FIRST_WITH_STATE_APART
     numbers = {f"{number:05d}" for number in range(len(names))}
     found = [name.partition(".") for name in stored]
@@ -249,6 +252,7 @@ def _checked(
         and isinstance(header["settings"], dict)
         and isinstance(tables, dict | None)
         and isinstance(architecture, str | None)
+        and isinstance(storages, list | None)
         and all(isinstance(text, str) for text in (tables or {}).values())
         and isinstance(state, list) == has_state
         and all(isinstance(numbers, dict) for numbers in state or [])
@@ -264,6 +268,7 @@ def _checked(
         [tuple(shape) for shape in shapes],
         state,
         tables,
+        storages,
         stored,
         architecture,
     )
@@ -285,7 +290,9 @@ def restore(checkpoint: Checkpoint, model: keras.Model) -> None:
         UsageError: if the checkpoint is of another model or method, or of
             one without masks, or is damaged; nothing has changed then.
     """
-    wanted = stored_variables.entries(model, checkpoint.format)
+    wanted = stored_variables.entries(
+        model, checkpoint.format, checkpoint.names
+    )
     names = [entry.name for entry in wanted]
     # Earlier versions wrote numbers of seeds.
     found = [stored_variables.lasting_name(n) for n in checkpoint.names]

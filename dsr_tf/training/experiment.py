@@ -20,6 +20,7 @@ from dsr_tf.core.period import AUTO
 from dsr_tf.core.period import AutomaticPeriod
 from dsr_tf.core.schedule import Schedule
 from dsr_tf.export import target
+from dsr_tf.layers.storages import MASKED
 from dsr_tf.models import MODELS
 from dsr_tf.models import registry
 from dsr_tf.training.settings import Settings
@@ -86,6 +87,7 @@ class Experiment(Settings):
                 f"flag --copy_masks_from={self.copy_masks_from}: needs a "
                 f"--method with masks, not {self.method}"
             )
+        self._check_storage(recipe)
         if self.narrow and not recipe.can_narrow(self):
             raise UsageError(
                 f"flag --narrow=true: needs a --method with masks, or the "
@@ -120,6 +122,19 @@ class Experiment(Settings):
             )
         self._check_network()
         self._check_scale()
+
+    def _check_storage(self, recipe: recipes.Recipe) -> None:
+        """Refuse to store active weights only where that means nothing."""
+        if self.storage != MASKED and not recipe.stores_active:
+            raise UsageError(
+                f"flag --storage={self.storage}: needs a --method whose "
+                f"layers can store active weights only, not {self.method}"
+            )
+        if self.storage == MASKED and self.slack is not None:
+            raise UsageError(
+                f"flag --slack={self.slack:g}: is room beside active weights, "
+                "and needs a --storage of these only"
+            )
 
     def _check_network(self) -> None:
         """Refuse what is an argument of other networks only."""

@@ -97,10 +97,15 @@ def reason(error: Any) -> str:
         for line in str(error.message).splitlines()
         if line.strip() and not line.lstrip().startswith(_TRACES)
     ]
+    if len(lines) > 1 and _SEVERAL.match(lines[0]):
+        # Parts of one failure, which were found at the same time.
+        lines = [_NUMBER.sub("", lines[1])]
     line = lines[0] if lines else type(error).__name__
     return _WHERE_IN_INPUT.sub("", line).rstrip(".")
 
 
+_SEVERAL = re.compile(r"^\d+ root error\(s\) found\.$")
+_NUMBER = re.compile(r"^\(\d+\) [A-Z_]+:\s*")
 _WHERE_IN_INPUT = re.compile(
     r"^Error in user-defined function .*? iterator: \S+: "
 )

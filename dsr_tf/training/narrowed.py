@@ -31,7 +31,9 @@ def written(experiment: Experiment, model: keras.Model) -> keras.Model:
     if not is_narrowed(experiment):
         return model
     if experiment.narrow:
-        model = recipes.get(experiment.method).narrowed(experiment, model)
+        model = recipes.get(experiment.method).narrowed(
+            experiment, conversion.masked_copy(model)
+        )
     return architecture.prepared(model).build()
 
 

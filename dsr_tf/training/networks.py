@@ -1,5 +1,6 @@
 """From an experiment to its network, with the weights it starts from."""
 
+import dataclasses
 import os
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from dsr_tf.core import draws
 from dsr_tf.core import memory
 from dsr_tf.core.checks import is_integer
 from dsr_tf.export.formats.keras import load_keras
+from dsr_tf.layers.storages import MASKED
 from dsr_tf.models.width import MAX_WIDTH
 from dsr_tf.recipes.network import Network
 from dsr_tf.recipes.network import check_memory
@@ -43,8 +45,9 @@ def build_model(
         image_shape: Shape of an image.
         num_classes: Number of logits.
         prepared: What `prepare` gave, where the recipe prepares.
-        is_resumed: Whether a checkpoint will give the weights and masks, so
-            that what the run started from need not be there any more.
+        is_resumed: Whether a checkpoint will give the weights and masks, and
+            say how they are stored, so that what the run started from need
+            not be there any more.
 
     Raises:
         UsageError: if a setting does not fit the network, if it would not
@@ -57,9 +60,20 @@ def build_model(
         else:
             network = Network(experiment, image_shape, num_classes)
             dense = _dense(experiment, network, is_resumed)
-        model = recipe.convert(experiment, dense)
+        # Where masks are given there must be room for these.
+        has_masks = is_resumed or bool(experiment.copy_masks_from)
+        model = recipe.convert(
+            dataclasses.replace(experiment, storage=MASKED, slack=None)
+            if has_masks
+            else experiment,
+            dense,
+        )
         if experiment.copy_masks_from and not is_resumed:
             _copy_masks(experiment.copy_masks_from, dense, model)
+            if experiment.storage != MASKED:
+                conversion.with_storage(
+                    model, experiment.storage, experiment.slack, inplace=True
+                )
         return model
 
 

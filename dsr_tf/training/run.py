@@ -14,6 +14,7 @@ from dsr_tf.training import checkpoint
 from dsr_tf.training import logs
 from dsr_tf.training import networks
 from dsr_tf.training import outputs
+from dsr_tf.training import stored_variables
 from dsr_tf.training.checkpoint_callback import CheckpointCallback
 from dsr_tf.training.cluster import Cluster
 from dsr_tf.training.experiment import Experiment
@@ -152,6 +153,10 @@ class Run:
             self.model = networks.build_model(
                 experiment, *shapes, prepared, self.is_resumed
             )
+            if self._newest is not None:
+                stored_variables.store_alike(
+                    self.model, self._newest.storages, self._newest.path
+                )
             build.compile_model(self.model, experiment, self.steps_per_epoch)
             if self._newest is not None:
                 checkpoint.restore(self._newest, self.model)

@@ -17,6 +17,7 @@ from dsr_tf.core import granularity
 from dsr_tf.core.period import AnyPeriod
 from dsr_tf.core.schedule import Schedule
 from dsr_tf.data import AUGMENTATIONS
+from dsr_tf.layers import storages
 from dsr_tf.models import MODELS
 from dsr_tf.pruning import named_values
 from dsr_tf.recipes.bits import parse_bits
@@ -189,6 +190,19 @@ class Settings:
         "What one mask entry governs: element, kernel, shape, input, channel "
         "or block:HxW; or N:M, N of every M consecutive weights, such as 2:4.",
         Named(granularity.get),
+    )
+    storage: str = _flag(
+        storages.MASKED,
+        "How kernels with masks are stored, where layers can: whole, or active "
+        "weights only, which are computed with alone; auto for what is "
+        "fastest. See docs/storage.md.",
+        storages.names(),
+    )
+    slack: float | None = _flag(
+        None,
+        "With --storage: for how many times the active weights there is room; "
+        "not given: as the storage has it.",
+        Number(1),
     )
     keep_dense: str = _flag(
         "paper",

@@ -1,12 +1,25 @@
 """The variables of a run by name, as checkpoints of each format have them."""
 
+import dataclasses
+import os
 import re
+from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
+from keras import ops
 
+from dsr_tf.command_line import UsageError
+from dsr_tf.core.checks import is_integer
 from dsr_tf.layers import Masked
 from dsr_tf.layers import kept_state
+from dsr_tf.layers import masked_weights
+from dsr_tf.layers.candidates import Found
+from dsr_tf.layers.candidates import shape_of
+from dsr_tf.layers.change_storage import change_storage
+from dsr_tf.layers.storages import StoredVariable
 
 # Files of format 2 and before have what callbacks keep among the variables,
 # as one of eight integers a layer; later ones have it apart, by name.
@@ -29,6 +42,11 @@ class Entry:
         self.name, self.variable = name, variable
         self.shape = tuple(variable.shape)
         self.dtype = keras.backend.standardize_dtype(variable.dtype)
+
+    @property
+    def array(self) -> np.ndarray:
+        """Its value."""
+        return ops.convert_to_numpy(self.variable)
 
     def check(self, array: Any) -> None:
         """Refuse an array of the right shape and dtype that is damaged.
@@ -57,16 +75,46 @@ class _OldState(Entry):
         kept_state.assign(self._layer, state)
 
 
-def entries(model: keras.Model, format: int) -> list[Entry]:
+class _Candidates(Entry):
+    """A part of what a step has found that can grow of a stored weight."""
+
+    def __init__(self, name: str, weight: StoredVariable, part: str) -> None:
+        super().__init__(name, weight.kernel)
+        self._candidates, self._part = weight.candidates, part
+        self.shape = shape_of(weight.grouping)
+        self.dtype = "float32" if part == "scores" else weight.type_of_numbers
+
+    @property
+    def is_found(self) -> bool:
+        """Whether there are any now."""
+        return self._candidates.read() is not None
+
+    @property
+    def array(self) -> np.ndarray:
+        return getattr(self._candidates.read(), self._part)
+
+    def assign(self, array: Any) -> None:
+        # The one that comes first is there alone until the other comes.
+        found = self._candidates.read() or Found(array, array)
+        self._candidates.assign(
+            dataclasses.replace(found, **{self._part: array})
+        )
+
+
+def entries(
+    model: keras.Model, format: int, names: Sequence[str] | None = None
+) -> list[Entry]:
     """What a checkpoint of a format holds of a model, in order.
 
     Args:
         model: A compiled Keras model.
         format: Number of the format.
+        names: Names of what a file holds; None for what one will.
 
     Returns:
         List of `Entry`, of all variables of the model and its optimizer but
-        those of `state`.
+        those of `state`; and of the candidates of stored weights that there
+        are, or that are among the names.
     """
     model.optimizer.build(model.trainable_variables)
     owners = {
@@ -86,10 +134,23 @@ def entries(model: keras.Model, format: int) -> list[Entry]:
                 found.append(_OldState(name, layer))
     # Keras numbers the optimizers that a process makes, so the first part
     # of the path of an optimizer's variable says nothing.
-    return found + [
+    found += [
         Entry(variable.path.partition("/")[2], variable)
         for variable in model.optimizer.variables
     ]
+    return found + [
+        entry
+        for entry in _candidates(model)
+        if (entry.name in names if names is not None else entry.is_found)
+    ]
+
+
+def _candidates(model: keras.Model) -> Iterator[_Candidates]:
+    for weight in masked_weights(model):
+        if isinstance(weight.variable, StoredVariable):
+            for part in ("numbers", "scores"):
+                name = f"{weight.path}/candidates/{part}"
+                yield _Candidates(name, weight.variable, part)
 
 
 def lasting_name(path: str) -> str:
@@ -130,6 +191,53 @@ def checked_state(
         (layer, kept_state.checked(layer, numbers))
         for layer, numbers in zip(layers, found)
     ]
+
+
+def storages(model: keras.Model) -> list[list]:
+    """How a model stores its sparse weights: for each masked layer, in order,
+    the name of the storage and the number of slots, or None."""
+    return [[layer.storage, layer.num_slots] for layer in _masked_layers(model)]
+
+
+def store_alike(
+    model: keras.Model, found: list[list] | None, path: str | os.PathLike
+) -> None:
+    """Let a model store its weights as another of the same layers does.
+
+    No weight is active then: which are, and their values, come later. So
+    there is room, whatever the masks are now.
+
+    Args:
+        model: A model with whole kernels and masks.
+        found: What `storages` gave; None for such kernels.
+        path: The checkpoint that it is from.
+
+    Raises:
+        UsageError: if it is damaged, or of other layers.
+    """
+    if found is None:
+        return
+    try:
+        for layer, (storage, num_slots) in zip(
+            _masked_layers(model), found, strict=True
+        ):
+            if storage != layer.storage:
+                _empty(layer, num_slots)
+                change_storage(layer, storage, num_slots)
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"the checkpoint {path} is of another model, or damaged: what it "
+            f"says of storages does not fit ({error})"
+        ) from error
+
+
+def _empty(layer: Masked, num_slots: Any) -> None:
+    """Make all weights inactive, so that there is room for them."""
+    for weight in layer.masked_variables.values():
+        grouping = weight.grouping
+        if not is_integer(num_slots) or num_slots > grouping.num_groups:
+            raise ValueError(f"'{layer.name}' with {num_slots} slots")
+        weight.set_mask(np.zeros(grouping.mask_shape, "bool"))
 
 
 def _masked_layers(model: keras.Model) -> list[Masked]:

@@ -42,6 +42,8 @@ VALUES = {
     "method": ("rigged", ""),
     "strategy": ("tpus", "tpu", "multi_worker"),
     "granularity": ("x", "", "block:0x1", "block:0", "block:7x7", "4:4"),
+    "storage": ("x", "", "blocks", "rows"),
+    "slack": ("0.9", "nan", "x", "2"),
     "distribution": ("x", "", "fc1:", "fc1:2", "(:0.5", "fc1:nan", "fc1:0.1"),
     "keep_dense": ("(", "[", "*", "fc", ""),
     "augmentation": ("cut", ""),
@@ -123,6 +125,27 @@ TOGETHER = [
         "--keep_dense=none --sparse_shortcuts",
         "--sparse_shortcuts=true: changes --keep_dense=paper",
     ),
+    (
+        "--storage=blocks",
+        "--storage=blocks: `storage` 'blocks' is for matrices in blocks",
+    ),
+    (
+        "--storage=lists --granularity=block:16",
+        "--storage=lists: `storage` 'lists' is for matrices of single weights",
+    ),
+    (
+        "--storage=auto --method=dense",
+        "--storage=auto: needs a --method whose layers can store active",
+    ),
+    (
+        "--storage=blocks --granularity=block:20 --method=deep_r",
+        "--storage=blocks: DeepR looks at whole kernels in the training step",
+    ),
+    (
+        "--storage=lists --jit_compile",
+        "--jit_compile=true: XLA does not have the products of layers that",
+    ),
+    ("--slack=2", "--slack=2: is room beside active weights, and needs a"),
     ("--method=snfs --momentum=0 --nonesterov", "--method=snfs: "),
     (
         "--method=deep_r --granularity=channel",

@@ -10,7 +10,8 @@ from absl import logging
 
 from dsr_tf.commands import benchmark
 from dsr_tf.commands import benchmark_arm
-from dsr_tf.commands import benchmark_storage
+from dsr_tf.commands import benchmark_memory
+from dsr_tf.commands import benchmark_network
 from tests.commands.test_commands import refuse
 
 FEW = ["--nojit_compile", "--steps=4", "--measured_period=4"]
@@ -129,7 +130,7 @@ STORAGES = [
 
 def test_storages(capsys, monkeypatch):
     # Each is measured in a process of its own, see below.
-    monkeypatch.setattr(benchmark_storage, "_memory_of", lambda arm: 3e6)
+    monkeypatch.setattr(benchmark_memory, "of", lambda arm: 3e6)
     benchmark.main(STORAGES)
     lines = capsys.readouterr().out.splitlines()
     rows = [line.strip() for line in lines if " 3 " in line]
@@ -144,10 +145,11 @@ def test_storages(capsys, monkeypatch):
 
 
 def test_memory_of_a_storage(capsys, monkeypatch):
-    arm = benchmark_storage.Arm("blocks", [64, 48, 4], "blocks", 0.5, 16, 8)
+    setting = benchmark_network.Setting([64, 48, 4], 16, 8)
+    arm = benchmark_network.Arm("blocks", setting, "blocks", 0.5)
     settings = json.dumps(dataclasses.asdict(arm))
     monkeypatch.setattr("sys.stdin", io.StringIO(settings))
-    benchmark_storage.memory()
+    benchmark_memory.measure()
     assert -1e9 < float(capsys.readouterr().out) < 1e9
 
 

@@ -60,7 +60,7 @@ def test_benchmark_lists_no_flag_without_effect(help_of):
         *("output_dir", "method", "parameter_budget", "pruning_hparams"),
         *("mac_budget", "keep_share", "phase", "penalty", "narrow"),
         *("num_examples", "num_places", "thinet_rule", "energy"),
-        "penalty_groups",
+        *("penalty_groups", "storage", "slack"),
         *("resume", "checkpoint_every_steps", "checkpoints_to_keep"),
         "strategy",
     }

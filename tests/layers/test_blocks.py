@@ -3,13 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import settings
-from hypothesis import strategies as st
-from keras import ops
 
 import dsr_tf
-from dsr_tf.core import block_product
 from dsr_tf.layers import SparseDense
 from dsr_tf.layers import masked_weights
 from tests.conftest import needs_tensorflow
@@ -42,74 +37,6 @@ def compiled(model, optimizer="adam", **arguments):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer, loss, **arguments)
     return model
-
-
-# JAX compiles each shape.
-@settings(max_examples=100 if keras.backend.backend() == "tensorflow" else 15)
-@given(
-    st.integers(1, 4),
-    st.integers(1, 4),
-    st.integers(1, 3),
-    st.integers(1, 3),
-    st.booleans(),
-    st.integers(0, 99),
-)
-def test_the_product(rows, columns, height, width, by_rows, seed):
-    """Both layouts, and both gradients, are those of the whole matrix."""
-    generator = np.random.default_rng(seed)
-    slots = int(generator.integers(1, rows + 1))
-    index = np.stack(
-        [generator.permutation(rows)[:slots] for _ in range(columns)]
-    ).astype("int32")
-    active = generator.random((columns, slots)) < 0.7
-    kernel = generator.normal(size=(columns, slots, height, width))
-    kernel[~active] = 0
-    kernel = kernel.astype("float32")
-    whole = np.zeros((rows, height, columns, width), "float32")
-    for column, (places, weights) in enumerate(zip(index, kernel)):
-        whole[places, :, column] = weights
-    whole = whole.reshape(rows * height, columns * width)
-    x = generator.normal(size=(5, rows * height)).astype("float32")
-    upstream = generator.normal(size=(5, columns * width)).astype("float32")
-    flat = kernel.reshape(columns, slots * height, width)
-
-    def loss(x, kernel):
-        product = block_product.multiply(
-            x, kernel, ops.convert_to_tensor(index), active, by_rows
-        )
-        return ops.sum(product * upstream), product
-
-    outputs, d_x, d_kernel = gradients_of(loss, x, flat)
-    np.testing.assert_allclose(outputs, x @ whole, atol=2e-5)
-    np.testing.assert_allclose(d_x, upstream @ whole.T, atol=2e-5)
-    d_whole = (x.T @ upstream).reshape(rows, height, columns, width)
-    d_kernel = d_kernel.reshape(columns, slots, height, width)
-    assert not d_kernel[~active].any()
-    for column in range(columns):
-        used = active[column]
-        np.testing.assert_allclose(
-            d_kernel[column][used],
-            d_whole[index[column][used], :, column],
-            atol=2e-5,
-        )
-
-
-def gradients_of(loss, *arrays):
-    if keras.backend.backend() == "jax":
-        import jax
-
-        (_, outputs), found = jax.value_and_grad(
-            loss, argnums=(0, 1), has_aux=True
-        )(*arrays)
-    else:
-        import tensorflow as tf
-
-        tensors = [tf.constant(array) for array in arrays]
-        with tf.GradientTape() as tape:
-            tape.watch(tensors)
-            value, outputs = loss(*tensors)
-        found = tape.gradient(value, tensors)
-    return [ops.convert_to_numpy(array) for array in (outputs, *found)]
 
 
 def test_a_layer_computes_with_its_kernel():
@@ -414,3 +341,17 @@ def test_bad_models():
         layer.enable_lora(2)
     with pytest.raises(ValueError, match="so there is no mask"):
         print(masked_weights(layer)[0].mask)
+
+
+@needs_tensorflow
+def test_variables_of_places_are_such_as_gpus_have(monkeypatch):
+    """TensorFlow has no variables of int32 there."""
+    from dsr_tf.layers.storages import devices
+
+    monkeypatch.setattr(devices, "computes_on_gpu", lambda: True)
+    model = compiled(a_model(**STORED))
+    reallocation = dsr_tf.callbacks.DynamicSparseReparameterization(
+        num_reallocated=0.1, initial_threshold=0.1, period=4, seed=0
+    )
+    model.fit(*data(), verbose=0, epochs=4, callbacks=[reallocation])
+    assert "int32" not in {v.dtype for v in model.variables}

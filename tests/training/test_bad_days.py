@@ -14,6 +14,7 @@ from dsr_tf.commands import train
 from dsr_tf.layers import masked_weights
 from dsr_tf.training import build
 from dsr_tf.training import checkpoint
+from dsr_tf.training import guard
 from dsr_tf.training.lock import FolderLock
 
 # Batches of 100 digits: 14 steps an epoch.
@@ -283,3 +284,13 @@ def test_an_augmentation_that_cannot_be(tmp_path, capsys):
         capsys.readouterr().err
     )
     assert not (tmp_path / "run").exists()
+
+
+def test_what_several_parts_of_a_step_say_is_said_once():
+    message = (
+        "Graph execution error:\n\n2 root error(s) found.\n"
+        "  (0) INVALID_ARGUMENT:  No such place.\n\t [[{{node while}}]]\n"
+        "  (1) INVALID_ARGUMENT:  No such place.\n"
+    )
+    error = tf.errors.InvalidArgumentError(None, None, message)
+    assert guard.reason(error) == "No such place"

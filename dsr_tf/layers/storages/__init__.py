@@ -22,6 +22,8 @@ __all__ = [
     "check_penalty",
     "choose",
     "get",
+    "has_jit",
+    "names",
     "stores",
     "suits_jit",
 ]
@@ -35,6 +37,11 @@ def stores() -> dict[str, type[StoredVariable]]:
     discovery.import_modules(__name__, __path__)
     found = {kind.storage: kind for kind in StoredVariable.__subclasses__()}
     return dict(sorted(found.items()))
+
+
+def names() -> tuple[str, ...]:
+    """All that a storage of a model may be called."""
+    return (MASKED, *stores(), AUTO)
 
 
 def get(name: str) -> type[StoredVariable]:
@@ -65,6 +72,11 @@ def choose(layer: Any, weight: Any, num_active_groups: int) -> str:
 def suits_jit(storage: str) -> bool:
     """Whether XLA makes layers of that storage faster, where it can."""
     return storage == MASKED or get(storage).suits_jit()
+
+
+def has_jit(storage: str) -> bool:
+    """Whether XLA can compile layers of that storage."""
+    return storage == MASKED or get(storage).has_jit
 
 
 def assign(layer: Any, storage: str, num_slots: int | None) -> None:

@@ -4,6 +4,7 @@ import functools
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -19,6 +20,16 @@ def computes_on_gpu() -> bool:
 
         return jax.default_backend() != "cpu"
     return False
+
+
+def place_array(array: np.ndarray) -> np.ndarray:
+    """An array of a type that variables have where this computes.
+
+    TensorFlow keeps variables of int32 in the memory of processors, where
+    the steps that XLA compiles for a GPU do not find them.
+    """
+    on_gpu = keras.backend.backend() == "tensorflow" and computes_on_gpu()
+    return array.astype("int64") if on_gpu and array.dtype == "int32" else array
 
 
 def read(variable: keras.Variable) -> Any:

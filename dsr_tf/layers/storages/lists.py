@@ -37,6 +37,7 @@ class ListVariable(StoredVariable):
     storage = "lists"
     slack = 1.25
     type_of_numbers = "int64"
+    has_jit = False
 
     @classmethod
     def check_grouping(cls, grouping: Grouping) -> None:
@@ -91,8 +92,7 @@ class ListVariable(StoredVariable):
 
     @classmethod
     def suits_jit(cls) -> bool:
-        # XLA does not have these products.
-        return False
+        return cls.has_jit
 
     def places(self) -> np.ndarray:
         number, *index = map(ops.convert_to_numpy, self.where)

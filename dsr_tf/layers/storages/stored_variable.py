@@ -17,6 +17,7 @@ import numpy as np
 from keras import ops
 
 from dsr_tf.core.grouping import Grouping
+from dsr_tf.layers.storages.devices import place_array
 from dsr_tf.layers.storages.drawing import constant
 from dsr_tf.layers.storages.drawing import draw
 from dsr_tf.layers.storages.penalty import check_penalty
@@ -32,6 +33,7 @@ class StoredVariable(Watched):
             made there is room, where nothing else is said.
         by_rows: Whether rows have slots of their own, see
             `Grouping.with_room`.
+        has_jit: Whether XLA has what it computes.
         kernel: Keras variable, the stored weights and zeros in empty slots.
         where: Keras variables that say which groups these are.
     """
@@ -39,6 +41,7 @@ class StoredVariable(Watched):
     storage: ClassVar[str]
     slack: ClassVar[float]
     by_rows: ClassVar[bool] = False
+    has_jit: ClassVar[bool] = True
     is_stored = True
 
     def __init__(
@@ -206,6 +209,7 @@ class StoredVariable(Watched):
         )
         where = []
         for key, array in cls.arrange_places(grouping, places).items():
+            array = place_array(array)
             variable = add_weight(
                 name=f"{name}_{key}",
                 shape=array.shape,
@@ -340,4 +344,4 @@ class StoredVariable(Watched):
         self.candidates.assign(None)
         arrays = self.arrange_places(self.grouping, places).values()
         for variable, array in zip(self.where, arrays):
-            variable.assign(array)
+            variable.assign(place_array(array))

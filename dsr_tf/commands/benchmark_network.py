@@ -1,0 +1,166 @@
+"""One network of `python -m dsr_tf.benchmark --storage`, and its training."""
+
+import dataclasses
+import pathlib
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from dsr_tf import callbacks
+from dsr_tf.layers import SparseDense
+
+# What `clock` names. That of the processor does not see a GPU, and what else
+# runs on the machine does not disturb it.
+CLOCKS: dict[str, Callable[[], float]] = {
+    "cpu": time.process_time,
+    "wall": time.perf_counter,
+}
+# Of single weights; all others store blocks.
+_OF_ELEMENTS = ("masked", "lists")
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """What all networks of a benchmark share.
+
+    Attributes:
+        widths: Units of the layers, the inputs first.
+        block: Largest side of blocks.
+        batch_size: Examples of a step.
+        policy: Name of a Keras dtype policy.
+        steps_per_execution: Steps in one call of the training function.
+        clock: Name of one of `CLOCKS`.
+    """
+
+    widths: list[int]
+    block: int = 32
+    batch_size: int = 128
+    policy: str = "float32"
+    steps_per_execution: int = 1
+    clock: str = "cpu"
+
+
+@dataclasses.dataclass
+class Arm:
+    """One network.
+
+    Attributes:
+        name: What to call it.
+        setting: What it shares with others.
+        storage: Name of its storage; None for dense.
+        density: Active share of the hidden layers.
+        milliseconds: Time of a step, of each round.
+    """
+
+    name: str
+    setting: Setting
+    storage: str | None = None
+    density: float = 1.0
+    milliseconds: list[float] = dataclasses.field(default_factory=list)
+
+    def model(self) -> keras.Model:
+        """The network, compiled."""
+        widths, policy = self.setting.widths, self.setting.policy
+        inputs = x = keras.Input((widths[0],))
+        for seed, units in enumerate(widths[1:-1]):
+            x = self._hidden(units, seed)(x)
+        outputs = keras.layers.Dense(widths[-1], dtype=policy)(x)
+        model = keras.Model(inputs, outputs)
+        model.compile(
+            keras.optimizers.SGD(0.01, momentum=0.9),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            steps_per_execution=self.setting.steps_per_execution,
+        )
+        return model
+
+    def _hidden(self, units: int, seed: int) -> keras.layers.Layer:
+        shared: dict[str, Any] = {
+            "activation": "relu",
+            "dtype": self.setting.policy,
+        }
+        if self.storage is None:
+            return keras.layers.Dense(units, **shared)
+        return SparseDense(
+            units,
+            1 - self.density,
+            "element"
+            if self.storage in _OF_ELEMENTS
+            else f"block:{self.setting.block}",
+            seed,
+            self.storage,
+            **shared,
+        )
+
+    def fit(self, model: keras.Model, steps: int, *callbacks: Any) -> None:
+        """Train for so many steps."""
+        model.fit(
+            *self._data(steps),
+            batch_size=self.setting.batch_size,
+            shuffle=False,
+            verbose=0,
+            callbacks=list(callbacks),
+        )
+
+    def _data(self, steps: int) -> tuple[np.ndarray, np.ndarray]:
+        """Made-up inputs and targets of so many steps."""
+        widths = self.setting.widths
+        generator = np.random.default_rng(0)
+        number = steps * self.setting.batch_size
+        x = generator.standard_normal((number, widths[0]), "float32")
+        return x, generator.integers(0, widths[-1], number)
+
+
+class Training:
+    """A network that is trained for a round at a time.
+
+    Args:
+        arm: The network.
+        steps: Steps of a round, with one reallocation by DSR.
+    """
+
+    def __init__(self, arm: Arm, steps: int) -> None:
+        self._arm, self._steps, self._model = arm, steps, arm.model()
+        self._epoch = _Epoch(CLOCKS[arm.setting.clock])
+        self._callbacks: list[Any] = [self._epoch]
+        if arm.storage is not None:
+            self._callbacks.append(
+                callbacks.DynamicSparseReparameterization(
+                    num_reallocated=0.02,
+                    period=steps,
+                    initial_threshold=0.01,
+                    seed=0,
+                )
+            )
+
+    def round(self) -> float:
+        """Milliseconds of a step."""
+        self._arm.fit(self._model, self._steps, *self._callbacks)
+        return 1e3 * self._epoch.seconds / self._steps
+
+    def file_bytes(self) -> int:
+        """Bytes of the .keras file."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "model.keras"
+            self._model.save(path)
+            return path.stat().st_size
+
+
+class _Epoch(keras.callbacks.Callback):
+    """How long an epoch took, without what `fit` sets up before it."""
+
+    seconds = 0.0
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._start = self._clock()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        # Its logs are numbers, so a GPU has done all of the steps.
+        self.seconds = self._clock() - self._start
