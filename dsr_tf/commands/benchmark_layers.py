@@ -52,7 +52,7 @@ def _attention(units: int, sparse: dict[str, Any], **shared: Any) -> Any:
 
 
 KINDS = {
-    "dense": Kind(_dense, lambda size: ()),
-    "convolution": Kind(_convolution, lambda size: (size, size)),
-    "attention": Kind(_attention, lambda size: (size * size,)),
+    "Dense": Kind(_dense, lambda size: ()),
+    "Conv2D": Kind(_convolution, lambda size: (size, size)),
+    "MultiHeadAttention": Kind(_attention, lambda size: (size * size,)),
 }

@@ -44,7 +44,7 @@ class Setting:
     policy: str = "float32"
     steps_per_execution: int = 1
     clock: str = "cpu"
-    layers: str = "dense"
+    layers: str = "Dense"
     size: int = 1
 
     @property

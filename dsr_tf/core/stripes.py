@@ -57,7 +57,7 @@ def largest_blocks(
         scores = ops.transpose(ops.reshape(scores, (num_rows, num_wide)))
         return _largest(scores, _is_taken(taken, num_rows), num_kept)
 
-    taken = ops.where(active, index, num_rows)
+    taken = ops.where(active, ops.cast(index, "int32"), num_rows)
     taken = _in_stripes(taken, num_wide, num_rows)
     missing = -num_bins % num_wide
     upstream = ops.pad(
@@ -134,6 +134,7 @@ def largest_weights(
     num_tall = min(num_inputs, max(1, num_tall))
     inputs = tf.transpose(tf.cast(inputs, "float32"))
     upstream = tf.cast(upstream, "float32")
+    rows, columns = tf.cast(rows, "int32"), tf.cast(columns, "int32")
 
     def body(start: Any, scores: Any, numbers: Any) -> tuple[Any, Any, Any]:
         end = tf.minimum(start + num_tall, num_inputs)

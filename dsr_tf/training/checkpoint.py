@@ -20,7 +20,6 @@ from typing import Any
 import keras
 import numpy as np
 from absl import logging
-from keras import ops
 
 from dsr_tf.command_line import RunError
 from dsr_tf.command_line import UsageError
@@ -116,7 +115,7 @@ def save(
     """
     entries = stored_variables.entries(model, _FORMAT)
     names = [entry.name for entry in entries]
-    arrays = [ops.convert_to_numpy(entry.variable) for entry in entries]
+    arrays = [entry.array for entry in entries]
     for name, array in zip(names, arrays):
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise RunError(
@@ -291,7 +290,9 @@ def restore(checkpoint: Checkpoint, model: keras.Model) -> None:
         UsageError: if the checkpoint is of another model or method, or of
             one without masks, or is damaged; nothing has changed then.
     """
-    wanted = stored_variables.entries(model, checkpoint.format)
+    wanted = stored_variables.entries(
+        model, checkpoint.format, checkpoint.names
+    )
     names = [entry.name for entry in wanted]
     # Earlier versions wrote numbers of seeds.
     found = [stored_variables.lasting_name(n) for n in checkpoint.names]

@@ -5,7 +5,9 @@ Here many steps are one call, and a step on each replica is two compiled
 functions with one exchange between them:
 
 1. `_forward`: from a batch to everything that replicas must agree on, as
-   one vector: gradients, new moving statistics, and what metrics count.
+   one vector: gradients, new moving statistics, and what metrics count. (And
+   what RigL needs of layers that store active weights only: see
+   `dsr_tf.layers.candidates`.)
 2. The sum of that vector over all replicas, one collective.
 3. `_update`: from the sum to new variables.
 
@@ -24,6 +26,8 @@ import numpy as np
 import tensorflow as tf
 
 from dsr_tf.core import after_update
+from dsr_tf.layers.candidates.in_graph import CandidatesInGraph
+from dsr_tf.layers.candidates.in_graph import catching
 
 
 class Replicas:
@@ -37,6 +41,7 @@ class Replicas:
     def __init__(self, model: keras.Model) -> None:
         self.model, self.strategy = model, model.distribute_strategy
         self._steps = model.steps_per_execution
+        self._looking: list[CandidatesInGraph] = []
         # Keras looks at the metrics with their first batch.
         with keras.StatelessScope():
             outputs = tf.zeros([1, *model.output_shape[1:]])
@@ -112,7 +117,9 @@ class Replicas:
 
     def _train_step(self, batch: Any) -> Any:
         """On one replica."""
-        vector, states = self._compiled_forward(*batch)
+        vector, states, arguments = self._compiled_forward(*batch)
+        for candidates, own in zip(self._looking, arguments, strict=True):
+            candidates.look(*own)
         replica = tf.distribute.get_replica_context()
         total = replica.all_reduce("sum", vector)
         # Mirrored variables are updated where all replicas meet.
@@ -128,8 +135,11 @@ class Replicas:
             (total, states),
         )
 
-    def _forward(self, x: Any, y: Any) -> tuple[Any, dict[str, Any]]:
-        """What a batch gives: the vector, and states that it changes."""
+    def _forward(
+        self, x: Any, y: Any
+    ) -> tuple[Any, dict[str, Any], list[tuple[Any, Any, Any]]]:
+        """What a batch gives: the vector, states that it changes, and what
+        `_looking` look at."""
         model = self.model
         weights = [tf.convert_to_tensor(v) for v in model.trainable_variables]
         others = [*model.non_trainable_variables, *model.optimizer.variables]
@@ -141,9 +151,14 @@ class Replicas:
                 outputs = model(x, training=True)
                 loss = model.compute_loss(x, y, outputs, training=True)
             counts = self._count(x, y, outputs, loss)
-        gradients = tape.gradient(
-            loss, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO
-        )
+        with catching() as caught:
+            gradients = tape.gradient(
+                loss,
+                weights,
+                unconnected_gradients=tf.UnconnectedGradients.ZERO,
+            )
+        # The same in each tracing.
+        self._looking = [candidates for candidates, _ in caught]
         after = [scope.get_current_value(v) for v in others]
         states = {
             str(index): new
@@ -151,7 +166,8 @@ class Replicas:
             if new is not old
         }
         floats = [value for _, value in _floats(states)]
-        return _joined([*counts, *gradients, *floats]), states
+        vector = _joined([*counts, *gradients, *floats])
+        return vector, states, [arguments for _, arguments in caught]
 
     def _update(self, total: Any, states: dict[str, Any]) -> None:
         model, optimizer = self.model, self.model.optimizer

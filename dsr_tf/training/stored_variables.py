@@ -1,17 +1,25 @@
 """The variables of a run by name, as checkpoints of each format have them."""
 
+import dataclasses
 import os
 import re
+from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 from dsr_tf.command_line import UsageError
 from dsr_tf.core.checks import is_integer
 from dsr_tf.layers import Masked
 from dsr_tf.layers import kept_state
+from dsr_tf.layers import masked_weights
+from dsr_tf.layers.candidates import Found
+from dsr_tf.layers.candidates import shape_of
 from dsr_tf.layers.change_storage import change_storage
+from dsr_tf.layers.storages import StoredVariable
 
 # Files of format 2 and before have what callbacks keep among the variables,
 # as one of eight integers a layer; later ones have it apart, by name.
@@ -34,6 +42,11 @@ class Entry:
         self.name, self.variable = name, variable
         self.shape = tuple(variable.shape)
         self.dtype = keras.backend.standardize_dtype(variable.dtype)
+
+    @property
+    def array(self) -> np.ndarray:
+        """Its value."""
+        return ops.convert_to_numpy(self.variable)
 
     def check(self, array: Any) -> None:
         """Refuse an array of the right shape and dtype that is damaged.
@@ -62,16 +75,46 @@ class _OldState(Entry):
         kept_state.assign(self._layer, state)
 
 
-def entries(model: keras.Model, format: int) -> list[Entry]:
+class _Candidates(Entry):
+    """A part of what a step has found that can grow of a stored weight."""
+
+    def __init__(self, name: str, weight: StoredVariable, part: str) -> None:
+        super().__init__(name, weight.kernel)
+        self._candidates, self._part = weight.candidates, part
+        self.shape = shape_of(weight.grouping)
+        self.dtype = "float32" if part == "scores" else "int64"
+
+    @property
+    def is_found(self) -> bool:
+        """Whether there are any now."""
+        return self._candidates.read() is not None
+
+    @property
+    def array(self) -> np.ndarray:
+        return getattr(self._candidates.read(), self._part)
+
+    def assign(self, array: Any) -> None:
+        # The one that comes first is there alone until the other comes.
+        found = self._candidates.read() or Found(array, array)
+        self._candidates.assign(
+            dataclasses.replace(found, **{self._part: array})
+        )
+
+
+def entries(
+    model: keras.Model, format: int, names: Sequence[str] | None = None
+) -> list[Entry]:
     """What a checkpoint of a format holds of a model, in order.
 
     Args:
         model: A compiled Keras model.
         format: Number of the format.
+        names: Names of what a file holds; None for what one will.
 
     Returns:
         List of `Entry`, of all variables of the model and its optimizer but
-        those of `state`.
+        those of `state`; and of the candidates of stored weights that there
+        are, or that are among the names.
     """
     model.optimizer.build(model.trainable_variables)
     owners = {
@@ -91,10 +134,23 @@ def entries(model: keras.Model, format: int) -> list[Entry]:
                 found.append(_OldState(name, layer))
     # Keras numbers the optimizers that a process makes, so the first part
     # of the path of an optimizer's variable says nothing.
-    return found + [
+    found += [
         Entry(variable.path.partition("/")[2], variable)
         for variable in model.optimizer.variables
     ]
+    return found + [
+        entry
+        for entry in _candidates(model)
+        if (entry.name in names if names is not None else entry.is_found)
+    ]
+
+
+def _candidates(model: keras.Model) -> Iterator[_Candidates]:
+    for weight in masked_weights(model):
+        if isinstance(weight.variable, StoredVariable):
+            for part in ("numbers", "scores"):
+                name = f"{weight.path}/candidates/{part}"
+                yield _Candidates(name, weight.variable, part)
 
 
 def lasting_name(path: str) -> str:

@@ -139,7 +139,7 @@ TOGETHER = [
     ),
     (
         "--storage=blocks --granularity=block:20 --method=deep_r",
-        "--storage=blocks: DeepR looks at weights or gradients of whole",
+        "--storage=blocks: DeepR looks at whole kernels in the training step",
     ),
     (
         "--storage=lists --jit_compile",

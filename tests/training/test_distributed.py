@@ -96,10 +96,21 @@ def test_200_reallocations(tmp_path):
     assert_zero_outside_masks(run.model)
 
 
+STORED = ["--storage=blocks", "--granularity=block:4", "--fraction=0.1"]
+
+
 @pytest.mark.parametrize(
-    "method", ["dsr", pytest.param("rigl", marks=pytest.mark.slow)]
+    ("method", "more"),
+    [
+        ("dsr", []),
+        ("rigl", STORED),
+        pytest.param(
+            "rigl", [*STORED, "--jit_compile"], marks=pytest.mark.slow
+        ),
+        pytest.param("rigl", [], marks=pytest.mark.slow),
+    ],
 )
-def test_as_on_one_device(method, tmp_path):
+def test_as_on_one_device(method, more, tmp_path):
     """Without normalization, which knows its replica's images only."""
     results = {}
     for strategy in ("default", "mirrored"):
@@ -112,6 +123,7 @@ def test_as_on_one_device(method, tmp_path):
             "--l2=0.0005",
             "--l1=1e-5",
             "--epochs=2",
+            *more,
         )
         run.train()
         results[strategy] = run
@@ -125,7 +137,7 @@ def test_as_on_one_device(method, tmp_path):
     )
     one, two = (results[name].model for name in ("default", "mirrored"))
     same = [
-        np.array_equal(a.mask.numpy(), b.mask.numpy())
+        np.array_equal(a.variable.places(), b.variable.places())
         for a, b in zip(masked_weights(one), masked_weights(two))
     ]
     assert all(same)

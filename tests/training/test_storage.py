@@ -77,6 +77,21 @@ def test_a_run_is_resumed_and_its_model_used(storage, tmp_path, capsys):
     assert (tmp_path / "m.packed").stat().st_size
 
 
+def test_rigl_goes_on_from_the_gradients_that_it_has_found(tmp_path):
+    """An epoch ends with the step that looks, the next begins by moving."""
+    more = ["--method=rigl", "--period=7", "--storage=blocks"]
+    more += STORAGES["blocks"]
+    whole, halved = tmp_path / "whole", tmp_path / "halved"
+    assert run(whole, *more)["num_reallocations"] == 1
+    run(halved, *more, "--epochs=1")
+    newest = checkpoint.read_newest(halved / "checkpoints")
+    found = [name for name in newest.names if "candidates" in name]
+    assert len(found) == 6
+    run(halved, *more, "--resume")
+    for ours, theirs in zip(*(load(f).variables for f in (whole, halved))):
+        np.testing.assert_array_equal(values(ours), values(theirs))
+
+
 def test_masks_that_are_copied_have_room(tmp_path):
     more = ["--granularity=block:16", "--epochs=1"]
     run(tmp_path / "first", *more)

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from tests.training.test_distributed import FLAGS
+from tests.training.test_distributed import STORED
 from tests.training.test_distributed import rows
 
 # 42 steps with a reallocation after every second, and checkpoints.
@@ -100,6 +101,17 @@ def test_workers_agree(whole):
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["test_accuracy"] > 0.9
     assert len(rows(folder, "metrics")) == 3
+
+
+@pytest.mark.slow
+def test_workers_find_the_same_gradients(tmp_path):
+    """Of weights that are not stored, in several steps a call."""
+    more = [*STORED, "--method=rigl", "--period=7", "--steps_per_execution=7"]
+    chief, other = train(tmp_path / "run", *more)
+    assert chief == other
+    moved = rows(tmp_path / "run")
+    assert len(moved) == 4  # None in the last quarter.
+    assert all(int(row["num_grown"]) > 0 for row in moved)
 
 
 @pytest.mark.slow

@@ -1,5 +1,8 @@
 """Candidates that a TensorFlow step finds by itself, compiled by XLA or not."""
 
+import contextlib
+import contextvars
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -9,6 +12,30 @@ import tensorflow as tf
 from dsr_tf.layers.candidates.candidates import Candidates
 from dsr_tf.layers.candidates.candidates import Found
 from dsr_tf.layers.candidates.candidates import shape_of
+
+_Caught = list[tuple["CandidatesInGraph", tuple[Any, Any, Any]]]
+_caught: contextvars.ContextVar[_Caught | None] = contextvars.ContextVar(
+    "dsr_tf_caught", default=None
+)
+
+
+@contextlib.contextmanager
+def catching() -> Iterator[_Caught]:
+    """Within this scope nothing is looked at yet.
+
+    For steps that compute gradients in a function of their own, where
+    replicas cannot meet.
+
+    Yields:
+        List of what is caught: candidates, and the arguments that their
+        `look` wants to be called with later.
+    """
+    caught: _Caught = []
+    token = _caught.set(caught)
+    try:
+        yield caught
+    finally:
+        _caught.reset(token)
 
 
 class CandidatesInGraph(Candidates):
@@ -50,14 +77,25 @@ class CandidatesInGraph(Candidates):
         @tf.custom_gradient
         def look(outputs: Any) -> tuple[Any, Any]:
             def gradient(upstream: Any) -> Any:
-                self._look(inputs, upstream, is_open)
+                arguments = inputs, upstream, is_open
+                caught = _caught.get()
+                if caught is None:
+                    self.look(*arguments)
+                else:
+                    caught.append((self, arguments))
                 return upstream
 
             return tf.identity(outputs), gradient
 
         return look(outputs)
 
-    def _look(self, inputs: Any, upstream: Any, is_open: Any) -> None:
+    def look(self, inputs: Any, upstream: Any, is_open: Any) -> None:
+        """Find what can grow, if the gate is open; part of a step.
+
+        Args:
+            inputs, is_open: As of `watch`.
+            upstream: Tensor `(batch, out)`, the gradient by the product.
+        """
         if tf.executing_eagerly() and not is_open:
             return
         # A layer that is called several times has the gradient of all; the
@@ -103,16 +141,32 @@ def _of_all_replicas(parts: list[Any], is_open: Any) -> list[Any]:
     replica = tf.distribute.get_replica_context()
     if replica is None or replica.num_replicas_in_sync == 1:
         return parts
-    # Replicas can meet only where all of them always do: in the other steps
-    # they exchange a row of zeros, for TensorFlow cannot gather nothing.
-    count = tf.where(is_open, tf.shape(parts[0])[0], 0)
-    rows = [
-        tf.pad(p[:count], [[0, 1], *[[0, 0]] * (p.ndim - 1)]) for p in parts
-    ]
+    num_local = len(replica.strategy.extended.worker_devices)
+    if num_local == replica.num_replicas_in_sync:
+        # Replicas can meet only where all of them always do: in the other
+        # steps they exchange nothing.
+        count = tf.where(is_open, tf.shape(parts[0])[0], 0)
+        joined = replica.merge_call(_joined, [part[:count] for part in parts])
+    else:
+        # Workers cannot exchange other shapes in one step than in another of
+        # the same call, nor nothing.
+        rows = [_with_a_row_of_zeros(part) for part in parts]
+        joined = replica.all_gather(rows, axis=0)
     return [
-        tf.ensure_shape(gathered, (None, *part.shape[1:]))
-        for gathered, part in zip(replica.all_gather(rows, axis=0), parts)
+        tf.ensure_shape(whole, (None, *part.shape[1:]))
+        for whole, part in zip(joined, parts)
     ]
+
+
+def _joined(strategy: Any, *parts: Any) -> list[Any]:
+    return [
+        tf.concat(strategy.experimental_local_results(part), axis=0)
+        for part in parts
+    ]
+
+
+def _with_a_row_of_zeros(part: Any) -> Any:
+    return tf.pad(part, [[0, 1], *[[0, 0]] * (part.ndim - 1)])
 
 
 def _read(variable: tf.Variable) -> np.ndarray:

@@ -86,13 +86,12 @@ class StoredVariable(Watched):
             places: Integer array in ascending order.
 
         Returns:
-            Integer array `(len(places),)`, a function of the places alone, so
-            that all that is saved finds its slot again.
+            Integer array `(len(places),)`, a function of the places alone:
+            so all that is saved finds its slot again.
         """
 
     def multiply(self, rows: Any) -> Any:
-        """The product of a tensor `(batch, in)` and the weight, of storages
-        that multiply."""
+        """The product of a tensor `(batch, in)` and the weight, if any."""
         raise NotImplementedError
 
     @abc.abstractmethod
