@@ -1,5 +1,6 @@
 """The kinds of values that flags take: parsers for absl."""
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +22,7 @@ class Whole(flags.ArgumentParser):
     """An integer from `minimum` to `maximum`."""
 
     def __init__(
-        self, minimum: int = 0, maximum: int = LARGEST_INTEGER
+        self, minimum: int = 0, maximum: float = LARGEST_INTEGER
     ) -> None:
         self.minimum, self.maximum = minimum, maximum
 
@@ -81,14 +82,16 @@ class CountOrShare(flags.ArgumentParser):
         self.maximum = maximum
 
     def parse(self, argument: Any) -> Any:
-        for kind in (Whole(1, self.maximum), Number(0, 1, above=True)):
+        for kind in (Whole(1, math.inf), Number(0, 1, above=True)):
             try:
-                return kind.parse(argument)
+                value = kind.parse(argument)
             except ValueError:
-                pass
+                continue
+            if value > self.maximum:
+                raise ValueError(f"must be at most {self.maximum}")
+            return value
         raise ValueError(
-            f"must be an integer from 1 to {self.maximum}, or a share above 0 "
-            "and below 1"
+            "must be an integer of at least 1, or a share above 0 and below 1"
         )
 
     def flag_type(self) -> str:

@@ -45,7 +45,7 @@ def measure() -> None:
     setting = Setting(**described.pop("setting"))
     arm = Arm(setting=setting, **described)
     # What any training takes.
-    small = Arm("small", dataclasses.replace(setting, widths=[8, 8, 2]))
+    small = Arm("small", dataclasses.replace(setting, widths=[8, 8, 2], size=1))
     small.fit(small.model(), _STEPS)
     before = _taken()
     model = arm.model()

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from dsr_tf import callbacks
-from dsr_tf.layers import SparseDense
+from dsr_tf.commands.benchmark_layers import KINDS
 
 # What `clock` names. That of the processor does not see a GPU, and what else
 # runs on the machine does not disturb it.
@@ -34,6 +34,8 @@ class Setting:
         policy: Name of a Keras dtype policy.
         steps_per_execution: Steps in one call of the training function.
         clock: Name of one of `CLOCKS`.
+        layers: What the hidden layers are, a key of `KINDS`.
+        size: Height and width of images, see `--size`.
     """
 
     widths: list[int]
@@ -42,6 +44,13 @@ class Setting:
     policy: str = "float32"
     steps_per_execution: int = 1
     clock: str = "cpu"
+    layers: str = "dense"
+    size: int = 1
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of an example."""
+        return (*KINDS[self.layers].positions(self.size), self.widths[0])
 
 
 @dataclasses.dataclass
@@ -65,9 +74,12 @@ class Arm:
     def model(self) -> keras.Model:
         """The network, compiled."""
         widths, policy = self.setting.widths, self.setting.policy
-        inputs = x = keras.Input((widths[0],))
+        layer = KINDS[self.setting.layers].layer
+        inputs = x = keras.Input(self.setting.shape)
         for seed, units in enumerate(widths[1:-1]):
-            x = self._hidden(units, seed)(x)
+            x = layer(units, self._sparse(seed), dtype=policy)(x)
+        if len(self.setting.shape) > 1:
+            x = keras.ops.mean(x, axis=tuple(range(1, x.ndim - 1)))
         outputs = keras.layers.Dense(widths[-1], dtype=policy)(x)
         model = keras.Model(inputs, outputs)
         model.compile(
@@ -77,23 +89,18 @@ class Arm:
         )
         return model
 
-    def _hidden(self, units: int, seed: int) -> keras.layers.Layer:
-        shared: dict[str, Any] = {
-            "activation": "relu",
-            "dtype": self.setting.policy,
-        }
+    def _sparse(self, seed: int) -> dict[str, Any]:
+        """Arguments of a sparse layer; none if they are dense."""
         if self.storage is None:
-            return keras.layers.Dense(units, **shared)
-        return SparseDense(
-            units,
-            1 - self.density,
-            "element"
-            if self.storage in _OF_ELEMENTS
-            else f"block:{self.setting.block}",
-            seed,
-            self.storage,
-            **shared,
-        )
+            return {}
+        of_elements = self.storage in _OF_ELEMENTS
+        block = f"block:{self.setting.block}"
+        return {
+            "sparsity": 1 - self.density,
+            "granularity": "element" if of_elements else block,
+            "seed": seed,
+            "storage": self.storage,
+        }
 
     def fit(self, model: keras.Model, steps: int, *callbacks: Any) -> None:
         """Train for so many steps."""
@@ -110,7 +117,7 @@ class Arm:
         widths = self.setting.widths
         generator = np.random.default_rng(0)
         number = steps * self.setting.batch_size
-        x = generator.standard_normal((number, widths[0]), "float32")
+        x = generator.standard_normal((number, *self.setting.shape), "float32")
         return x, generator.integers(0, widths[-1], number)
 
 

@@ -1,13 +1,13 @@
 """What storages cost: `python -m dsr_tf.benchmark --storage=masked,blocks`.
 
-Trains fully connected networks of the widths that --widths names on made-up
-inputs: dense, dense again, and with each storage at each density, whose
-weights move by DSR once in a round. The outputs' layer is dense in all of
-them. Prints, of each: time of a step, the median of rounds in turn, and its
-ratio to dense (the second dense network shows how far a ratio of equals strays
-from 1); memory, resident in a process of its own after some steps, above that
-of a network of a few weights; and bytes of the .keras file, with the
-optimizer's slots.
+Trains networks of the widths that --widths names on made-up inputs: fully
+connected, or of 1x1 convolutions or attention with --layers. They are dense,
+dense again, and with each storage at each density, whose weights move by DSR
+once in a round. The outputs' layer is dense in all of them. Prints, of each:
+time of a step, the median of rounds in turn, and its ratio to dense (the
+second dense network shows how far a ratio of equals strays from 1); memory,
+resident in a process of its own after some steps, above that of a network of
+a few weights; and bytes of the .keras file, with the optimizer's slots.
 
 Time is CPU time on one thread. A GPU wants --clock=wall, and inputs that are
 few beside the hidden units, so that the time of their transfer is small:
@@ -31,6 +31,7 @@ from dsr_tf.command_line.flag_kinds import Density
 from dsr_tf.command_line.flag_kinds import ListOf
 from dsr_tf.command_line.flag_kinds import Whole
 from dsr_tf.commands import benchmark_memory
+from dsr_tf.commands.benchmark_layers import KINDS
 from dsr_tf.commands.benchmark_network import CLOCKS
 from dsr_tf.commands.benchmark_network import Arm
 from dsr_tf.commands.benchmark_network import Setting
@@ -64,6 +65,20 @@ def run(argv: list[str]) -> None:
             "784,2048,2048,10",
             "Inputs, units of the hidden layers, and outputs.",
             ListOf(Whole(1).parse),
+        ),
+        (
+            "layers",
+            next(iter(KINDS)),
+            "What the hidden layers are: dense; convolutions of 1x1; or "
+            "attention, of heads of 64, with its four projections.",
+            tuple(KINDS),
+        ),
+        (
+            "size",
+            14,
+            "Height and width of images, which convolutions read; attention "
+            "reads a sequence of as many positions.",
+            Whole(1),
         ),
         ("block", 32, "Largest side of blocks.", Whole(2)),
         ("batch_size", 128, "Examples of a step.", Whole(1)),
@@ -122,6 +137,8 @@ def _arms(values: dict[str, Any]) -> list[Arm]:
         _policy(values["mixed_precision"]),
         values["steps_per_execution"],
         values["clock"],
+        values["layers"],
+        values["size"],
     )
     arms = [Arm(n, setting) for n in ("dense layers", "dense layers again")]
     for density in values["densities"]:

@@ -166,7 +166,8 @@ def _difference(path: str, model: keras.Model) -> str:
         found = registry.load("output", path).predict(inputs)
     except UsageError as error:
         # Such as operations that the runtime here lacks.
-        return f"not compared: {error}"
+        reason = str(error).removeprefix(f"flag --output={path}: ")
+        return f"not compared: {reason}"
     if np.array_equal(found, expected[0], equal_nan=True):
         return "equal to the model's to the bit"
     scale = np.abs(expected[0]).max() or 1.0

@@ -13,6 +13,7 @@ from typing import Any
 from absl import flags
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from dsr_tf import command_line
 from dsr_tf.command_line import UsageError
@@ -65,9 +66,11 @@ def main(argv: list[str] | None = None) -> None:
             )
     console = terminal.console()
     console.print(results_table(summary, folder))
+    if "narrowed" in summary:
+        console.print(channels_table(summary))
     if summary["kernels"]:
         console.print(_kernels_table(summary))
-    else:
+    elif "narrowed" not in summary:
         console.print("No kernel has a mask.")
     if densities is None:
         console.print("No weights have moved, so there is no picture.")
@@ -156,15 +159,19 @@ def results_table(
         box=box.SIMPLE_HEAD,
         show_header=False,
         caption=f"Written to {folder}: {', '.join(_written(folder))}",
+        caption_justify="left",
     )
     table.add_column(style="bold")
     table.add_column(justify="right")
+    narrowed = summary.get("narrowed")
     all_bytes = 4 * summary["num_parameters"]
-    # Without masks these are a network's own parameters: fewer than those of
-    # the dense one, if it is thin or its weights are tied.
-    all_of_them = (
-        "dense float32" if summary["kernels"] else "its parameters in float32"
-    )
+    all_of_them = "dense float32"
+    if narrowed:
+        all_bytes = 4 * narrowed["dense_num_parameters"]
+    elif not summary["kernels"]:
+        # Those of the network itself: fewer than those of the dense one, if
+        # it is thin or its weights are tied.
+        all_of_them = "its parameters in float32"
     stored = summary["saved_model_bytes"]
     top5 = summary.get("test_top5_accuracy")
     for name, value in (
@@ -189,7 +196,7 @@ def results_table(
         ("seconds per epoch", f"{summary['seconds_per_epoch']:.2f}"),
         (
             "SavedModel",
-            f"{stored / 1000:,.1f} kB ({_compared(stored, all_bytes)} than "
+            f"{stored / 1000:,.1f} kB ({_compared(stored, all_bytes)} "
             f"{all_of_them})",
         ),
     ):
@@ -230,9 +237,26 @@ def _narrowed(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _compared(size: float, other: float) -> str:
-    if size <= other:
-        return f"{other / size:.1f} times smaller"
-    return f"{size / other:.1f} times larger"
+    times = f"{max(size / other, other / size):.1f}"
+    if times == "1.0":
+        return "as large as"
+    return f"{times} times {'smaller' if size < other else 'larger'} than"
+
+
+def channels_table(summary: Mapping[str, Any]) -> Table:
+    """How many channels of each set are left.
+
+    Args:
+        summary: Dict as in `summary.json`, of a run that has been narrowed.
+    """
+    table = Table(title="Channels that are left", box=box.SIMPLE_HEAD)
+    table.add_column("set", overflow="fold")
+    for column in ("channels", "left", "share"):
+        table.add_column(column, justify="right")
+    for name, (left, total) in summary["narrowed"]["units"].items():
+        share = f"{left / total:.4f}" if total else ""
+        table.add_row(Text(name), f"{total:,}", f"{left:,}", share)
+    return table
 
 
 def _kernels_table(summary: dict[str, Any]) -> Table:

@@ -7,10 +7,13 @@ saved_model/ and model.keras.
 """
 
 from absl import flags
+from absl import logging
 from rich.console import Console
 
 from dsr_tf import command_line
+from dsr_tf import recipes
 from dsr_tf.command_line import terminal
+from dsr_tf.commands.report import channels_table
 from dsr_tf.commands.report import results_table
 from dsr_tf.layers.storages import MASKED
 from dsr_tf.layers.summary import sparsity_summary
@@ -36,6 +39,9 @@ def _train(
     # Of several workers, one speaks.
     console = terminal.console(quiet=not run.cluster.is_chief)
     _announce(run, console)
+    for sentence in recipes.unused_amounts(run.experiment):
+        if run.cluster.is_chief:
+            logging.warning("%s", sentence)
     with command_line.run_errors(name, command_line.GOES_ON):
         summary = run.train()
     if summary is None:
@@ -43,6 +49,8 @@ def _train(
     sparsity = sparsity_summary(run.model)
     if sparsity.layers:
         console.print(sparsity.table())
+    if "narrowed" in summary:
+        console.print(channels_table(summary))
     console.print(results_table(summary, run.experiment.output_dir))
 
 

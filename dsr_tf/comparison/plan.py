@@ -187,7 +187,11 @@ def _planned(
         needs.append(folder_of(other, density if has_density else None))
         arguments.append(f"--{flag}={needs[-1]}")
     arguments.append(f"--output_dir={own}")
-    experiment = experiments.from_flags(_parse(arguments))
+    flag_values = _parse(arguments)
+    try:
+        experiment = experiments.from_flags(flag_values)
+    except UsageError as error:
+        raise UsageError(f"{error} (in the run of {path})") from error
     return PlannedRun(
         name=name,
         method=experiment.method,

@@ -54,18 +54,44 @@ def write_plot(
 
 
 def _draw_dense(axes: Any, rows: Sequence[Row]) -> None:
-    for row in rows:
-        if row.density is None:
-            axes.axhline(100 * row.accuracy, color="0.5", linestyle="--")
-            axes.annotate(
-                f"{row.name} ({row.num_parameters:,.0f})",
-                (0.99, 100 * row.accuracy),
-                xycoords=("axes fraction", "data"),
-                xytext=(0, 3),
-                textcoords="offset points",
-                ha="right",
-                color="0.35",
-            )
+    """Lines across the picture, each with a name at its end."""
+    dense = [row for row in rows if row.density is None]
+    lowest, highest = map(_stretch, axes.get_ylim())
+    places = [
+        float((_stretch(100 * row.accuracy) - lowest) / (highest - lowest))
+        for row in dense
+    ]
+    # A line of text is a twentieth of the height, and stands on its line.
+    for row, place in zip(dense, _apart_upwards(places, 0.05, 0.94)):
+        axes.axhline(100 * row.accuracy, color="0.5", linestyle="--")
+        axes.annotate(
+            f"{row.name} ({row.num_parameters:,.0f}): {100 * row.accuracy:.2f}",
+            (0.99, place),
+            xycoords="axes fraction",
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="right",
+            color="0.35",
+            # Those that have moved may stand on the line of another.
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+        )
+
+
+def _apart_upwards(
+    places: Sequence[float], apart: float, top: float
+) -> list[float]:
+    """Places moved until each is so far from the next, and below the top.
+
+    They go up, in their order; down only where there is no room above.
+    """
+    order = sorted(range(len(places)), key=lambda i: places[i])
+    moved = list(places)
+    for below, i in zip(order, order[1:]):
+        moved[i] = max(moved[i], moved[below] + apart)
+    for i in reversed(order):
+        moved[i] = min(moved[i], top)
+        top = moved[i] - apart
+    return moved
 
 
 def _draw_over_methods(axes: Any, rows: Sequence[Row]) -> None:
@@ -112,10 +138,15 @@ def _draw_over_parameters(axes: Any, rows: Sequence[Row]) -> None:
 
 
 def _ticks(lowest: float, highest: float) -> Sequence[float]:
-    """Round accuracies for labels; every percent where few are round."""
-    ticks = [tick for tick in _TICKS if lowest <= tick <= highest]
-    if len(ticks) < 4:
-        return range(math.ceil(lowest), math.floor(highest) + 1)
+    """Round accuracies for labels; where few are, at equal steps."""
+    round_ones = [tick for tick in _TICKS if lowest <= tick <= highest]
+    if len(round_ones) >= 4:
+        return round_ones
+    for step in (1, 2, 5, 10):
+        first = step * math.ceil(lowest / step)
+        ticks = range(first, math.floor(highest) + 1, step)
+        if len(ticks) <= 10:  # More would cover each other.
+            break
     return ticks
 
 

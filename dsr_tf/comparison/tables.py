@@ -29,6 +29,7 @@ def rich_table(
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         caption=layout.caption.format(seeds=" or ".join(map(str, counts))),
+        caption_justify="left",
     )
     columns = [column for column in layout.columns if column.in_terminal]
     for column in columns:

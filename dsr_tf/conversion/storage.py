@@ -11,6 +11,7 @@ from dsr_tf.conversion.inplace import scope_of
 from dsr_tf.conversion.selection import Filters
 from dsr_tf.conversion.selection import as_predicate
 from dsr_tf.conversion.selection import check_model
+from dsr_tf.conversion.selection import first_few
 from dsr_tf.core.memory import num_bytes
 from dsr_tf.layers import Masked
 from dsr_tf.layers import MaskedWeight
@@ -40,7 +41,8 @@ def with_storage(
         model: A built Keras model with masked layers.
         storage: `"masked"`, whole weights and masks; one that stores active
             groups only, `"blocks"` or `"lists"` of matrices, see
-            `dsr_tf.layers.SparseDense`, `"rows"` of embeddings; or `"auto"`,
+            `dsr_tf.layers.SparseDense` and `SparseConv2D`, `"rows"` of
+            embeddings; or `"auto"`,
             for each layer what has been measured to be fastest at its size
             and density, which is logged.
         slack: There is room for so many times the active weights, at least
@@ -66,7 +68,7 @@ def with_storage(
         path
         for layer, path in layers_with_paths(model)
         if isinstance(layer, Masked)
-        and (storage == AUTO or storage in layer.storages)
+        and (storage == AUTO or storage in storages.able(layer))
         and wanted(layer, path)
     ]
     if not able:
@@ -121,20 +123,27 @@ class Rooms:
         self._storage, self._slack = storage, slack
 
     def check(self, weights: list[MaskedWeight]) -> None:
-        """Refuse a storage that none of the layers has.
+        """Refuse a storage that none of the layers can have.
 
         Raises:
-            ValueError: if none of them has it.
+            ValueError: if none of them can.
         """
-        if self._storage not in (MASKED, AUTO) and not any(
-            self._storage in weight.layer.storages for weight in weights
-        ):
-            kinds = sorted({type(weight.layer).__name__ for weight in weights})
+        reasons = self._reasons(weights)
+        if len(reasons) == len(weights):
             raise ValueError(
-                f"`storage` must be one that some layer can have, and "
-                f"{', '.join(kinds)} cannot have this one. Received: "
+                "`storage` must be one that some layer can have: "
+                f"{'; '.join(first_few(reasons))}. Received: "
                 f"storage={self._storage!r}"
             )
+
+    def _reasons(self, weights: list[MaskedWeight]) -> list[str]:
+        """Which layers cannot have the storage, and why."""
+        if self._storage == AUTO:
+            return []
+        found = {
+            w.path: storages.reason(w.layer, self._storage) for w in weights
+        }
+        return [f"{path} ({why})" for path, why in found.items() if why]
 
     def make(self, weight: MaskedWeight, num_active_groups: int) -> None:
         """Let a mask be chosen that there will be room for.
@@ -155,7 +164,8 @@ class Rooms:
     def store(self, weights: list[MaskedWeight]) -> None:
         """Store them, now that masks are set.
 
-        Of layers that cannot have the storage nothing is changed.
+        Of layers that cannot have the storage nothing is changed, which is
+        logged.
         """
         for weight in weights:
             storage = self._choose(weight, weight.variable.num_active_groups())
@@ -164,11 +174,18 @@ class Rooms:
         if self._storage == AUTO:
             for weight in weights:
                 _log(weight.path, weight.layer, weight.variable.name)
+        reasons = self._reasons(weights)
+        if reasons:
+            logging.info(
+                "These stay masked, not '%s': %s",
+                self._storage,
+                "; ".join(first_few(reasons)),
+            )
 
     def _choose(self, weight: MaskedWeight, num_active_groups: int) -> str:
         if self._storage == AUTO:
             return storages.choose(weight.layer, weight, num_active_groups)
-        if self._storage in weight.layer.storages:
+        if self._storage in storages.able(weight.layer):
             return self._storage
         return MASKED
 

@@ -62,7 +62,10 @@ class Granularity:
             `"block:B"`, such as `"block:32"`, blocks of up to B x B: along
             each of these axes the largest length up to B that divides it,
             at least B/2 (32 along 2048, 28 along 784), or the whole axis
-            where it is shorter;
+            where it is shorter. Where a matrix product sums over several
+            axes or gives several, as projections of attention do, they are
+            those of its matrix: whole along the last axes, and as far as
+            these are shorter than B, along the one before;
             `"N:M"`, such as `"2:4"`, one weight, but N of every M
             consecutive ones along the axis of the inputs are active, see
             `dsr_tf.core.pattern`.
@@ -131,13 +134,13 @@ class Granularity:
             return self._with_pattern(shape, axes.summed, *self.pattern)
         block = _block_size(self.name)
         if block is not None:
-            return self._in_blocks(shape, block)
+            return self._in_blocks(shape, block, axes)
         longest = _block_length(self.name)
         if longest is not None:
-            return self._in_blocks_up_to(shape, longest)
+            return self._in_blocks_up_to(shape, longest, axes)
         cut = self.cut_axes(axes)
         blocks = [1 if axis in cut else n for axis, n in enumerate(shape)]
-        return Grouping(shape, tuple(blocks))
+        return _grouping(shape, tuple(blocks), axes)
 
     def cut_axes(self, axes: KernelAxes) -> frozenset[int]:
         """The axes along which a weight's group differs at each index.
@@ -166,7 +169,7 @@ class Granularity:
         return self.name in _CUTS
 
     def _in_blocks(
-        self, shape: tuple[int, ...], block: tuple[int, ...]
+        self, shape: tuple[int, ...], block: tuple[int, ...], axes: KernelAxes
     ) -> Grouping:
         blocks = (1,) * (len(shape) - 2) + block
         if len(shape) < 2 or any(n % b for n, b in zip(shape, blocks)):
@@ -175,12 +178,17 @@ class Granularity:
                 f"axes its blocks divide. Received: kernel of shape {shape}",
                 f"blocks of {self.name} do not divide its kernel",
             )
-        return Grouping(shape, blocks)
+        return _grouping(shape, blocks, axes)
 
     def _in_blocks_up_to(
-        self, shape: tuple[int, ...], longest: int
+        self, shape: tuple[int, ...], longest: int, axes: KernelAxes
     ) -> Grouping:
-        lengths = [_longest_divisor(n, longest) for n in shape[-2:]]
+        columns = len(shape) - axes.num_column_axes
+        rows = max(0, columns - axes.num_row_axes)
+        lengths = [
+            *_longest_run(shape[rows:columns], longest),
+            *_longest_run(shape[columns:], longest),
+        ]
         if len(shape) < 2 or None in lengths:
             raise DoesNotFit(
                 f"`granularity` {self.name!r} needs a kernel whose last two "
@@ -188,8 +196,8 @@ class Granularity:
                 f"or which are shorter. Received: kernel of shape {shape}",
                 f"no blocks of {self.name} divide its kernel",
             )
-        blocks = (1,) * (len(shape) - 2) + tuple(n for n in lengths if n)
-        return Grouping(shape, blocks)
+        blocks = (1,) * rows + tuple(n for n in lengths if n)
+        return _grouping(shape, blocks, axes)
 
     def _with_pattern(
         self,
@@ -239,6 +247,12 @@ def get(identifier: str | Granularity) -> Granularity:
     )
 
 
+def _grouping(
+    shape: tuple[int, ...], blocks: tuple[int, ...], axes: KernelAxes
+) -> Grouping:
+    return Grouping(shape, blocks, num_column_axes=axes.num_column_axes)
+
+
 def _block_size(name: str) -> tuple[int, ...] | None:
     match = re.fullmatch(r"block:([1-9]\d*)x([1-9]\d*)", name)
     return tuple(int(n) for n in match.groups()) if match else None
@@ -257,6 +271,17 @@ def _longest_divisor(n: int, longest: int) -> int | None:
         if n % length == 0:
             return length
     return None
+
+
+def _longest_run(shape: tuple[int, ...], longest: int) -> list[int | None]:
+    """The lengths along some axes of a block of up to so many entries, which
+    follow each other in memory; None where there is none."""
+    lengths: list[int | None] = []
+    for n in reversed(shape):
+        length = _longest_divisor(n, longest)
+        lengths.insert(0, length)
+        longest = longest // n if length == n else 1
+    return lengths
 
 
 def _numbers_of_pattern(name: str) -> tuple[int, int] | None:

@@ -34,12 +34,15 @@ class Grouping:
             active, where a granularity N:M says so; else None.
         room: How many groups may be active, where what stores them has slots
             for so many only; else None.
+        num_column_axes: How many of the last axes are the columns of the
+            matrix that inputs are multiplied by; all others are its rows.
     """
 
     kernel_shape: tuple[int, ...]
     block_shape: tuple[int, ...]
     pattern: Pattern | None = None
     room: Room | None = None
+    num_column_axes: int = 1
 
     @property
     def mask_shape(self) -> tuple[int, ...]:
@@ -57,6 +60,31 @@ class Grouping:
         """Number of weights that one mask entry governs."""
         return math.prod(self.block_shape)
 
+    @property
+    def matrix(self) -> "Grouping | None":
+        """The kernel as a matrix `(rows, columns)`, in the same groups.
+
+        These, and the weights of each, are in the same order. None where
+        they are no blocks of it.
+        """
+        split = len(self.kernel_shape) - self.num_column_axes
+        shape, block = [], []
+        for part in (slice(split), slice(split, None)):
+            lengths, lengths_of_block = (
+                self.kernel_shape[part],
+                self.block_shape[part],
+            )
+            if not _are_runs(lengths, lengths_of_block):
+                return None
+            shape.append(math.prod(lengths))
+            block.append(math.prod(lengths_of_block))
+        return dataclasses.replace(
+            self,
+            kernel_shape=tuple(shape),
+            block_shape=tuple(block),
+            num_column_axes=1,
+        )
+
     def with_room(self, num_slots: int, by_rows: bool = False) -> "Grouping":
         """The same groups, of which no more than there are slots are active.
 
@@ -71,7 +99,8 @@ class Grouping:
             num_rows = self.mask_shape[0]
             room = Room(num_slots, num_rows, self.num_groups // num_rows)
         elif self.group_size > 1:
-            room = Room(num_slots, self.mask_shape[-1])
+            columns = self.mask_shape[-self.num_column_axes :]
+            room = Room(num_slots, math.prod(columns))
         return dataclasses.replace(self, room=room)
 
     def spread(self, mask: Any) -> Any:
@@ -273,3 +302,14 @@ class Grouping:
     def _blocks_last(self) -> tuple[int, ...]:
         axes = range(2 * len(self.kernel_shape))
         return (*axes[::2], *axes[1::2])
+
+
+def _are_runs(shape: tuple[int, ...], block: tuple[int, ...]) -> bool:
+    """Whether blocks are runs of the entries of an array in memory order:
+    along the last axes whole, along one in part, and single along others."""
+    is_whole = True
+    for n, length in zip(reversed(shape), reversed(block)):
+        if not is_whole and length > 1:
+            return False
+        is_whole = is_whole and length == n
+    return True

@@ -21,6 +21,9 @@ class KernelAxes:
         summed: The one that inputs are summed over and bundles of N:M lie
             along; None if there is none.
         heads: The one that counts heads of attention; None if there is none.
+        num_row_axes, num_column_axes: How many of the last axes are the
+            columns of the matrix that blocks are cut out of, and how many
+            before them its rows.
     """
 
     num_axes: int
@@ -29,6 +32,8 @@ class KernelAxes:
     outputs: frozenset[int]
     summed: int | None
     heads: int | None = None
+    num_row_axes: int = 1
+    num_column_axes: int = 1
 
     @classmethod
     def of(cls, num_axes: int, channels: Iterable[int] = (-1,)) -> Self:

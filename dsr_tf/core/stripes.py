@@ -200,7 +200,7 @@ def _is_taken(places: Any, size: int) -> Any:
     """Which of `size` numbers are among the places of each bin.
 
     Args:
-        places: int32 tensor `(num_bins, n)`, numbers up to `size`, which
+        places: Integer tensor `(num_bins, n)`, numbers up to `size`, which
             stands for none.
 
     Returns:
@@ -208,7 +208,8 @@ def _is_taken(places: Any, size: int) -> Any:
     """
     num_bins = places.shape[0]
     starts = ops.arange(num_bins, dtype="int32") * (size + 1)
-    flat = ops.reshape(ops.expand_dims(starts, 1) + places, (-1,))
+    flat = ops.expand_dims(starts, 1) + ops.cast(places, "int32")
+    flat = ops.reshape(flat, (-1,))
     counts = ops.segment_sum(
         ops.ones_like(flat), flat, num_segments=num_bins * (size + 1)
     )

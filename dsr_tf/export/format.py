@@ -102,7 +102,7 @@ class ExportFormat(Format):
         target.check_file(path, self.suffix)
 
     def check_options(self, options: dict[str, Any]) -> None:
-        """Refuse options that do not go together.
+        """Refuse options that do not go together, or lack a package.
 
         Args:
             options: The values of all of this format's options, by name,

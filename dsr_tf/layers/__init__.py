@@ -14,11 +14,11 @@ from dsr_tf.layers.convolutional_recurrent import SparseConvLSTM1D
 from dsr_tf.layers.convolutional_recurrent import SparseConvLSTM2D
 from dsr_tf.layers.convolutional_recurrent import SparseConvLSTM3D
 from dsr_tf.layers.dense import SparseDense
-from dsr_tf.layers.dense import SparseEinsumDense
 from dsr_tf.layers.depthwise_convolution import SparseDepthwiseConv1D
 from dsr_tf.layers.depthwise_convolution import SparseDepthwiseConv2D
 from dsr_tf.layers.depthwise_convolution import SparseSeparableConv1D
 from dsr_tf.layers.depthwise_convolution import SparseSeparableConv2D
+from dsr_tf.layers.einsum_dense import SparseEinsumDense
 from dsr_tf.layers.embedding import SparseEmbedding
 from dsr_tf.layers.hashed import Hashed
 from dsr_tf.layers.hashed import HashedConv2D

@@ -9,6 +9,7 @@ from dsr_tf.core.granularity import Granularity
 from dsr_tf.layers.in_place import mask_layer
 from dsr_tf.layers.kinds import holds_masked
 from dsr_tf.layers.masked import Masked
+from dsr_tf.layers.storages import MASKED
 
 # Stands for the Keras layer among the bases, whose methods a mixin calls.
 _KerasLayer: Any = object
@@ -48,11 +49,17 @@ class SparseAttention(_KerasLayer):
             dict with one for each projection to mask.
         seed: Integer that masks are drawn from, and what drops out; None
             draws a fresh one.
+        storage: How projections store their weights, see `SparseEinsumDense`;
+            or a dict with one for each projection to mask.
+        num_slots: How many groups there is room for; None for the number that
+            the storage takes; or such a dict.
     """
 
     # Those that became sparse when they were built already have none.
     _sparsity_given: float | dict[str, float] = 0.0
     _granularity_given: str | Granularity | dict[str, str] = "element"
+    _storage_given: str | dict[str, str] = MASKED
+    _num_slots_given: int | dict[str, int | None] | None = None
 
     def __init__(
         self,
@@ -60,12 +67,17 @@ class SparseAttention(_KerasLayer):
         sparsity: float | dict[str, float] = 0.9,
         granularity: str | Granularity | dict[str, str] = "element",
         seed: int | None = None,
+        storage: str | dict[str, str] = MASKED,
+        num_slots: int | dict[str, int | None] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, seed=seed, **kwargs)
         # Past Keras, which would track what is in a dict.
         self.__dict__.update(
-            _sparsity_given=sparsity, _granularity_given=granularity
+            _sparsity_given=sparsity,
+            _granularity_given=granularity,
+            _storage_given=storage,
+            _num_slots_given=num_slots,
         )
 
     def build(
@@ -89,15 +101,14 @@ class SparseAttention(_KerasLayer):
         for part in self._projections:
             seed = int(seeds.integers(draws.MAX_SEED))
             if part.name in given:
-                granularity = self._granularity_given
-                if isinstance(granularity, dict):
-                    granularity = granularity[part.name]
                 mask_layer(
                     part,
                     given[part.name],
-                    granularity,
+                    _of(self._granularity_given, part),
                     seed,
                     head_axes_of(self, part),
+                    storage=_of(self._storage_given, part),
+                    num_slots=_of(self._num_slots_given, part),
                 )
                 # It is this layer that has one.
                 part.seed = None
@@ -115,11 +126,30 @@ class SparseAttention(_KerasLayer):
             granularity = {n: c["granularity"] for n, c in configs.items()}
             if len(set(granularity.values())) == 1:
                 granularity = masked[0].granularity
-        return {
+        config = {
             **super().get_config(),
             "sparsity": sparsity,
             "granularity": getattr(granularity, "name", granularity),
         }
+        storage, num_slots = self._storage_given, self._num_slots_given
+        if masked:
+            storage = {part.name: part.storage for part in masked}
+            num_slots = {part.name: part.num_slots for part in masked}
+        if not _is_all(MASKED, storage) or not _is_all(None, num_slots):
+            config.update(storage=storage, num_slots=num_slots)
+        return config
+
+
+def _is_all(value: Any, given: Any) -> bool:
+    """Whether nothing else than a value is given for any projection."""
+    return given == value or (
+        isinstance(given, dict) and set(given.values()) == {value}
+    )
+
+
+def _of(given: Any, part: keras.layers.Layer) -> Any:
+    """What is given for a projection: the same for all, or in a dict."""
+    return given[part.name] if isinstance(given, dict) else given
 
 
 @holds_masked(keras.layers.MultiHeadAttention)
@@ -141,6 +171,10 @@ class SparseMultiHeadAttention(
             dict with one for each projection to mask.
         seed: Integer that masks are drawn from, and what drops out; None
             draws a fresh one.
+        storage: How projections store their weights, see `SparseEinsumDense`;
+            or a dict with one for each projection to mask.
+        num_slots: How many groups there is room for; None for the number that
+            the storage takes; or such a dict.
         **kwargs: Any other argument of `keras.layers.MultiHeadAttention`.
 
     Call arguments, input and output shape: Keras' own.
@@ -162,7 +196,8 @@ class SparseGroupedQueryAttention(
         num_query_heads: Positive integer, number of heads of the query.
         num_key_value_heads: Positive integer, number of heads of key and
             value, which divides `num_query_heads`.
-        sparsity, granularity, seed: As for `SparseMultiHeadAttention`.
+        sparsity, granularity, seed, storage, num_slots: As for
+            `SparseMultiHeadAttention`.
         **kwargs: Any other argument of `keras.layers.GroupQueryAttention`.
 
     Call arguments, input and output shape: Keras' own.

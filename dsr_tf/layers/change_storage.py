@@ -38,7 +38,7 @@ def change_storage(
     Raises:
         ValueError: if the layer cannot store them so; it is then as before.
     """
-    storages.check(type(layer), storage)
+    storages.check(layer, storage)
     changed = {
         name: _Change(weight, storage, num_slots, slack)
         for name, weight in layer.masked_variables.items()

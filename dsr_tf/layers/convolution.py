@@ -2,7 +2,8 @@
 
 Each is Keras' own layer; shapes, strides, padding and data formats are those
 of the layer it is named after. A masked convolution runs dense on every
-device: it saves weights, not time.
+device: it saves weights, not time. Those of single positions, 1x1, may store
+and multiply active weights only.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ import keras
 from dsr_tf.core.granularity import Granularity
 from dsr_tf.layers.kinds import masks
 from dsr_tf.layers.masked import Masked
+from dsr_tf.layers.matrix_product import MatrixProduct
+from dsr_tf.layers.storages import MASKED
 
 
 class SparseConvolution(Masked):
@@ -37,8 +40,59 @@ class SparseConvolution(Masked):
         )
 
 
+class PlainConvolution(MatrixProduct, SparseConvolution):
+    """Those whose kernels are `(*window, inputs, outputs)`.
+
+    With a window of a single position they multiply the channels of each
+    position by a matrix.
+    """
+
+    has_many_rows = True
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | Sequence[int],
+        sparsity: float | dict[str, float] = 0.9,
+        granularity: str | Granularity = "element",
+        seed: int | None = None,
+        storage: str = MASKED,
+        num_slots: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            filters,
+            kernel_size,
+            sparsity=sparsity,
+            granularity=granularity,
+            seed=seed,
+            storage=storage,
+            num_slots=num_slots,
+            **kwargs,
+        )
+
+    def call(self, inputs: Any) -> Any:
+        if self.multiplies:
+            return self.product_with(inputs)
+        return super().call(inputs)
+
+    def reason_to_stay_masked(self) -> str:
+        if any(n > 1 for n in self.kernel_size):
+            return "its window is larger than one position"
+        if self.groups > 1:
+            return "it has groups of channels"
+        if self.data_format != "channels_last":
+            return "its channels are not the last axis"
+        return ""
+
+    def as_rows(self, inputs: Any) -> Any:
+        # With such a window, all paddings are none.
+        steps = (slice(None, None, stride) for stride in self.strides)
+        return inputs[(slice(None), *steps)]
+
+
 @masks(keras.layers.Conv1D, kernel=(-1,))
-class SparseConv1D(SparseConvolution, keras.layers.Conv1D):
+class SparseConv1D(PlainConvolution, keras.layers.Conv1D):
     """`keras.layers.Conv1D` whose kernel is `mask * weights`.
 
     Args:
@@ -49,6 +103,8 @@ class SparseConv1D(SparseConvolution, keras.layers.Conv1D):
             `"shape"`, `"input"`, `"channel"`, `"layer"`, `"block:HxW"` or
             `"N:M"`, see `dsr_tf.core.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
+        storage, num_slots: As for `SparseDense`, where the window is a single
+            position, there are no groups, and channels come last.
         **kwargs: Any other argument of `keras.layers.Conv1D`.
 
     Input shape: `(batch, steps, channels)`.
@@ -60,7 +116,7 @@ class SparseConv1D(SparseConvolution, keras.layers.Conv1D):
 
 
 @masks(keras.layers.Conv2D, kernel=(-1,))
-class SparseConv2D(SparseConvolution, keras.layers.Conv2D):
+class SparseConv2D(PlainConvolution, keras.layers.Conv2D):
     """`keras.layers.Conv2D` whose kernel is `mask * weights`.
 
     Args:
@@ -71,6 +127,8 @@ class SparseConv2D(SparseConvolution, keras.layers.Conv2D):
             `"shape"`, `"input"`, `"channel"`, `"layer"`, `"block:HxW"` or
             `"N:M"`, see `dsr_tf.core.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
+        storage, num_slots: As for `SparseDense`, where the window is a single
+            position, there are no groups, and channels come last.
         **kwargs: Any other argument of `keras.layers.Conv2D`.
 
     Input shape: `(batch, height, width, channels)`.
@@ -82,7 +140,7 @@ class SparseConv2D(SparseConvolution, keras.layers.Conv2D):
 
 
 @masks(keras.layers.Conv3D, kernel=(-1,))
-class SparseConv3D(SparseConvolution, keras.layers.Conv3D):
+class SparseConv3D(PlainConvolution, keras.layers.Conv3D):
     """`keras.layers.Conv3D` whose kernel is `mask * weights`.
 
     Args:
@@ -93,6 +151,8 @@ class SparseConv3D(SparseConvolution, keras.layers.Conv3D):
             `"shape"`, `"input"`, `"channel"`, `"layer"`, `"block:HxW"` or
             `"N:M"`, see `dsr_tf.core.granularity`.
         seed: Integer that the mask is drawn from; None draws a fresh one.
+        storage, num_slots: As for `SparseDense`, where the window is a single
+            position, there are no groups, and channels come last.
         **kwargs: Any other argument of `keras.layers.Conv3D`.
 
     Input shape: `(batch, depth, height, width, channels)`.

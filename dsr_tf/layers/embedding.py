@@ -14,7 +14,6 @@ from keras import ops
 from dsr_tf.core.granularity import Granularity
 from dsr_tf.core.kernel_axes import KernelAxes
 from dsr_tf.layers.kinds import masks
-from dsr_tf.layers.masked import Masked
 from dsr_tf.layers.storages import MASKED
 from dsr_tf.layers.stores_active import StoresActive
 
@@ -40,7 +39,7 @@ class MasksRows(keras.layers.Embedding):
 
 
 @masks(keras.layers.Embedding, embeddings=(-1,))
-class SparseEmbedding(Masked, StoresActive, MasksRows):
+class SparseEmbedding(StoresActive, MasksRows):
     """`keras.layers.Embedding` whose table is `mask * weights`.
 
     With `storage="rows"` a table of 200,000 words by 32, of which 3 are

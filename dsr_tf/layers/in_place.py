@@ -46,11 +46,19 @@ def mask_layer(
             is then what it was.
     """
     dense_kind = type(layer)
-    storages.check(MASKED_KINDS[dense_kind], storage)
     with unlocked(layer), layer._open_name_scope():
         layer.__class__ = MASKED_KINDS[dense_kind]
         try:
-            layer.become_masked(sparsity, granularity, seed, head_axes, draw)
+            storages.check(layer, storage)
+            layer.become_masked(
+                sparsity,
+                granularity,
+                seed,
+                head_axes,
+                # Of weights that are not drawn none would be left.
+                draw=draw and storage == MASKED,
+                num_slots=num_slots if storage == MASKED else None,
+            )
         except ValueError:
             _forget_settings(layer)
             layer.__class__ = dense_kind
@@ -58,7 +66,7 @@ def mask_layer(
     if storage != MASKED and layer.built:
         _draw_with_room(layer, storage, num_slots)
         change_storage(layer, storage, num_slots)
-    elif storage != MASKED or num_slots is not None:
+    elif storage != MASKED:
         storages.assign(layer, storage, num_slots)
 
 

@@ -76,12 +76,11 @@ class Masked(_KerasLayer):
         num_slots: int | None = None,
         **kwargs: Any,
     ) -> None:
-        self._describe(sparsity, granularity, seed)
-        self.__dict__["storage"] = storages.check(type(self), storage)
-        self.__dict__["num_slots"] = storages.check_num_slots(num_slots)
+        self._describe(sparsity, granularity, seed, num_slots=num_slots)
         if self._dense_kind_takes_seed:
             kwargs["seed"] = seed
         super().__init__(*args, **kwargs)
+        self.__dict__["storage"] = storages.check(self, storage)
         if not storages.suits_jit(storage):
             self.supports_jit = False
 
@@ -91,11 +90,9 @@ class Masked(_KerasLayer):
         granularity: str | Granularity,
         seed: int | None,
         head_axes: dict[str, int] | None = None,
+        num_slots: int | None = None,
     ) -> None:
-        """Say how weights will be masked.
-
-        Past Keras, which would track what is in dicts.
-        """
+        """Say how weights will be masked, past Keras, which tracks dicts."""
         granularity = granularities.get(granularity)
         self.__dict__.update(
             _sparsity_given=given_sparsity.check(
@@ -106,7 +103,7 @@ class Masked(_KerasLayer):
             _mask_seed=draws.check_seed(seed),
             _head_axes=head_axes or {},
             storage=MASKED,
-            num_slots=None,
+            num_slots=storages.check_num_slots(num_slots),
         )
         if not self._dense_kind_takes_seed:
             self.__dict__["seed"] = seed
@@ -167,13 +164,14 @@ class Masked(_KerasLayer):
         seed: int | None,
         head_axes: dict[str, int] | None,
         draw: bool,
+        num_slots: int | None = None,
     ) -> None:
         """Take masks, where the layer was made as the dense kind.
 
         See `dsr_tf.layers.in_place`, which calls this when the class has
         been changed.
         """
-        self._describe(sparsity, granularity, seed, head_axes)
+        self._describe(sparsity, granularity, seed, head_axes, num_slots)
         self.__dict__["_became_masked"] = True
         if not self.built:
             return  # Masks will come with the weights.

@@ -1,18 +1,27 @@
 """What layers that can store active weights only have in common."""
 
 from typing import Any
+from typing import ClassVar
 
+from dsr_tf.layers.masked import Masked
 from dsr_tf.layers.storages import MASKED
 
-# Stands for the Keras layer among the bases, whose methods a mixin calls.
-_KerasLayer: Any = object
 
+class StoresActive(Masked):
+    """Mixin for masked layers that have other storages, too.
 
-class StoresActive(_KerasLayer):
-    """Mixin for masked layers that have other storages, too."""
+    Attributes:
+        has_many_rows: Whether an example is many rows that are multiplied,
+            such as the positions of an image or a sequence. A batch of them
+            is not in a cache when it is read again.
+    """
 
-    name: str
-    storage: str
+    has_many_rows: ClassVar[bool] = False
+
+    def reason_to_stay_masked(self) -> str:
+        """Why this layer can have none of the other `storages` of its kind;
+        `""` if it can."""
+        return ""
 
     def __dir__(self) -> list[str]:
         # Keras reads all of these when it saves and loads, as it looks for

@@ -187,6 +187,7 @@ class SparsitySummary:
             )
         if captions:
             table.caption = Text(". ".join(captions), style="table.caption")
+            table.caption_justify = "left"
         return table
 
     def _memory(self) -> str:

@@ -10,7 +10,15 @@ from dsr_tf.recipes.recipe import Recipe
 from dsr_tf.recipes.registry import get
 from dsr_tf.recipes.registry import names
 from dsr_tf.recipes.registry import register
+from dsr_tf.recipes.registry import unused_amounts
 
-__all__ = ["Reallocating", "Recipe", "get", "names", "register"]
+__all__ = [
+    "Reallocating",
+    "Recipe",
+    "get",
+    "names",
+    "register",
+    "unused_amounts",
+]
 
 discovery.import_modules(__name__, __path__)

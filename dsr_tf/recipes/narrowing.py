@@ -89,6 +89,14 @@ class Narrowing(Recipe):
                 f"trained network --method={self.name} is to narrow"
             )
 
+    def why_unused(self, experiment: Any, amount: str) -> str:
+        if amount in self.amounts and not self.prepares(experiment):
+            return (
+                f"--method={self.name} uses it in --phase={NARROW} only, "
+                "which needs --initial_checkpoint"
+            )
+        return super().why_unused(experiment, amount)
+
     def _phase(self, experiment: Any) -> str:
         if experiment.phase is not None:
             return experiment.phase
@@ -114,8 +122,10 @@ class Narrowing(Recipe):
         values = {
             flag: amount if given is None else given,
             "num_examples": experiment.num_examples,
+            "method": self.name,
         }
-        with naming_flags(values, flag):
+        # What is not about an amount is that the method does not fit.
+        with naming_flags(values, "method"):
             return self.narrow(
                 experiment, dense, images, **{self.amounts[flag]: amount}
             )

@@ -99,12 +99,12 @@ def filters(experiment: Any, dense: keras.Model) -> Callable | None:
         Function that says whether a layer changes; None if all do.
 
     Raises:
-        UsageError: if no layer does.
+        UsageError: if no layer does, or an expression finds none to keep.
     """
-    kept = {
-        "paper": models.PAPER_DENSE[experiment.model],
-        "none": [],
-    }.get(experiment.keep_dense, [experiment.keep_dense])
+    own = {"paper": models.PAPER_DENSE[experiment.model], "none": []}
+    kept = own.get(experiment.keep_dense, [experiment.keep_dense])
+    if experiment.keep_dense not in own:
+        _check_found(experiment, dense)
     if experiment.sparse_shortcuts:
         kept = [pattern for pattern in kept if "shortcut" not in pattern]
     if not kept:
@@ -119,6 +119,19 @@ def filters(experiment: Any, dense: keras.Model) -> Callable | None:
             f"{experiment.model} has no layer to mask"
         )
     return changes
+
+
+def _check_found(experiment: Any, dense: keras.Model) -> None:
+    """Refuse an expression that no layer with weights is called by."""
+    names = [layer.name for layer in dense.layers if layer.weights]
+    if any(re.search(experiment.keep_dense, name) for name in names):
+        return
+    kernels = [x.name for x in dense.layers if hasattr(x, "kernel")]
+    raise UsageError(
+        f"flag --keep_dense={experiment.keep_dense}: must be paper, none, or "
+        f"a regular expression that finds layers of {experiment.model} by "
+        f"name, such as {kernels[0]} or {kernels[-1]}"
+    )
 
 
 def sparsify(experiment: Any, dense: keras.Model) -> keras.Model:

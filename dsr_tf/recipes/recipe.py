@@ -1,6 +1,7 @@
 """What a recipe is: all that commands and runs know of a `--method`."""
 
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Iterable
 from typing import Any
 
@@ -34,6 +35,8 @@ class Recipe:
         named_flag: The flag that a message names where the callback does
             not fit the model; None for the flag that is called as the
             argument that does not fit.
+        amounts: The flags that say how much of the network there is, of
+            those that it uses.
     """
 
     name: str = ""
@@ -42,6 +45,7 @@ class Recipe:
     has_phases = False
     is_reference = False
     named_flag: str | None = None
+    amounts: Collection[str] = ()
 
     def has_density(self, experiment: Any) -> bool:
         """Whether `--sparsity` changes anything."""
@@ -53,6 +57,12 @@ class Recipe:
         Raises:
             UsageError: if a flag must be changed.
         """
+
+    def why_unused(self, experiment: Any, amount: str) -> str:
+        """Why a flag of any recipe's `amounts` changes nothing; or empty."""
+        if amount in self.amounts:
+            return ""
+        return f"--method={self.name} does not use it"
 
     def scaled(self, experiment: Any) -> dict:
         """Settings of its own, with `experiment.schedule_scale` worked in.

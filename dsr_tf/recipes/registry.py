@@ -1,5 +1,6 @@
 """The recipes that there are, by the value of `--method`."""
 
+from typing import Any
 from typing import TypeVar
 
 from dsr_tf.recipes.recipe import Recipe
@@ -62,3 +63,23 @@ def names() -> tuple[str, ...]:
     return tuple(
         sorted(_RECIPES, key=lambda name: (known.get(name, len(known)), name))
     )
+
+
+def unused_amounts(experiment: Any) -> list[str]:
+    """What to say of flags for the size of a network that change nothing.
+
+    They are no errors: in a comparison flags hold for every run.
+
+    Args:
+        experiment: An object with an attribute for each flag of a run.
+
+    Returns:
+        A sentence for each such flag that is given.
+    """
+    recipe, said = get(experiment.method), []
+    for amount in dict.fromkeys(x for n in names() for x in get(n).amounts):
+        given = getattr(experiment, amount)
+        why = recipe.why_unused(experiment, amount)
+        if given is not None and why:
+            said.append(f"flag --{amount}={given}: {why}")
+    return said

@@ -20,7 +20,7 @@ class Thin(Recipe):
     in the sparse network of the same flags.
     """
 
-    name = "thin"
+    name, amounts = "thin", ("parameter_budget",)
 
     def width(self, experiment: Any, network: Network) -> float:
         width = experiment.width

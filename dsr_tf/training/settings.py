@@ -34,7 +34,7 @@ PHASES = ("penalty", "narrow")
 THINET_RULES = ("discard", "keep")
 PRECISIONS = ("float32", "bfloat16", "float16")
 # Of parameters and multiply-adds.
-_LARGEST_BUDGET = 2**63
+_LARGEST_BUDGET = 2**63 - 1
 
 
 def _flag(default: Any, help: str, kind: Any = None) -> Any:

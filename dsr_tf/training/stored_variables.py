@@ -82,7 +82,7 @@ class _Candidates(Entry):
         super().__init__(name, weight.kernel)
         self._candidates, self._part = weight.candidates, part
         self.shape = shape_of(weight.grouping)
-        self.dtype = "float32" if part == "scores" else weight.type_of_numbers
+        self.dtype = "float32" if part == "scores" else "int64"
 
     @property
     def is_found(self) -> bool:
@@ -91,7 +91,9 @@ class _Candidates(Entry):
 
     @property
     def array(self) -> np.ndarray:
-        return getattr(self._candidates.read(), self._part)
+        return np.asarray(
+            getattr(self._candidates.read(), self._part), self.dtype
+        )
 
     def assign(self, array: Any) -> None:
         # The one that comes first is there alone until the other comes.

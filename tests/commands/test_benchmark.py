@@ -10,6 +10,7 @@ from absl import logging
 
 from dsr_tf.commands import benchmark
 from dsr_tf.commands import benchmark_arm
+from dsr_tf.commands import benchmark_layers
 from dsr_tf.commands import benchmark_memory
 from dsr_tf.commands import benchmark_network
 from tests.commands.test_commands import refuse
@@ -144,8 +145,9 @@ def test_storages(capsys, monkeypatch):
     ]
 
 
-def test_memory_of_a_storage(capsys, monkeypatch):
-    setting = benchmark_network.Setting([64, 48, 4], 16, 8)
+@pytest.mark.parametrize("kind", benchmark_layers.KINDS)
+def test_memory_of_a_storage(kind, capsys, monkeypatch):
+    setting = benchmark_network.Setting([64, 48, 4], 16, 8, layers=kind, size=3)
     arm = benchmark_network.Arm("blocks", setting, "blocks", 0.5)
     settings = json.dumps(dataclasses.asdict(arm))
     monkeypatch.setattr("sys.stdin", io.StringIO(settings))

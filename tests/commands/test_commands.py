@@ -61,6 +61,12 @@ def refuse(command, arguments, tmp_path, capsys):
         ([NEW, "--distribution=x"], "`distribution` must be one of uniform"),
         ([NEW, "--distribution=fc1:2"], "must have a number in [0, 1)"),
         ([NEW, "--distribution=fc1:0.1"], "sparsities given by name leave"),
+        (
+            [NEW, "--parameter_budget=1.5"],
+            "--parameter_budget=1.5: must be an integer of at least 1, or a "
+            "share above 0 and below 1\n",
+        ),
+        ([NEW, f"--mac_budget={2**64}"], f"must be at most {2**63 - 1}\n"),
         ([NEW, "--width=0"], "--width=0: must be a number above 0"),
         ([NEW, "--cosine", "--learning_rate=0:1,2:.1"], "must be one number"),
         ([NEW, "--label_smoothing=1"], "--label_smoothing=1: must be a numb"),
@@ -68,6 +74,10 @@ def refuse(command, arguments, tmp_path, capsys):
         ([NEW, "--image_size=9"], "--image_size=9: The images of 'digits'"),
         ([NEW, "--dataset=image_folder"], "image_folder needs data_dir"),
         ([NEW, "--keep_dense=fc"], "has no layer to mask"),
+        (
+            [NEW, "--keep_dense=logits"],
+            "finds layers of lenet_300_100 by name, such as fc1 or fc3",
+        ),
         (
             [NEW, "--keep_dense=none", "--sparse_shortcuts"],
             "--sparse_shortcuts=true: changes --keep_dense=paper",

@@ -73,6 +73,20 @@ def test_it_names_the_files_that_there_are(run, tmp_path):
         assert table.caption == f"Written to {folder}: summary.json, {names}"
 
 
+@pytest.mark.parametrize(
+    "size, other, expected",
+    [
+        (100, 250, "2.5 times smaller than"),
+        (250, 100, "2.5 times larger than"),
+        (100, 104, "as large as"),
+        (104, 100, "as large as"),
+        (100, 106, "1.1 times smaller than"),
+    ],
+)
+def test_sizes_are_compared_in_words(size, other, expected):
+    assert report._compared(size, other) == expected
+
+
 def test_densities_are_those_of_the_run(run):
     summary = json.loads((run / "summary.json").read_text())
     sizes = {k["path"]: k["size"] for k in summary["kernels"]}

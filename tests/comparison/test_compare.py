@@ -74,6 +74,19 @@ def test_the_dense_network_may_have_any_name(tmp_path):
     assert ticket.needs == [os.path.join("out", "dense-0.1-seed3")]
 
 
+def test_a_flag_that_does_not_fit_names_the_flagfile(flagfiles, tmp_path):
+    filters = tmp_path / "filters.flags"
+    filters.write_text(
+        "--method=l1_filters\n--initial_checkpoint={dense}\n--keep_share=0.5"
+    )
+    paths = [flagfiles["dense"], str(filters)]
+    with pytest.raises(UsageError) as refused:
+        plan(paths, [1], [0.1], "out", [*COMMON, "--mac_budget=0.5"])
+    message = str(refused.value)
+    assert message.startswith("flag --keep_share=0.5: says how much stays")
+    assert message.endswith(f"(in the run of {filters})")
+
+
 def test_runs_and_does_not_run_again(flagfiles, tmp_path, capsys):
     folder = tmp_path / "out"
     arguments = [

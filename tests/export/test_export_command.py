@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 import time
 
 import keras
@@ -230,6 +231,39 @@ def test_refusals(arguments, message, run, tmp_path, capsys):
     assert sorted(os.listdir(tmp_path)) == before
     assert (tmp_path / "full" / "file").read_text() == "mine"
     assert (tmp_path / "old.onnx").read_text() == "mine"
+
+
+@pytest.fixture
+def without_packages(monkeypatch):
+    """As after `pip install dsr_tf`, without `[export]`."""
+    for name in ("tf2onnx", "onnxruntime", "ai_edge_litert"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+
+
+def test_a_format_that_lacks_its_package_is_named(
+    run, tmp_path, capsys, without_packages
+):
+    arguments = [f"--model={run}", f"--output={tmp_path}/m.onnx"]
+    assert refuse([*arguments, "--format=onnx"], capsys) == (
+        "export: flag --format=onnx: needs the package tf2onnx: pip install "
+        "'dsr_tf[export]'\n"
+    )
+    assert not os.listdir(tmp_path)
+
+
+def test_what_cannot_be_run_here_is_not_compared(
+    run, tmp_path, capsys, without_packages, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "200")
+    path = tmp_path / "m.tflite"
+    arguments = [f"--model={run}", "--format=litert", f"--output={path}"]
+    export.main(["export", *arguments])
+    assert path.stat().st_size > 1000
+    assert (
+        "not compared: running it needs the package ai-edge-litert: pip "
+        "install 'dsr_tf[export]'"
+    ) in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,53 @@ def test_some_projections_only(tmp_path):
         model_of(layers.SparseMultiHeadAttention(2, 4, sparsity={"wrong": 0}))
 
 
+STORED = {"granularity": "block:4", "storage": "blocks", "sparsity": 0.6}
+
+
+def test_stored_weights(make, tmp_path):
+    model = model_of(make(seed=3, **STORED))
+    weights = dsr_tf.masked_weights(model)
+    assert {weight.layer.storage for weight in weights} == {"blocks"}
+    # What is active has been drawn.
+    assert all(weight.variable.groups().any(axis=1).all() for weight in weights)
+    outputs = values(model(X))
+    twin = dsr_tf.with_storage(model, "masked")
+    np.testing.assert_allclose(values(twin(X)), outputs, atol=1e-5)
+    # The twin has as much room, and so has what is copied of it.
+    for copy in (twin, dsr_tf.with_storage(twin, "blocks")):
+        for ours, theirs in zip(dsr_tf.masked_weights(copy), weights):
+            assert ours.layer.num_slots == theirs.layer.num_slots
+            assert ours.grouping == theirs.grouping
+    model.save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras")
+    np.testing.assert_array_equal(values(loaded(X)), outputs)
+    plain = dsr_tf.strip(loaded)
+    assert type(plain.layers[-1]) is layers.HELD_KINDS[type(model.layers[-1])]
+    np.testing.assert_allclose(values(plain(X)), outputs, atol=1e-5)
+
+
+def test_some_projections_store_active_weights(tmp_path):
+    storage = {"query": "blocks", "value": "masked"}
+    layer = layers.SparseMultiHeadAttention(
+        2,
+        4,
+        **{
+            **STORED,
+            "storage": storage,
+            "sparsity": dict.fromkeys(storage, 0.5),
+        },
+    )
+    layer_copy = type(layer).from_config(layer.get_config())
+    model = model_of(layer_copy)
+    found = {
+        p.name: p.storage for p in layer_copy._projections if p.name in storage
+    }
+    assert found == storage
+    model.save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras")
+    np.testing.assert_array_equal(values(loaded(X)), values(model(X)))
+
+
 def test_training(make):
     model = model_of(make(sparsity=0.6, seed=3))
     budget = sum(w.num_active for w in dsr_tf.masked_weights(model))

@@ -329,7 +329,7 @@ def test_bad_models():
     model = dsr_tf.sparsify(a_dense_model(), 0.5, seed=0)
     with pytest.raises(ValueError, match="is for matrices in blocks"):
         dsr_tf.with_storage(model, "blocks")
-    with pytest.raises(ValueError, match="Dense cannot have this one"):
+    with pytest.raises(ValueError, match="no such storage of SparseDense"):
         dsr_tf.sparsify(a_dense_model(), 0.5, storage="rows")
     with pytest.raises(ValueError, match="must be one of masked, blocks"):
         dsr_tf.with_storage(model, "stripes")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+import dsr_tf
 from dsr_tf import methods
 from dsr_tf.core import stripes
 from dsr_tf.layers import masked_weights
@@ -44,14 +45,13 @@ class ByMomentum(methods.RigL):
     redistribute = methods.SNFS.redistribute
 
 
-def moved_alike(models, number, inputs, num_outputs, kind=methods.RigL):
+def moved_alike(models, number, inputs, kind=methods.RigL):
     """Reallocate twins by gradients so many times.
 
     Args:
         models: One that stores active weights only, and one with masks.
         number: How many times.
         inputs: Function of a generator that draws a batch.
-        num_outputs: Of the models.
         kind: The method.
 
     Returns:
@@ -69,7 +69,8 @@ def moved_alike(models, number, inputs, num_outputs, kind=methods.RigL):
     for step in range(number):
         renew(models, Coarse(step))
         x = inputs(generator)
-        y = generator.integers(-2, 3, (4, num_outputs)).astype("float32")
+        shape = (len(x), *models[0].output_shape[1:])
+        y = generator.integers(-2, 3, shape).astype("float32")
         records = []
         for model, reallocator in zip(models, reallocators):
             start_biases_afresh(model)
@@ -105,7 +106,6 @@ def test_matrices(storage, slots, kind, monkeypatch):
         test_twins.twins(storage, slots[storage], "sgd"),
         number,
         lambda g: g.integers(-2, 3, (4, 56)).astype("float32"),
-        10,
         kind,
     )
     # Places have been equal where there was no room for more, too.
@@ -116,4 +116,24 @@ def test_tables(monkeypatch):
     monkeypatch.setattr(stripes, "STRIPE", 100)  # Of 360 and 240.
     number = 2 if keras.backend.backend() == "jax" else 5
     models = test_row_twins.twins((None, None), "sgd")
-    moved_alike(models, number, lambda g: g.integers(-30, 30, (4, 3)), 8)
+    moved_alike(models, number, lambda g: g.integers(-30, 30, (4, 3)))
+
+
+@pytest.mark.parametrize("storage", test_twins.STORAGES)
+def test_convolutions_of_a_single_position(storage):
+    inputs = keras.Input((4, 4, 32))
+    layer = keras.layers.Conv2D(64, 1, strides=2, use_bias=False)
+    model = dsr_tf.sparsify(
+        keras.Model(inputs, layer(inputs)),
+        0.7,
+        granularity=test_twins.GRANULARITIES[storage],
+        storage=storage,
+        seed=0,
+    )
+    models = [model, dsr_tf.with_storage(model, "masked")]
+    number = 2 if keras.backend.backend() == "jax" else 4
+    moved_alike(
+        models,
+        number,
+        lambda g: g.integers(-2, 3, (4, 4, 4, 32)).astype("float32"),
+    )

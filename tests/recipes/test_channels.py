@@ -129,7 +129,7 @@ def test_networks_without_scales_are_refused(tmp_path, capsys):
     assert message in refusal(tmp_path / "run", capsys)
     run(tmp_path / "dense", *PLAIN, "--method=dense", "--epochs=1")
     started = f"--initial_checkpoint={tmp_path}/dense"
-    message = "has no channels that `slimming` can remove"
+    message = "--method=slimming: Model 'mlp' has no channels that `slimming`"
     assert message in refusal(tmp_path / "run", capsys, started)
 
 

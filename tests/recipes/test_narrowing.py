@@ -249,6 +249,14 @@ def test_the_report_tells_what_has_gone(runs, capsys):
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["multiply-adds", "5,240", "of", "50,200"] in lines
     assert ["channels", "80", "of", "400"] in lines
+    # With what the network was made of, not with what is left of it.
+    stored = runs[2]["saved_model_bytes"]
+    times = f"{4 * 51020 / stored:.1f}"
+    words = ["times", "smaller", "than", "dense", "float32)"]
+    assert any(line[-6:] == [f"({times}", *words] for line in lines)
+    assert ["set", "channels", "left", "share"] in lines
+    assert ["fc1", "300", "60", "0.2000"] in lines
+    assert ["fc2", "100", "20", "0.2000"] in lines
 
 
 @pytest.mark.parametrize(

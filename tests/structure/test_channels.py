@@ -36,6 +36,16 @@ def test_labels():
     assert labels.num_labels == 9
 
 
+def test_a_set_is_printed_in_one_line_without_its_arrays():
+    first = structure.channel_sets(networks.residual())[0]
+    assert repr(first) == (
+        "ChannelSet(name='stem', kind='stream', num_units=6)"
+    )
+    assert repr(first.slices[0]) == (
+        "Slice(variable=stem/kernel, axis=3, role=out)"
+    )
+
+
 def test_a_residual_network():
     sets = {x.name: x for x in structure.channel_sets(networks.residual())}
     assert {name: (x.kind, x.num_units) for name, x in sets.items()} == {

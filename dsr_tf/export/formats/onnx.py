@@ -14,6 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from dsr_tf.command_line import UsageError
 from dsr_tf.conversion import stripped
 from dsr_tf.export import signatures
 from dsr_tf.export import target
@@ -106,6 +107,15 @@ class ONNX(ExportFormat):
 
     name, title, suffix = "onnx", "ONNX", ".onnx"
     options = (values_option("float32"),)
+
+    def check_options(self, options: dict[str, Any]) -> None:
+        try:
+            import tf2onnx  # noqa: F401
+        except ImportError as error:
+            raise UsageError(
+                f"flag --format={self.name}: needs the package tf2onnx: pip "
+                "install 'dsr_tf[export]'"
+            ) from error
 
     def write(
         self, model: keras.Model, path: str, options: dict[str, Any]

@@ -12,7 +12,6 @@ import tensorflow as tf
 from dsr_tf.layers.candidates.candidates import Candidates
 from dsr_tf.layers.candidates.candidates import Found
 from dsr_tf.layers.candidates.candidates import shape_of
-from dsr_tf.layers.storages.devices import place_array
 
 _Caught = list[tuple["CandidatesInGraph", tuple[Any, Any, Any]]]
 _caught: contextvars.ContextVar[_Caught | None] = contextvars.ContextVar(
@@ -55,24 +54,22 @@ class CandidatesInGraph(Candidates):
         shape = shape_of(variable.grouping)
         self._are_found = _variable(tf.zeros([], "bool"))
         self._scores = _variable(tf.fill(shape, -1.0))
-        self._numbers = _variable(
-            place_array(np.zeros(shape, variable.type_of_numbers))
-        )
+        # Not int32, of which GPUs have no variables.
+        self._numbers = _variable(tf.zeros(shape, "int64"))
         # Calls of the layer in a step that is not compiled, by replica.
         self._calls: dict[Any, list[Any]] = {}
 
     def read(self) -> Found | None:
         if not _read(self._are_found):
             return None
-        numbers = _read(self._numbers).astype(self._variable.type_of_numbers)
-        return Found(_read(self._scores), numbers)
+        return Found(_read(self._scores), _read(self._numbers))
 
     def assign(self, found: Found | None) -> None:
         self._calls = {}
         self._are_found.assign(found is not None)
         if found is not None:
             self._scores.assign(found.scores)
-            self._numbers.assign(place_array(found.numbers))
+            self._numbers.assign(found.numbers)
 
     def watch(self, inputs: Any, outputs: Any, is_open: Any) -> Any:
         inputs = tf.stop_gradient(inputs)
@@ -121,7 +118,7 @@ class CandidatesInGraph(Candidates):
     def _find(self, inputs: Any, upstream: Any) -> Any:
         scores, numbers = self._variable.largest_free(inputs, upstream)
         self._scores.assign(scores)
-        self._numbers.assign(tf.cast(numbers, self._numbers.dtype))
+        self._numbers.assign(tf.cast(numbers, "int64"))
         return tf.identity(self._are_found.assign(True))
 
 

@@ -4,7 +4,6 @@
 `dsr_tf.layers.masked_variable`. The others store active weights only.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 from dsr_tf.core import discovery
@@ -16,6 +15,7 @@ __all__ = [
     "AUTO",
     "MASKED",
     "StoredVariable",
+    "able",
     "assign",
     "check",
     "check_num_slots",
@@ -24,6 +24,7 @@ __all__ = [
     "get",
     "has_jit",
     "names",
+    "reason",
     "stores",
     "suits_jit",
 ]
@@ -61,9 +62,12 @@ def choose(layer: Any, weight: Any, num_active_groups: int) -> str:
         The first of its storages that pays, see `StoredVariable.pays`; else
         `"masked"`.
     """
-    for name in layer.storages:
+    for name in able(layer):
         if name != MASKED and get(name).pays(
-            weight.grouping, num_active_groups, layer.compute_dtype
+            weight.grouping,
+            num_active_groups,
+            layer.compute_dtype,
+            layer.has_many_rows,
         ):
             return name
     return MASKED
@@ -85,17 +89,37 @@ def assign(layer: Any, storage: str, num_slots: int | None) -> None:
     layer.supports_jit = suits_jit(storage)
 
 
-def check(kind: Any, storage: str) -> str:
-    """Return a storage that layers of a kind can have.
+def able(layer: Any) -> tuple[str, ...]:
+    """The storages that a masked layer can have."""
+    return tuple(n for n in layer.storages if not reason(layer, n))
+
+
+def reason(layer: Any, storage: str) -> str:
+    """Why a masked layer cannot have a storage; `""` if it can."""
+    if storage == MASKED:
+        return ""
+    if storage not in layer.storages:
+        return f"there is no such storage of {type(layer).__name__}"
+    return layer.reason_to_stay_masked()
+
+
+def check(layer: Any, storage: str) -> str:
+    """Return a storage that a masked layer can have.
 
     Raises:
-        ValueError: if they cannot.
+        ValueError: if it cannot.
     """
-    known: Sequence[str] = kind.storages
-    if storage not in known:
+    kind, known = type(layer).__name__, ", ".join(layer.storages)
+    if storage not in layer.storages:
         raise ValueError(
-            f"`storage` of {kind.__name__} must be one of {', '.join(known)}. "
-            f"Received: storage={storage!r}"
+            f"`storage` of {kind} must be one of {known}. Received: "
+            f"storage={storage!r}"
+        )
+    why = reason(layer, storage)
+    if why:
+        raise ValueError(
+            f"`storage` of layer '{layer.name}' ({kind}) must be {MASKED}, for "
+            f"{why}. Received: storage={storage!r}"
         )
     return storage
 

@@ -34,7 +34,7 @@ class BlockVariable(StoredVariable):
 
     @classmethod
     def check_grouping(cls, grouping: Grouping) -> None:
-        if len(grouping.kernel_shape) != 2 or grouping.group_size == 1:
+        if grouping.matrix is None or grouping.group_size == 1:
             raise ValueError(
                 "`storage` 'blocks' is for matrices in blocks, such as those "
                 "of granularity 'block:32'. Received: kernel of shape "
@@ -43,9 +43,9 @@ class BlockVariable(StoredVariable):
 
     @classmethod
     def kernel_shape(cls, grouping: Grouping) -> tuple[int, ...]:
-        assert grouping.room is not None
-        height, width = grouping.block_shape
-        room = grouping.room
+        matrix, room = grouping.matrix, grouping.room
+        assert matrix is not None and room is not None
+        height, width = matrix.block_shape
         return (room.num_bins, room.num_slots * height, width)
 
     @classmethod
@@ -69,20 +69,29 @@ class BlockVariable(StoredVariable):
 
     @classmethod
     def pays(
-        cls, grouping: Grouping, num_active_groups: int, dtype: str
+        cls,
+        grouping: Grouping,
+        num_active_groups: int,
+        dtype: str,
+        has_many_rows: bool,
     ) -> bool:
-        if len(grouping.kernel_shape) != 2:
+        matrix = grouping.matrix
+        if matrix is None:
             return False
         density = num_active_groups / grouping.num_groups
-        side = min(grouping.block_shape)
+        side = min(matrix.block_shape)
+        if not computes_on_gpu() and has_many_rows:
+            # What pays less is to gather them, once for each active block.
+            is_wide = min(matrix.kernel_shape) >= 256
+            return is_wide and side >= 16 and density <= min(0.3, side / 160)
         if not computes_on_gpu():
             return side >= 16 and density < 0.4
         # There dense products are so fast that small blocks lose.
-        if side < 64 or min(grouping.kernel_shape) < 2048:
+        if side < 64 or min(matrix.kernel_shape) < 2048:
             return False
         if dtype != "float32":
-            return density < 0.03
-        return density <= (0.1 if side >= 128 else 0.05)
+            return side >= 128 and density < 0.03
+        return density <= (0.05 if side >= 128 else 0.03)
 
     @classmethod
     def suits_jit(cls) -> bool:
@@ -102,6 +111,6 @@ class BlockVariable(StoredVariable):
     def largest_free(self, inputs: Any, upstream: Any) -> tuple[Any, Any]:
         index, active = map(read, self.where)
         _, number = shape_of(self.grouping)
-        return largest_blocks(
-            inputs, upstream, index, active, self.grouping, number
-        )
+        matrix = self.grouping.matrix
+        assert matrix is not None
+        return largest_blocks(inputs, upstream, index, active, matrix, number)

@@ -45,7 +45,7 @@ def draw(
     initializer = keras.initializers.get(initializer)
     shape = (len(places), grouping.group_size)
     if isinstance(initializer, _initializers.VarianceScaling):
-        initializer = _of_any_shape(initializer, grouping.kernel_shape)
+        initializer = _of_any_shape(initializer, grouping)
     if isinstance(initializer, _OF_ANY_SHAPE):
         return ops.convert_to_numpy(initializer(shape, dtype=dtype))
     whole = ops.convert_to_numpy(
@@ -54,14 +54,19 @@ def draw(
     return grouping.groups(whole)[places]
 
 
-def _of_any_shape(scaling: Any, kernel_shape: tuple[int, ...]) -> Any:
+def _of_any_shape(scaling: Any, grouping: Grouping) -> Any:
     """The same distribution, without the shape that scales it.
 
     As Keras has it: the variance is `scale` over the number of inputs, of
     outputs, or the mean of both.
     """
-    window = math.prod(kernel_shape[:-2])
-    inputs, outputs = (n * window for n in kernel_shape[-2:])
+    shape = grouping.kernel_shape
+    window = math.prod(shape[:-2])
+    inputs, outputs = (n * window for n in shape[-2:])
+    # Some versions of Keras say for an EinsumDense which axes these are.
+    if getattr(scaling, "input_axes", None) is not None:
+        inputs = math.prod(shape[axis] for axis in scaling.input_axes)
+        outputs = math.prod(shape[axis] for axis in scaling.output_axes)
     number = {
         "fan_in": inputs,
         "fan_out": outputs,

@@ -36,7 +36,6 @@ class ListVariable(StoredVariable):
 
     storage = "lists"
     slack = 1.25
-    type_of_numbers = "int64"
     has_jit = False
 
     @classmethod
@@ -71,7 +70,7 @@ class ListVariable(StoredVariable):
         number = {"num_active": np.array(len(places), "int32")}
         if grouping.num_groups < MANY:
             return {**number, "index": _filled_up(grouping, places)}
-        rows, columns = np.divmod(places, grouping.kernel_shape[1])
+        rows, columns = np.divmod(places, _shape(grouping)[1])
         return {
             **number,
             "rows": _filled_up(grouping, rows),
@@ -80,7 +79,11 @@ class ListVariable(StoredVariable):
 
     @classmethod
     def pays(
-        cls, grouping: Grouping, num_active_groups: int, dtype: str
+        cls,
+        grouping: Grouping,
+        num_active_groups: int,
+        dtype: str,
+        has_many_rows: bool,
     ) -> bool:
         if not _is_matrix_of_weights(grouping) or grouping.num_groups < 2**20:
             return False
@@ -88,7 +91,8 @@ class ListVariable(StoredVariable):
             return False
         # Of 16 bits nothing has been measured: they are cast.
         density = num_active_groups / grouping.num_groups
-        return dtype == "float32" and density < 0.06
+        most = 0.025 if has_many_rows else 0.06
+        return dtype == "float32" and density < most
 
     @classmethod
     def suits_jit(cls) -> bool:
@@ -100,11 +104,11 @@ class ListVariable(StoredVariable):
         if len(found) == 1:
             return found[0]
         rows, columns = found
-        return rows * self.grouping.kernel_shape[1] + columns
+        return rows * _shape(self.grouping)[1] + columns
 
     def multiply(self, rows: Any) -> Any:
         at = self._rows_and_columns()
-        num_inputs, num_outputs = self.grouping.kernel_shape
+        num_inputs, num_outputs = _shape(self.grouping)
         # There are products of 32 and of 64 bits only.
         dtype = keras.backend.standardize_dtype(rows.dtype)
         exact = dtype if dtype == "float64" else "float32"
@@ -121,14 +125,14 @@ class ListVariable(StoredVariable):
         number, *index = map(read, self.where)
         if len(index) == 1:
             places = index[0][:number]
-            num_outputs = self.grouping.kernel_shape[1]
+            num_outputs = _shape(self.grouping)[1]
             return places // num_outputs, places % num_outputs
         rows, columns = index
         return rows[:number], columns[:number]
 
     def largest_free(self, inputs: Any, upstream: Any) -> tuple[Any, Any]:
         at = self._rows_and_columns()
-        num_inputs, num_outputs = self.grouping.kernel_shape
+        num_inputs, num_outputs = _shape(self.grouping)
         _, number = shape_of(self.grouping)
         return largest_weights(
             inputs, upstream, *at, (num_inputs, num_outputs), number
@@ -144,5 +148,9 @@ def _filled_up(grouping: Grouping, numbers: np.ndarray) -> np.ndarray:
 
 
 def _is_matrix_of_weights(grouping: Grouping) -> bool:
-    is_matrix = len(grouping.kernel_shape) == 2 and grouping.group_size == 1
-    return is_matrix and grouping.pattern is None
+    return grouping.group_size == 1 and grouping.pattern is None
+
+
+def _shape(grouping: Grouping) -> tuple[int, ...]:
+    assert grouping.matrix is not None  # Single weights always are.
+    return grouping.matrix.kernel_shape

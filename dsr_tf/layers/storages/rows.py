@@ -50,7 +50,11 @@ class RowVariable(StoredVariable):
 
     @classmethod
     def pays(
-        cls, grouping: Grouping, num_active_groups: int, dtype: str
+        cls,
+        grouping: Grouping,
+        num_active_groups: int,
+        dtype: str,
+        has_many_rows: bool,
     ) -> bool:
         is_table = len(grouping.kernel_shape) == 2 and grouping.group_size == 1
         return is_table and num_active_groups < grouping.num_groups / 2

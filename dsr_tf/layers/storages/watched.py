@@ -2,7 +2,6 @@
 
 import abc
 from typing import Any
-from typing import ClassVar
 
 import keras
 import numpy as np
@@ -19,10 +18,7 @@ class Watched(SparseVariable):
 
     Attributes:
         candidates: The `Candidates`: groups that can grow.
-        type_of_numbers: That of the numbers of groups in a bin.
     """
-
-    type_of_numbers: ClassVar[str] = "int32"
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -88,7 +84,7 @@ class Watched(SparseVariable):
             return  # Of a layer with more slots, or fewer.
         found = Found(
             np.asarray(store[scores], "float32"),
-            np.asarray(store[numbers], self.type_of_numbers),
+            np.asarray(store[numbers], "int64"),
         )
         if not found.fits(self.grouping, self.places()):
             raise ValueError(

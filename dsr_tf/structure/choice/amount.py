@@ -70,7 +70,7 @@ def candidates(
             f"Model '{structure.model.name}' has no channels that `{method}` "
             "can remove"
             + "".join(f"; {text}" for text in first_few(skipped))
-            + f". Received: filters={filters!r}"
+            + ("" if filters is None else f". Received: filters={filters!r}")
         )
     if skipped:
         logging.info(

@@ -33,6 +33,13 @@ class Slice:
     role: str
     layer: keras.layers.Layer
 
+    def __repr__(self) -> str:
+        # That of a variable has all of its values.
+        return (
+            f"Slice(variable={self.variable.path}, axis={self.axis}, "
+            f"role={self.role})"
+        )
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ChannelSet:
@@ -54,7 +61,7 @@ class ChannelSet:
     name: str
     kind: str
     num_units: int
-    slices: tuple[Slice, ...]
+    slices: tuple[Slice, ...] = dataclasses.field(repr=False)
 
     def with_role(self, *roles: str) -> tuple[Slice, ...]:
         """The slices that have one of some roles."""

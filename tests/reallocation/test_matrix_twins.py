@@ -1,0 +1,123 @@
+"""Convolutions of 1x1 and attention move stored weights as masks do."""
+
+import keras
+import numpy as np
+import pytest
+
+import dsr_tf
+from dsr_tf.layers import masked_weights
+from dsr_tf.reallocation.reallocator import Reallocator
+from tests.reallocation.test_twins import GRANULARITIES
+from tests.reallocation.test_twins import METHODS
+from tests.reallocation.test_twins import STORAGES
+from tests.reallocation.test_twins import assert_alike
+from tests.reallocation.test_twins import renew
+
+
+def pointwise():
+    """As in MobileNet, and a projection of a shortcut."""
+    inputs = keras.Input((6, 6, 32))
+    x = keras.layers.Conv2D(64, 1, name="expand")(inputs)
+    x = keras.layers.DepthwiseConv2D(3, 2, "same", name="depthwise")(x)
+    x = keras.layers.Conv2D(48, 1, name="project")(x)
+    shortcut = keras.layers.Conv2D(48, 1, strides=2, name="shortcut")(inputs)
+    return keras.Model(inputs, keras.layers.Add()([x, shortcut]))
+
+
+def transformer():
+    """A block whose projections have heads narrower and wider than blocks."""
+    inputs = keras.Input((5, 32))
+    x = keras.layers.MultiHeadAttention(4, 8, value_dim=32, name="attention")(
+        inputs, inputs
+    )
+    x = keras.layers.LayerNormalization()(keras.layers.Add()([x, inputs]))
+    y = keras.layers.Dense(64, activation="gelu", name="wide")(x)
+    y = keras.layers.Dense(32, name="narrow")(y)
+    return keras.Model(inputs, keras.layers.Add()([x, y]))
+
+
+MODELS = {"pointwise": pointwise, "transformer": transformer}
+
+
+def sparse(make, storage, **arguments):
+    keras.utils.set_random_seed(0)
+    return dsr_tf.sparsify(
+        make(),
+        0.7,
+        filters=lambda layer: layer.name != "depthwise",
+        granularity=GRANULARITIES[storage],
+        storage=storage,
+        seed=0,
+        **arguments,
+    )
+
+
+@pytest.mark.parametrize("method", ["dsr", "set"])
+@pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
+@pytest.mark.parametrize("storage", STORAGES)
+def test_reallocations(storage, make, method):
+    stored = sparse(make, storage)
+    weights = masked_weights(stored)
+    assert {weight.layer.storage for weight in weights} == {storage}
+    models = [stored, dsr_tf.with_storage(stored, "masked")]
+    for model in models:
+        model.compile(
+            keras.optimizers.SGD(0.1, momentum=0.9), "mse", run_eagerly=True
+        )
+        x = np.ones((2, *model.input_shape[1:]))
+        model.train_on_batch(x, np.zeros(model(x).shape))
+    reallocators = [Reallocator(m, METHODS[method]()) for m in models]
+    budget = sum(weight.num_active for weight in weights)
+    generator = np.random.default_rng(0)
+    num_moved = 0
+    for step in range(60 if keras.backend.backend() == "tensorflow" else 10):
+        renew(models, generator)
+        ours, theirs = (
+            r.step(m.optimizer, step) for r, m in zip(reallocators, models)
+        )
+        assert ours == theirs
+        assert ours.num_active + ours.carry == budget
+        num_moved += ours.num_grown
+        assert_alike(models)
+    assert num_moved > 0
+
+
+@pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
+def test_in_fit_and_resumed(make, tmp_path):
+    """It learns while weights move, and goes on from a file to the bit."""
+
+    def fitted(model, epochs, first=0):
+        callback = dsr_tf.callbacks.DynamicSparseReparameterization(
+            num_reallocated=0.2, initial_threshold=0.05, period=3, seed=0
+        )
+        generator = np.random.default_rng(1)
+        x = generator.normal(size=(64, *model.input_shape[1:]))
+        y = generator.normal(size=(64, *model.output_shape[1:])) / 2 + 1
+        history = model.fit(
+            x.astype("float32"),
+            y.astype("float32"),
+            batch_size=16,
+            initial_epoch=first,
+            epochs=epochs,
+            shuffle=False,
+            verbose=0,
+            callbacks=[callback],
+        )
+        return history.history
+
+    whole, half = (sparse(make, "blocks") for _ in range(2))
+    for model in (whole, half):
+        model.compile(keras.optimizers.Adam(0.01), "mse")
+    before = [weight.variable.places() for weight in masked_weights(whole)]
+    history = fitted(whole, 6)
+    assert history["loss"][-1] < 0.9 * history["loss"][0]
+    after = [weight.variable.places() for weight in masked_weights(whole)]
+    assert not all(map(np.array_equal, before, after))
+    fitted(half, 3)
+    half.save(tmp_path / "m.keras")
+    resumed = keras.models.load_model(tmp_path / "m.keras")
+    fitted(resumed, 6, 3)
+    for ours, theirs in zip(resumed.variables, whole.variables):
+        np.testing.assert_array_equal(
+            keras.ops.convert_to_numpy(ours), keras.ops.convert_to_numpy(theirs)
+        )
