@@ -91,7 +91,9 @@ class _Candidates(Entry):
 
     @property
     def array(self) -> np.ndarray:
-        return getattr(self._candidates.read(), self._part)
+        return np.asarray(
+            getattr(self._candidates.read(), self._part), self.dtype
+        )
 
     def assign(self, array: Any) -> None:
         # The one that comes first is there alone until the other comes.

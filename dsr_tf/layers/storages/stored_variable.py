@@ -276,13 +276,8 @@ class StoredVariable(Watched):
     def groups_of(self, variable: keras.Variable) -> np.ndarray:
         """What a variable of the kernel's shape, such as an optimizer's
         slot, holds of the active groups: `(num_active_groups, group_size)`."""
-        return self._groups_at(self.places(), variable)
-
-    def _groups_at(
-        self, places: np.ndarray, variable: keras.Variable
-    ) -> np.ndarray:
         array = ops.convert_to_numpy(variable)
-        slots = self.slots_of(self.grouping, places)
+        slots = self.slots_of(self.grouping, self.places())
         return array.reshape(-1, self.grouping.group_size)[slots]
 
     def masked(self, weights: Any) -> Any:
