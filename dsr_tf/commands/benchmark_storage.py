@@ -70,7 +70,7 @@ def run(argv: list[str]) -> None:
             "layers",
             next(iter(KINDS)),
             "What the hidden layers are: Dense; Conv2D, of 1x1; or "
-            "attention, of heads of 64, with its four projections.",
+            "MultiHeadAttention, of heads of 64, with its projections.",
             tuple(KINDS),
         ),
         (
