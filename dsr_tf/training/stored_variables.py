@@ -75,6 +75,19 @@ class _OldState(Entry):
         kept_state.assign(self._layer, state)
 
 
+class _Places(Entry):
+    """Which groups are stored: on every device of the type that they have on
+    processors, see `place_array`."""
+
+    def __init__(self, name: str, variable: keras.Variable) -> None:
+        super().__init__(name, variable)
+        self.dtype = {"int64": "int32"}.get(self.dtype, self.dtype)
+
+    @property
+    def array(self) -> np.ndarray:
+        return super().array.astype(self.dtype)
+
+
 class _Candidates(Entry):
     """A part of what a step has found that can grow of a stored weight."""
 
@@ -124,11 +137,18 @@ def entries(
         for layer in _masked_layers(model)
         for variable in layer.state_variables
     }
+    places = {
+        id(variable)
+        for weight in masked_weights(model)
+        if isinstance(weight.variable, StoredVariable)
+        for variable in weight.variable.where
+    }
     found: list[Entry] = []
     for variable in model.variables:
         layer = owners.get(id(variable))
         if layer is None:
-            found.append(Entry(lasting_name(variable.path), variable))
+            kind = _Places if id(variable) in places else Entry
+            found.append(kind(lasting_name(variable.path), variable))
         elif format < FIRST_WITH_STATE_APART:
             if variable is layer.state_variables[0]:
                 parent = variable.path.rpartition("/")[0]

@@ -12,6 +12,7 @@ from dsr_tf.commands import export
 from dsr_tf.commands import report
 from dsr_tf.commands import train
 from dsr_tf.layers import masked_weights
+from dsr_tf.layers.storages import devices
 from dsr_tf.training import checkpoint
 from tests.conftest import values
 
@@ -144,3 +145,14 @@ def test_pruning_and_narrowing(tmp_path, capsys):
     )
     assert summary["mask_density"] == pytest.approx(0.5, abs=0.01)
     assert summary["narrowed"]["num_parameters"] < summary["num_parameters"]
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_a_run_moves_to_a_gpu_and_from_it(first, tmp_path, monkeypatch):
+    """Where numbers of places are of another type."""
+    more = ["--storage=blocks", *STORAGES["blocks"]]
+    on_gpu = first
+    monkeypatch.setattr(devices, "computes_on_gpu", lambda: on_gpu)
+    run(tmp_path / "run", *more, "--epochs=1")
+    on_gpu = not first
+    assert run(tmp_path / "run", *more, "--resume")["num_reallocations"] == 4
