@@ -6,6 +6,7 @@ from typing import Any
 from typing import Self
 
 import numpy as np
+from absl import logging
 
 from dsr_tf.core.checks import is_number
 from dsr_tf.methods import amount
@@ -17,6 +18,9 @@ from dsr_tf.methods.method import Method
 # Thresholds stay within 2**100 times the initial one, far outside of any
 # weight, so that a model whose weights are all 0 cannot run it to infinity.
 _MAX_EXPONENT = 100
+# More than so many times K, or than so many quarters of all weights, pruned
+# at once do harm that no growth makes good.
+_MUCH = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +109,18 @@ class DSR(Method):
     def update(self, state: Any, num_below: int, budget: int) -> None:
         exponent = state.method_state["threshold_exponent"]
         wanted = amount.num_weights(self.num_reallocated, budget)
+        if num_below > _MUCH * max(wanted, budget / 4):
+            logging.warning(
+                "%d of %d active weights were below the threshold %g and "
+                "pruned at once, where about %d were to be: what they had "
+                "learned is lost. Means over large groups hardly differ, so "
+                "a threshold is below all of them or above; `SET` prunes a "
+                "given share.",
+                num_below,
+                budget,
+                self.threshold(state),
+                wanted,
+            )
         if num_below < (1 - self.tolerance) * wanted:
             exponent += 1
         elif num_below > (1 + self.tolerance) * wanted:

@@ -47,6 +47,15 @@ def test_a_share_is_that_number_of_the_budget(share, budget, wanted):
         assert exponents[0] == np.sign(wanted - num_below)
 
 
+@pytest.mark.parametrize(
+    ("wanted", "num_below", "warns"),
+    [(50, 501, True), (50, 500, False), (400, 801, True), (400, 800, False)],
+)
+def test_pruning_most_weights_at_once_is_said(wanted, num_below, warns, caplog):
+    methods.DSR(wanted).update(ReallocationState(), num_below, 1000)
+    assert ("pruned at once" in caplog.text) == warns
+
+
 def test_a_share_of_nearly_everything_is_refused():
     methods.DSR(0.9).validate(10)
     with pytest.raises(ValueError, match="weights, 10. R.*=0.96, which is 10"):
