@@ -9,12 +9,11 @@ import pytest
 
 import dsr_tf
 from dsr_tf import models
+from dsr_tf.export import products
 from dsr_tf.export import registry
 from dsr_tf.export import sizes
-from dsr_tf.export import sparse_matmul
 from dsr_tf.export import target
 from dsr_tf.export import timing
-from dsr_tf.layers import masked_weights
 from tests.conftest import outputs_of
 
 slow = pytest.mark.slow
@@ -65,7 +64,7 @@ def test_size(name, density, bound, times, tmp_path):
     inputs = inputs.astype("float32")
     found = registry.load("model", path).predict(inputs)
     expected = outputs_of(model, inputs)
-    if sparse_matmul.chosen(masked_weights(model), "auto"):
+    if products.chosen(model, "auto"):
         assert_close(found, expected)
     else:
         np.testing.assert_array_equal(found, expected)
