@@ -94,7 +94,7 @@ def start_biases_afresh(model):
     ("storage", "slots", "kind"),
     [
         ("blocks", TIGHT, methods.RigL),
-        ("blocks", WIDE, ByMomentum),
+        pytest.param("blocks", WIDE, ByMomentum, marks=needs_tensorflow),
         pytest.param("lists", TIGHT, methods.RigL, marks=needs_tensorflow),
     ],
     ids=["tight blocks", "wide blocks", "lists"],
@@ -119,6 +119,7 @@ def test_tables(monkeypatch):
     moved_alike(models, number, lambda g: g.integers(-30, 30, (4, 3)))
 
 
+@needs_tensorflow  # JAX compiles each operation.
 @pytest.mark.parametrize("storage", test_twins.STORAGES)
 def test_convolutions_of_a_single_position(storage):
     inputs = keras.Input((4, 4, 32))
@@ -131,9 +132,8 @@ def test_convolutions_of_a_single_position(storage):
         seed=0,
     )
     models = [model, dsr_tf.with_storage(model, "masked")]
-    number = 2 if keras.backend.backend() == "jax" else 4
     moved_alike(
         models,
-        number,
+        4,
         lambda g: g.integers(-2, 3, (4, 4, 4, 32)).astype("float32"),
     )

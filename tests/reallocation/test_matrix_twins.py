@@ -7,6 +7,7 @@ import pytest
 import dsr_tf
 from dsr_tf.layers import masked_weights
 from dsr_tf.reallocation.reallocator import Reallocator
+from tests.conftest import needs_tensorflow
 from tests.reallocation.test_twins import GRANULARITIES
 from tests.reallocation.test_twins import METHODS
 from tests.reallocation.test_twins import STORAGES
@@ -40,6 +41,11 @@ def transformer():
 
 
 MODELS = {"pointwise": pointwise, "transformer": transformer}
+# JAX compiles each operation of a step that runs eagerly.
+TWINS = [
+    pytest.param(make, marks=[] if make is pointwise else needs_tensorflow)
+    for make in MODELS.values()
+]
 
 
 def sparse(make, storage, **arguments):
@@ -56,7 +62,7 @@ def sparse(make, storage, **arguments):
 
 
 @pytest.mark.parametrize("method", ["dsr", "set"])
-@pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
+@pytest.mark.parametrize("make", TWINS, ids=MODELS)
 @pytest.mark.parametrize("storage", STORAGES)
 def test_reallocations(storage, make, method):
     stored = sparse(make, storage)
