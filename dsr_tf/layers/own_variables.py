@@ -86,5 +86,6 @@ def _read_whole(weight: Any, store: Any) -> tuple[np.ndarray, np.ndarray]:
             f"but those in the file are of {shapes[0]} and {shapes[1]}."
         )
     places = np.flatnonzero(mask)
-    grouping.check_places(places)
+    with weight.reading_places():
+        grouping.check_places(places)
     return places, grouping.groups(kernel)[places]

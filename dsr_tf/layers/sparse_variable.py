@@ -6,7 +6,9 @@ that stores active weights only, and the other way round.
 """
 
 import abc
+import contextlib
 from collections.abc import Callable
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -190,9 +192,11 @@ class SparseVariable(abc.ABC):
         """
         grouping = self.grouping
         gaps, active = self.stored_names
-        places = sparse_arrays.unpack_positions(
-            store[gaps], grouping.num_groups
-        )
+        with self.reading_places():
+            places = sparse_arrays.unpack_positions(
+                store[gaps], grouping.num_groups
+            )
+            grouping.check_places(places)
         weights = np.asarray(store[active])
         if weights.size != len(places) * grouping.group_size:
             raise ValueError(
@@ -200,5 +204,15 @@ class SparseVariable(abc.ABC):
                 f"groups of {grouping.group_size} weights in the file, which "
                 f"holds {weights.size} weights: it is damaged."
             )
-        grouping.check_places(places)
         return places, weights.reshape(-1, grouping.group_size)
+
+    @contextlib.contextmanager
+    def reading_places(self) -> Iterator[None]:
+        """Say of which layer places are that a file has, if they are bad."""
+        try:
+            yield
+        except ValueError as error:
+            raise ValueError(
+                f"Layer '{self.layer.name}' cannot take the places of its "
+                f"{self.name} from the file. {error}"
+            ) from error

@@ -32,6 +32,18 @@ class StoresActive(Masked):
             names = [name for name in names if name not in hidden]
         return names
 
+    def __getattr__(self, name: str) -> Any:
+        # Called for what is not there, such as the mask of stored weights.
+        # (`hasattr` says so, which takes an AttributeError.)
+        for weight in vars(self).get("masked_variables", {}).values():
+            if weight.is_stored and name == weight.mask_name:
+                try:
+                    return weight.mask
+                except ValueError as error:
+                    raise AttributeError(str(error)) from None
+        # Once more, for the error.
+        return super().__getattribute__(name)
+
     def enable_lora(self, *args: Any, **kwargs: Any) -> None:
         self._refuse_if_stored("LoRA")
         super().enable_lora(*args, **kwargs)

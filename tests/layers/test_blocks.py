@@ -341,6 +341,10 @@ def test_bad_models():
         layer.enable_lora(2)
     with pytest.raises(ValueError, match="so there is no mask"):
         print(masked_weights(layer)[0].mask)
+    with pytest.raises(AttributeError, match="so there is no mask"):
+        print(layer.mask)
+    with pytest.raises(AttributeError, match="has no attribute 'kernels'"):
+        print(layer.kernels)
 
 
 @needs_tensorflow

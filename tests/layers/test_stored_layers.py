@@ -86,9 +86,23 @@ def test_a_damaged_store_is_refused():
     with pytest.raises(ValueError, match="holds 11 weights: it is damaged"):
         layer.load_own_variables(cut)
     cut = {**store, "mask.gaps": store["mask.gaps"][:-4]}
-    with pytest.raises(ValueError, match="positions are damaged"):
+    damaged = f"'{layer.name}' .* places of its kernel .* are damaged"
+    with pytest.raises(ValueError, match=damaged):
         layer.load_own_variables(cut)
     np.testing.assert_array_equal(values(kernel_of(layer)), before)
+
+
+def test_places_without_room_are_refused():
+    settings = {"granularity": "block:2x2", "seed": 0}
+    full = layers.SparseDense(4, 0.0, **settings)
+    full.build((None, 6))
+    store = {}
+    full.save_own_variables(store)
+    layer = layers.SparseDense(4, 0.5, storage="blocks", **settings)
+    layer.build((None, 6))
+    refused = f"'{layer.name}' .* places of its kernel .* mask with 3 in one"
+    with pytest.raises(ValueError, match=refused):
+        layer.load_own_variables(store)
 
 
 @pytest.mark.parametrize(
