@@ -153,7 +153,7 @@ class Reallocation(MaskCallback):
             return
         # Asked for so that its variables are up to date.
         self._masked_model()
-        self._reallocator.clean()
+        self._reallocator.clean(self._optimizer())
         if logs is None:
             return
         logs["mask_density"] = mask_density(self._reallocator.masked)

@@ -153,12 +153,18 @@ class Reallocator:
         """Set inactive weights to 0 and empty their slots."""
         clear(self.moving, optimizer)
 
-    def clean(self) -> None:
-        """Store inactive weights as 0 where the optimizer has moved them."""
+    def clean(self, optimizer: keras.optimizers.Optimizer) -> None:
+        """Store inactive weights as 0 where the optimizer has moved them.
+
+        But not where they hold the gradient themselves, for it has no slots.
+        """
         if not self.hook.gathers_gradients:
             return
         for weight in self.moving:
-            if not weight.variable.is_stored:
+            slot = optimizer_slots.accumulated_gradient(
+                optimizer, weight.kernel
+            )
+            if not weight.variable.is_stored and slot is not None:
                 weight.set_mask(ops.convert_to_numpy(weight.mask))
 
     def read_state(self) -> ReallocationState:
