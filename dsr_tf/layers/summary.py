@@ -202,12 +202,17 @@ class SparsitySummary:
         return f"Memory of these kernels: {', '.join(parts)}"
 
     def __str__(self) -> str:
-        console = Console(width=88, no_color=True)
-        with console.capture() as capture:
-            console.print(self.table())
-        return capture.get()
+        return printed(self.table())
 
     __repr__ = __str__
+
+
+def printed(table: Table) -> str:
+    """A table as text of 88 columns."""
+    console = Console(width=88, no_color=True)
+    with console.capture() as capture:
+        console.print(table)
+    return capture.get()
 
 
 def _size(num_bytes: int) -> str:

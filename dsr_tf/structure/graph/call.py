@@ -200,7 +200,8 @@ class Call:
 
         They are the constant times the numbers of channels kept.
         """
-        self._trace.work.append((constant, labels))
+        path = self._trace.path_of(self.layer)
+        self._trace.work.append((path, constant, labels))
 
     def resizes(self, **labels: np.ndarray) -> None:
         """Say which arguments of the layer are numbers of channels.

@@ -40,7 +40,7 @@ def terms_of(trace: Trace) -> tuple[list[_Term], list[_Term]]:
     parameters: list[_Term] = []
     macs: list[_Term] = [
         (constant, tuple(trace.labels.roots(x) for x in labels))
-        for constant, labels in trace.work
+        for _, constant, labels in trace.work
     ]
     trained = {id(variable) for variable in trace.parameters}
     for weight in trace.weights.values():

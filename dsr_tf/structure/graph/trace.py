@@ -16,6 +16,7 @@ from dsr_tf.structure.graph.call import Channels
 from dsr_tf.structure.graph.call import unmasked_inputs
 from dsr_tf.structure.graph.labels import FIXED
 from dsr_tf.structure.graph.labels import Labels
+from dsr_tf.structure.rules import Rule
 from dsr_tf.structure.rules import rule_of
 
 
@@ -26,12 +27,14 @@ class LabelledWeight:
     Attributes:
         variable: The Keras variable.
         layer: The layer that has added it.
+        shape: Of the whole weight.
         axes: For an axis, counted from the front, its role and labels.
         num_uses: How often each weight is multiplied for one example.
     """
 
     variable: keras.Variable
     layer: keras.layers.Layer
+    shape: tuple[int, ...]
     axes: dict[int, tuple[str, np.ndarray]]
     num_uses: int = 0
 
@@ -66,8 +69,8 @@ class Trace:
         labels: The `Labels`.
         kinds: What sets are called in which some labels are.
         weights: `LabelledWeight` by the identity of its variable.
-        work: MACs without variables: pairs of a constant and arrays of
-            labels.
+        work: MACs without variables: the path of a layer, a constant and
+            arrays of labels.
         sizes: By the identity of an operation, for places in its
             configuration the labels whose number stands there.
         fixed: Why channels stay, by the path of the layer.
@@ -91,7 +94,7 @@ class Trace:
         self.labels = Labels()
         self.kinds: dict[int, str] = {}
         self.weights: dict[int, LabelledWeight] = {}
-        self.work: list[tuple[int, tuple[np.ndarray, ...]]] = []
+        self.work: list[tuple[str, int, tuple[np.ndarray, ...]]] = []
         self.sizes: dict[int, dict[tuple, np.ndarray]] = {}
         self.fixed: dict[str, str] = {}
         self.uncounted: list[str] = []
@@ -137,23 +140,22 @@ class Trace:
         num_uses: int,
     ) -> None:
         """See `Call.weight`."""
-        for variable in own_variables(layer):
-            if variable.name == name:
-                break
-        else:
+        found = self._find(layer, name)
+        if found is None:
             return
-        rank = len(variable.shape)
+        variable, shape = found
+        rank = len(shape)
         axes = {axis % rank: value for axis, value in axes.items()}
         for axis, (_, labels) in axes.items():
-            if len(labels) != variable.shape[axis]:
+            if len(labels) != shape[axis]:
                 raise ValueError(
                     f"The rule of {type(layer).__name__} gives "
                     f"{len(labels)} labels for axis {axis} of {name}, which "
-                    f"is {variable.shape[axis]} long"
+                    f"is {shape[axis]} long"
                 )
         known = self.weights.get(id(variable))
         if known is None:
-            weight = LabelledWeight(variable, layer, axes, num_uses)
+            weight = LabelledWeight(variable, layer, shape, axes, num_uses)
             self.weights[id(variable)] = weight
             if id(variable) in self._staying:
                 for _, labels in axes.values():
@@ -168,6 +170,18 @@ class Trace:
                 self.labels.fix(labels)
         for axis in known.axes.keys() - axes.keys():
             self.labels.fix(known.axes[axis][1])
+
+    def _find(
+        self, layer: keras.layers.Layer, name: str
+    ) -> tuple[keras.Variable, tuple[int, ...]] | None:
+        """The variable of a weight of a layer, and the weight's shape."""
+        for variable in own_variables(layer):
+            if variable.name == name:
+                return variable, tuple(variable.shape)
+        return None
+
+    def _rule_of(self, operation: Any) -> Rule | None:
+        return rule_of(operation)
 
     def add_size(
         self, operation: Any, place: tuple[str | int, ...], labels: np.ndarray
@@ -220,7 +234,7 @@ class Trace:
                 return self._walk(graph, inputs)
             return self._fix(node, "it is called without some of its inputs")
         self.calls.append((node, inputs))
-        rule = rule_of(operation)
+        rule = self._rule_of(operation)
         if rule is None:
             return self._fix(node, f"no rule for {type(operation).__name__}")
         call = Call(self, node)
@@ -257,6 +271,7 @@ class Trace:
                 for _, labels in self.weights[id(variable)].axes.values():
                     self.labels.fix(labels)
         made = {id(variable) for variable in self.parameters}
+        made -= self.weights.keys()  # Their uses have been said.
         if any(len(v.shape) > 1 for v in variables if id(v) in made):
             path = self.path_of(operation)
             if path not in self.uncounted:
@@ -306,7 +321,5 @@ def _fixed(tensor: Any) -> Channels:
 def size_of(weight: LabelledWeight) -> int:
     """Weights of a variable for each combination of labelled positions."""
     return math.prod(
-        n
-        for axis, n in enumerate(weight.variable.shape)
-        if axis not in weight.axes
+        n for axis, n in enumerate(weight.shape) if axis not in weight.axes
     )

@@ -1,10 +1,9 @@
-"""What a masked network would cost if nothing was done for its zeros."""
+"""What a masked network would cost without its inactive weights."""
 
 import keras
 
-from dsr_tf.layers import masked_weights
 from dsr_tf.structure.graph.cost import Cost
-from dsr_tf.structure.graph.structure import Structure
+from dsr_tf.structure.whole.model_cost import cost
 
 
 def active_cost(model: keras.Model) -> Cost:
@@ -12,7 +11,7 @@ def active_cost(model: keras.Model) -> Cost:
 
     Keras multiplies masked kernels as if they were whole, so what it
     computes is `cost(model).macs`. This is what is left for kernels that
-    skip the zeros.
+    skip the zeros: the totals of `dsr_tf.cost`.
 
     Args:
         model: A built functional or Sequential model, masked or not.
@@ -21,14 +20,7 @@ def active_cost(model: keras.Model) -> Cost:
         A `Cost`.
 
     Raises:
-        TypeError, ValueError: as of `Structure`.
+        TypeError, ValueError: as of `dsr_tf.cost`.
     """
-    structure = Structure(model)
-    whole, weights = structure.cost(), structure.trace.weights
-    parameters, macs = whole.parameters, whole.macs
-    for weight in masked_weights(model):
-        num_inactive = weight.size - weight.num_active
-        parameters -= num_inactive
-        if id(weight.kernel) in weights:
-            macs -= num_inactive * weights[id(weight.kernel)].num_uses
-    return Cost(parameters, macs)
+    found = cost(model)
+    return Cost(found.num_active_parameters, found.num_active_macs)

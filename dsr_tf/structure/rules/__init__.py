@@ -13,7 +13,8 @@ from dsr_tf.structure.rules.registry import RULES
 from dsr_tf.structure.rules.registry import Rule
 from dsr_tf.structure.rules.registry import register
 from dsr_tf.structure.rules.registry import rule_of
+from dsr_tf.structure.rules.registry import rule_of_kind
 
-__all__ = ["RULES", "Rule", "register", "rule_of"]
+__all__ = ["RULES", "Rule", "register", "rule_of", "rule_of_kind"]
 
 discovery.import_modules(__name__, __path__)

@@ -1,5 +1,6 @@
 """Layers that multiply all channels by a matrix, and tables of vectors."""
 
+import math
 import re
 
 import keras
@@ -35,6 +36,7 @@ def einsum_dense(call: Call) -> list[Channels]:
     match = re.fullmatch(r"(.*)(\w),\2(\w)->\1\3", equation)
     bias_axes = call.layer.bias_axes
     if match is None or bias_axes not in (None, match and match[3]):
+        call.weight("kernel", {}, num_uses=_num_uses(call, equation))
         raise CannotFollow(f"its equation is {equation}")
     inputs = call.along(-1)
     outputs = call.fresh(call.outputs[0].shape[-1])
@@ -51,6 +53,21 @@ def einsum_dense(call: Call) -> list[Channels]:
     return call.pass_on(outputs, -1)
 
 
+def _num_uses(call: Call, equation: str) -> int:
+    """How often an equation has each weight of its kernel multiplied."""
+    inputs, kernel = equation.partition("->")[0].split(",")
+    shape = call.inputs[0].shape[-call.rank :]
+    before, dots, behind = inputs.partition("...")
+    # A letter for each axis; those of the dots are in no kernel.
+    num_dots = len(shape) - len(before) - len(behind) if dots else 0
+    letters = before + "." * num_dots + behind
+    return math.prod(
+        n or 1
+        for n, letter in list(zip(shape, letters, strict=True))[1:]
+        if letter not in kernel.replace("...", "")
+    )
+
+
 @register(keras.layers.Embedding)
 def embedding(call: Call) -> list[Channels]:
     check_extras(call)
@@ -59,6 +76,17 @@ def embedding(call: Call) -> list[Channels]:
     call.weight("embeddings", {-1: ("out", outputs)})
     call.resizes(output_dim=outputs)
     return call.pass_on(outputs, -1)
+
+
+@register(keras.layers.ReversibleEmbedding)
+def reversible_embedding(call: Call) -> list[Channels]:
+    """Scoring words multiplies by the table that it was looked up in."""
+    layer = call.layer
+    call.weight("embeddings", {})
+    if call.keywords.get("reverse", (*call.arguments, False, False)[1]):
+        name = "embeddings" if layer.tie_weights else "reverse_embeddings"
+        call.weight(name, {}, num_uses=call.num_positions(-1))
+    raise CannotFollow("its table is read along both axes")
 
 
 def check_extras(call: Call) -> None:

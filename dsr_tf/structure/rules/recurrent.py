@@ -44,20 +44,21 @@ def convolutional_recurrent(call: Call) -> list[Channels]:
 
 def _units(call: Call, num_units: int, num_gates: int, axis: int) -> np.ndarray:
     layer, cell = call.layer, call.layer.cell
-    if layer.stateful:
-        raise CannotFollow("it keeps states between batches")
-    activations = (cell.activation, getattr(cell, "recurrent_activation", None))
-    if not all(is_elementwise(function) for function in activations):
-        raise CannotFollow("its activation mixes channels")
     sequence, *states = call.inputs
+    num_uses = call.num_positions(axis)
+    if not layer.return_sequences:
+        num_uses *= sequence.shape[-2 - getattr(cell, "rank", 0)] or 1
+    try:
+        _check(call)
+    except CannotFollow:
+        for name in ("kernel", "recurrent_kernel"):
+            call.weight(name, {}, num_uses, layer=cell)
+        raise
     inputs = call.along(axis, sequence)
     outputs = call.fresh(num_units)
     for state in states:
         call.unite(outputs, call.along(axis, state))
     gates = np.tile(outputs, num_gates)
-    num_uses = call.num_positions(axis)
-    if not layer.return_sequences:
-        num_uses *= sequence.shape[-2 - getattr(cell, "rank", 0)] or 1
     # Feeding its own output back, a layer reads and makes channels at once.
     call.weight(
         "kernel",
@@ -73,3 +74,17 @@ def _units(call: Call, num_units: int, num_gates: int, axis: int) -> np.ndarray:
     )
     call.weight("bias", {-1: ("bias", gates)}, layer=cell)
     return outputs
+
+
+def _check(call: Call) -> None:
+    """Refuse layers whose channels do more than feed themselves back.
+
+    Raises:
+        CannotFollow: if they do.
+    """
+    layer, cell = call.layer, call.layer.cell
+    if layer.stateful:
+        raise CannotFollow("it keeps states between batches")
+    activations = (cell.activation, getattr(cell, "recurrent_activation", None))
+    if not all(is_elementwise(function) for function in activations):
+        raise CannotFollow("its activation mixes channels")

@@ -53,6 +53,11 @@ def rule_of(operation: Any) -> Rule | None:
     """The rule of a layer or operation; None if there is none."""
     if isinstance(operation, (Hashed, Clustered)):
         return None  # Its channels share weights.
+    return rule_of_kind(operation)
+
+
+def rule_of_kind(operation: Any) -> Rule | None:
+    """As `rule_of`, also where channels share weights."""
     kind = kind_of(operation)
     if kind in RULES:
         return RULES[kind]

@@ -1,0 +1,298 @@
+"""What a model costs, against loops that count each multiplication."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
+from keras import layers
+
+import dsr_tf
+from dsr_tf import models
+from dsr_tf import structure
+
+
+class Counted:
+    """Products by numbers that are not 0, counted one by one."""
+
+    def __init__(self):
+        self.count = 0
+
+    def times(self, weight, number):
+        self.count += weight != 0
+        return weight * number
+
+    def matmul(self, x, kernel):
+        """`(n, a)` by `(a, b)`, number by number."""
+        result = np.zeros((len(x), kernel.shape[1]))
+        for i, a, b in np.ndindex(len(x), *kernel.shape):
+            result[i, b] += self.times(kernel[a, b], x[i, a])
+        return result
+
+    def convolution(self, x, kernel, strides, groups, padding):
+        """Of one image `(h, w, channels)`."""
+        num_outputs, per_group = kernel.shape[3], kernel.shape[2]
+        x = padded(x, kernel.shape[:2], strides, padding)
+        shape = [
+            (x.shape[i] - kernel.shape[i]) // strides[i] + 1 for i in (0, 1)
+        ]
+        result = np.zeros((*shape, num_outputs))
+        for (i, j), (di, dj, a, b) in itertools.product(
+            np.ndindex(*shape), np.ndindex(*kernel.shape)
+        ):
+            channel = b // (num_outputs // groups) * per_group + a
+            number = x[i * strides[0] + di, j * strides[1] + dj, channel]
+            result[i, j, b] += self.times(kernel[di, dj, a, b], number)
+        return result
+
+
+def padded(x, window, strides, padding):
+    if padding == "valid":
+        return x
+    widths = []
+    for size, length, stride in zip(x.shape, window, strides):
+        total = max((-(-size // stride) - 1) * stride + length - size, 0)
+        widths.append((total // 2, total - total // 2))
+    return np.pad(x, [*widths, (0, 0)])
+
+
+def kernels_of(model):
+    """The kernels as the forward pass reads them, in order."""
+    return [
+        np.asarray(weight.variable.masked(weight.kernel))
+        for weight in dsr_tf.masked_weights(model)
+    ]
+
+
+def one_layer(layer, shape, sparsity, seed):
+    model = keras.Sequential([keras.Input(shape), layer])
+    return dsr_tf.sparsify(model, sparsity, seed=seed)
+
+
+def output_of(model, x):
+    return np.asarray(model(x[None]))[0]
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_convolutions(data):
+    size = st.integers(1, 3)
+    groups = data.draw(st.sampled_from((1, 2)))
+    inputs, outputs = groups * data.draw(size), groups * data.draw(size)
+    stride, window = data.draw(size), data.draw(st.tuples(size, size))
+    padding = data.draw(st.sampled_from(("same", "valid")))
+    shape = data.draw(st.tuples(*[st.integers(3, 6)] * 2))
+    layer = layers.Conv2D(
+        outputs, window, stride, padding, groups=groups, use_bias=False
+    )
+    model = one_layer(
+        layer, (*shape, inputs), data.draw(st.floats(0, 0.95)), seed=1
+    )
+    x = np.random.default_rng(2).normal(size=(*shape, inputs))
+    counted = Counted()
+    expected = counted.convolution(
+        x, *kernels_of(model), (stride, stride), groups, padding
+    )
+    np.testing.assert_allclose(output_of(model, x), expected, atol=1e-5)
+    assert dsr_tf.cost(model).num_active_macs == counted.count
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 2), st.floats(0, 0.9))
+def test_depthwise_convolutions(channels, multiplier, sparsity):
+    layer = layers.DepthwiseConv2D(
+        2, 2, depth_multiplier=multiplier, use_bias=False
+    )
+    model = one_layer(layer, (6, 4, channels), sparsity, seed=1)
+    (kernel,) = kernels_of(model)
+    counted = Counted()
+    for _ in np.ndindex(3, 2):
+        for weight in kernel.reshape(-1):
+            counted.times(weight, 1)
+    assert dsr_tf.cost(model).num_active_macs == counted.count
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(1, 4), st.integers(1, 4), st.floats(0, 0.9))
+def test_transposed_convolutions(inputs, outputs, sparsity):
+    layer = layers.Conv1DTranspose(outputs, 3, 2, use_bias=False)
+    model = one_layer(layer, (4, inputs), sparsity, seed=1)
+    (kernel,) = kernels_of(model)
+    x = np.random.default_rng(2).normal(size=(4, inputs))
+    counted, expected = Counted(), np.zeros((9, outputs))
+    for i, (d, b, a) in itertools.product(range(4), np.ndindex(*kernel.shape)):
+        expected[2 * i + d, b] += counted.times(kernel[d, b, a], x[i, a])
+    np.testing.assert_allclose(output_of(model, x), expected, atol=1e-5)
+    assert dsr_tf.cost(model).num_active_macs == counted.count
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(1, 4), st.integers(2, 5), st.floats(0, 0.7), st.booleans())
+def test_recurrent_layers(steps, units, sparsity, is_stateful):
+    model = keras.Sequential(
+        [
+            keras.Input((steps, 3), batch_size=1),
+            layers.SimpleRNN(units, stateful=is_stateful, use_bias=False),
+        ]
+    )
+    model = dsr_tf.sparsify(model, sparsity, seed=1)
+    kernel, recurrent = kernels_of(model)
+    x = np.random.default_rng(2).normal(size=(steps, 3))
+    counted, state = Counted(), np.zeros((1, units))
+    for number in x:
+        state = np.tanh(
+            counted.matmul(number[None], kernel)
+            + counted.matmul(state, recurrent)
+        )
+    np.testing.assert_allclose(output_of(model, x), state[0], atol=1e-5)
+    assert dsr_tf.cost(model).num_active_macs == counted.count
+
+
+@pytest.mark.parametrize(
+    ("equation", "shape", "output_shape"),
+    [
+        ("abc,cd->abd", (3, 4), (3, 5)),
+        ("abc,bcd->ad", (3, 4), (5,)),
+        ("abc,cde->abde", (3, 4), (3, 2, 5)),
+        ("abc,b->ac", (3, 4), (4,)),
+        ("...c,cd->...d", (2, 3, 4), (5,)),
+        ("...bc,bd->...dc", (2, 3, 4), (5, 4)),
+    ],
+)
+def test_einsum(equation, shape, output_shape):
+    layer = layers.EinsumDense(equation, output_shape)
+    model = one_layer(layer, shape, 0.6, seed=1)
+    (kernel,) = kernels_of(model)
+    # A product is what each input gives each output by one weight: of ones,
+    # the sum of all outputs is how many there are.
+    ones = (kernel != 0).astype("float32")
+    expected = np.einsum(equation, np.ones((1, *shape), "float32"), ones).sum()
+    found = dsr_tf.cost(model)
+    assert found.num_active_macs == expected
+    assert not found.uncounted
+
+
+def test_attention():
+    inputs = keras.Input((5, 6))
+    attention = layers.MultiHeadAttention(2, 3, use_bias=False, name="heads")
+    model = keras.Model(inputs, attention(inputs, inputs))
+    sparse = dsr_tf.sparsify(model, 0.5, seed=0)
+    counted = Counted()
+    x = np.random.default_rng(2).normal(size=(5, 6))
+    query, key, value, output = kernels_of(sparse)
+    q, k, v = (
+        counted.matmul(x, w.reshape(6, 6)).reshape(5, 2, 3)
+        for w in (query, key, value)
+    )
+    heads = []
+    for head in range(2):
+        scores = counted.matmul(q[:, head], k[:, head].T) / np.sqrt(3)
+        scores = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
+        heads.append(counted.matmul(v[:, head].T, scores.T).T)
+    result = counted.matmul(np.concatenate(heads, 1), output.reshape(6, 6))
+    np.testing.assert_allclose(output_of(sparse, x), result, atol=1e-5)
+    found = dsr_tf.cost(sparse)
+    assert found.num_active_macs == counted.count
+    assert found.num_macs == structure.cost(model).macs == 4 * 180 + 300
+    by_path = {layer.path: layer for layer in found.layers}
+    assert by_path["heads"].num_active_macs == 300
+    assert by_path["heads/query"].num_macs == 180
+    assert by_path["heads/query"].num_active_macs == 90
+
+
+def test_tables_that_score():
+    inputs = keras.Input((5,), dtype="int32")
+    table = layers.ReversibleEmbedding(9, 4, name="table")
+    model = keras.Model(inputs, table(table(inputs), reverse=True))
+    assert dsr_tf.cost(model).num_macs == 5 * 9 * 4
+    lookup = keras.Model(inputs, layers.Embedding(9, 4)(inputs))
+    assert dsr_tf.cost(lookup).num_macs == 0
+    assert dsr_tf.cost(lookup).num_parameters == 36
+
+
+def test_what_is_called_twice_counts_twice():
+    inputs = keras.Input((4,))
+    dense = layers.Dense(4, name="twice")
+    model = keras.Model(inputs, layers.Dense(2)(dense(dense(inputs))))
+    sparse = dsr_tf.sparsify(model, 0.5, seed=0)
+    by_path = {layer.path: layer for layer in dsr_tf.cost(sparse).layers}
+    assert by_path["twice"].num_macs == 32
+    assert by_path["twice"].num_active_macs == 16
+    assert by_path["twice"].num_parameters == 20
+
+
+def test_all_ways_to_keep_weights():
+    """Stored, clustered and tied kernels cost what masked ones do."""
+    model = keras.Sequential(
+        [keras.Input((7, 64)), layers.Dense(64), layers.Dense(64)]
+    )
+    whole = dsr_tf.cost(model)
+    assert whole.num_macs == whole.num_active_macs == 7 * 64 * 128
+    masked = dsr_tf.sparsify(model, 0.75, granularity="block:32", seed=0)
+    found = dsr_tf.cost(masked)
+    assert found.num_macs == whole.num_macs
+    assert found.num_active_macs == whole.num_macs // 4
+    stored = dsr_tf.with_storage(masked, "blocks")
+    assert stored.layers[0].storage == "blocks"
+    for other in (stored, dsr_tf.cluster(masked, 4)):
+        assert dsr_tf.cost(other).layers == found.layers
+    tied = dsr_tf.cost(dsr_tf.tie(model, 0.75, seed=0))
+    assert tied.num_active_macs == tied.num_macs == whole.num_macs
+    assert tied.num_parameters < whole.num_parameters
+
+
+def test_counts_are_those_of_the_summary():
+    model = dsr_tf.sparsify(models.lenet_300_100(), 0.9, seed=0)
+    found, summary = dsr_tf.cost(model), dsr_tf.sparsity_summary(model)
+    assert found.num_parameters == summary.num_parameters
+    assert found.num_active_parameters == summary.num_active_parameters
+    assert found.num_macs == summary.num_masked
+    assert found.num_active_macs == summary.num_active
+    printed = str(found)
+    assert "fc1" in printed and f"{found.num_active_macs:,}" in printed
+    assert found.to_dict()["layers"][0]["num_macs"] == 784 * 300
+
+
+def test_networks_of_papers():
+    """ResNet-50 at 224 x 224 (He et al., 2015, with the strides in the
+    convolutions of 3 x 3): 4.09 GMACs; WRN-28-2: 1.5 million parameters."""
+    resnet = dsr_tf.cost(models.resnet50())
+    assert resnet.num_macs == pytest.approx(4.09e9, rel=1e-3)
+    assert resnet.num_parameters == 25557032
+    assert not resnet.uncounted
+    # (3 x 3 kernels, and those of 1 x 1 beside the first of each group.)
+    wide = dsr_tf.cost(models.wrn_28_2())
+    stem = 32 * 32 * 27 * 16
+    first = 32 * 32 * (9 * 32 * (16 + 7 * 32) + 16 * 32)
+    second = 16 * 16 * (9 * 64 * (32 + 7 * 64) + 32 * 64)
+    third = 8 * 8 * (9 * 128 * (64 + 7 * 128) + 64 * 128)
+    assert wide.num_macs == stem + first + second + third + 128 * 10
+
+
+def test_what_nobody_counts_is_named():
+    class Own(layers.Dense):
+        pass
+
+    model = keras.Sequential(
+        [keras.Input((4,)), Own(5, name="own"), layers.Dense(3)]
+    )
+    found = dsr_tf.cost(model)
+    assert found.uncounted == ("own",)
+    assert found.num_macs == 15 and found.num_parameters == 25 + 18
+    assert found.layers[0].num_macs is None
+    assert "MACs are not known of: own" in str(found)
+
+
+def test_refusals():
+    with pytest.raises(TypeError, match="Received: model=3"):
+        dsr_tf.cost(3)
+
+    class Own(keras.Model):
+        def call(self, inputs):
+            return inputs
+
+    with pytest.raises(ValueError, match="graph of layers"):
+        dsr_tf.cost(Own())
