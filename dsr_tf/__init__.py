@@ -53,8 +53,8 @@ from dsr_tf.conversion import uncluster
 from dsr_tf.conversion import with_storage
 from dsr_tf.core.version import VERSION as __version__  # noqa: F401
 from dsr_tf.layers import masked_weights
-from dsr_tf.layers.summary import sparsity_summary
 from dsr_tf.structure.whole.model_cost import cost
+from dsr_tf.structure.whole.summary import sparsity_summary
 
 __all__ = [
     "callbacks",

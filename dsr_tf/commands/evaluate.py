@@ -30,7 +30,7 @@ from dsr_tf.export import target
 from dsr_tf.export import timing
 from dsr_tf.export.classifier import ends_with_probabilities
 from dsr_tf.export.runnable import RunnableModel
-from dsr_tf.layers.summary import sparsity_summary
+from dsr_tf.structure.whole.summary import sparsity_summary
 from dsr_tf.training import build
 from dsr_tf.training.earlier_runs import settings_of_run
 from dsr_tf.training.guard import reason

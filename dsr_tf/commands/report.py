@@ -217,7 +217,10 @@ def _narrowed(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     if "num_macs" not in summary:
         return []  # Of an earlier version.
     if "narrowed" not in summary:
-        return [("multiply-adds", f"{summary['num_macs']:,}")]
+        return [
+            ("multiply-adds", f"{summary['num_macs']:,}"),
+            *_active_macs(summary),
+        ]
     found, macs = summary["narrowed"], summary["num_macs"]
     units = list(found["units"].values())
     left, total = (sum(pair[place] for pair in units) for place in (0, 1))
@@ -227,6 +230,7 @@ def _narrowed(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
             f"{found['num_parameters']:,} of {found['dense_num_parameters']:,}",
         ),
         ("multiply-adds", f"{macs:,} of {found['dense_num_macs']:,}"),
+        *_active_macs(summary),
         ("channels", f"{left:,} of {total:,}"),
         *(
             [("test accuracy as written", f"{found['test_accuracy']:.2%}")]
@@ -234,6 +238,14 @@ def _narrowed(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
             else []
         ),
     ]
+
+
+def _active_macs(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Those by active weights, where some are not."""
+    active = summary.get("num_active_macs")
+    if active is None or active == summary["num_macs"]:
+        return []
+    return [("by active weights", f"{active:,}")]
 
 
 def _compared(size: float, other: float) -> str:

@@ -16,7 +16,7 @@ from dsr_tf.command_line import terminal
 from dsr_tf.commands.report import channels_table
 from dsr_tf.commands.report import results_table
 from dsr_tf.layers.storages import MASKED
-from dsr_tf.layers.summary import sparsity_summary
+from dsr_tf.structure.whole.summary import sparsity_summary
 from dsr_tf.training import experiment as experiments
 from dsr_tf.training.run import Run
 from dsr_tf.training.stop import StopSignals

@@ -30,6 +30,7 @@ class Row:
         num_parameters: Mean number of parameters that are active.
         num_macs: Mean number of multiply-adds for an image, those with zeros
             included; None where runs of an earlier version did not note it.
+        num_active_macs: Those of them by active weights; None alike.
         mask_density: Active share of the masked kernels; None without any.
         model_density: Active parameters over those of the dense network.
         epoch_ratio: Seconds of an epoch over those of the dense network,
@@ -66,6 +67,7 @@ class Row:
     emptied: str | None = None
     is_automatic: str | None = None
     training_ratio: float | None = None
+    num_active_macs: float | None = None
 
 
 def rows(runs: Sequence[tuple[PlannedRun, dict]]) -> list[Row]:
@@ -147,6 +149,9 @@ def _row(
         if dense
         else None,
         epoch_ratio=median(seconds) / median(seconds, dense) if dense else None,
+        num_active_macs=mean("num_active_macs")
+        if all_have("num_active_macs")
+        else None,
         num_bytes=mean("saved_model_bytes")
         if all_have("saved_model_bytes")
         else None,

@@ -92,6 +92,9 @@ _METHOD = Column("method", _words("name"), is_text=True)
 _ACCURACY = Column("accuracy %", _accuracy)
 _PARAMETERS = Column("parameters", _number("num_parameters", ",.0f"))
 _MACS = Column("MACs", _number("num_macs", ",.0f"), in_terminal=False)
+_ACTIVE_MACS = Column(
+    "active MACs", _number("num_active_macs", ",.0f"), in_terminal=False
+)
 
 TABLES = {
     "results": Layout(
@@ -105,6 +108,7 @@ TABLES = {
             Column("all", _number("model_density", ".4f")),
             Column("time", _number("epoch_ratio", ".2f")),
             _MACS,
+            _ACTIVE_MACS,
         ),
         "Test accuracy after the last epoch, mean over seeds ({seeds}), with "
         "the standard deviation of three or more, and its difference to "
@@ -121,6 +125,7 @@ TABLES = {
             _PARAMETERS,
             Column("largest", _number("largest", ","), in_terminal=False),
             _MACS,
+            _ACTIVE_MACS,
             Column("bytes", _number("num_bytes", ",.0f"), in_terminal=False),
             Column("time", _number("training_ratio", ".2f")),
         ),

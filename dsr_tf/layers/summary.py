@@ -8,12 +8,14 @@ from typing import Any
 import keras
 import numpy as np
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from dsr_tf.core import optimizer_slots
 from dsr_tf.core.memory import num_bytes
+from dsr_tf.core.printing import printed
+from dsr_tf.core.printing import short
+from dsr_tf.core.printing import size
 from dsr_tf.layers import clustered_weights
 from dsr_tf.layers import left_dense
 from dsr_tf.layers import masked_weights
@@ -30,6 +32,9 @@ class LayerSummary:
     Memory, in bytes: of the variable of weights, of the mask or what says
     which weights are stored, and of the optimizer's slots; None where the
     model has no optimizer that has been built.
+
+    `num_uses` says how often each weight is multiplied for one example, see
+    `dsr_tf.cost`; None where that is not known, and then of MACs too.
     """
 
     path: str
@@ -43,10 +48,20 @@ class LayerSummary:
     weight_bytes: int = 0
     mask_bytes: int = 0
     slot_bytes: int | None = None
+    num_uses: int | None = None
 
     @property
     def density(self) -> float:
         return self.num_active / self.size
+
+    @property
+    def num_macs(self) -> int | None:
+        return None if self.num_uses is None else self.size * self.num_uses
+
+    @property
+    def num_active_macs(self) -> int | None:
+        uses = self.num_uses
+        return None if uses is None else self.num_active * uses
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +79,8 @@ class SparsitySummary:
         skipped_layers: What `sparsify` left dense, `{layer: reason}`.
         dense_layers: Those of them that have parameters and no masks, a
             list of `DenseLayer`.
+        num_macs: Multiply-adds of the model for one example, those with
+            zeros included, see `dsr_tf.cost`; None where they are not known.
     """
 
     name: str
@@ -71,6 +88,7 @@ class SparsitySummary:
     num_parameters: int
     skipped_layers: dict[str, str]
     dense_layers: list[DenseLayer] = dataclasses.field(default_factory=list)
+    num_macs: int | None = None
 
     @property
     def num_masked(self) -> int:
@@ -98,6 +116,16 @@ class SparsitySummary:
         return self.num_active_parameters / max(1, self.num_parameters)
 
     @property
+    def num_active_macs(self) -> int | None:
+        """Multiply-adds of the model by active weights only."""
+        if self.num_macs is None:
+            return None
+        return self.num_macs - sum(
+            (layer.size - layer.num_active) * (layer.num_uses or 0)
+            for layer in self.layers
+        )
+
+    @property
     def dense_note(self) -> str | None:
         """A sentence on what stays dense, where that is more than a tenth
         of all parameters; else None."""
@@ -119,7 +147,12 @@ class SparsitySummary:
         return {
             "name": self.name,
             "layers": [
-                {**dataclasses.asdict(layer), "density": layer.density}
+                {
+                    **dataclasses.asdict(layer),
+                    "density": layer.density,
+                    "num_macs": layer.num_macs,
+                    "num_active_macs": layer.num_active_macs,
+                }
                 for layer in self.layers
             ],
             "num_parameters": self.num_parameters,
@@ -128,6 +161,8 @@ class SparsitySummary:
             "num_active": self.num_active,
             "mask_density": self.mask_density,
             "model_density": self.model_density,
+            "num_macs": self.num_macs,
+            "num_active_macs": self.num_active_macs,
             "skipped_layers": dict(self.skipped_layers),
             "dense_layers": [vars(layer) for layer in self.dense_layers],
         }
@@ -136,11 +171,13 @@ class SparsitySummary:
         """The same as a `rich` table."""
         # Names may hold brackets, which are no markup.
         title = Text(f"Sparsity of {self.name}", style="table.title")
-        table = Table(title=title, box=box.SIMPLE_HEAD)
+        table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         table.add_column("kernel", overflow="fold")
         columns = ["shape", "weights", "active", "density"]
         has_bits = any(layer.bits for layer in self.layers)
         is_stored = any(layer.storage != MASKED for layer in self.layers)
+        has_macs = self.num_macs is not None
+        columns += ["MACs", "active MACs"] if has_macs else []
         columns += ["bits"] if has_bits else []
         columns += ["storage"] if is_stored else []
         for column in columns:
@@ -154,9 +191,13 @@ class SparsitySummary:
                 Text(name), shape, f"{size:,}", f"{active:,}", density, *more
             )
 
+        def macs(of: LayerSummary | SparsitySummary) -> list[str]:
+            return [short(of.num_macs), short(of.num_active_macs)]
+
         for layer in self.layers:
             shape = "x".join(str(n) for n in layer.shape)
-            more = [str(layer.bits or "")] if has_bits else []
+            more = macs(layer) if has_macs else []
+            more += [str(layer.bits or "")] if has_bits else []
             more += [layer.storage] if is_stored else []
             add(layer.path, shape, layer.size, layer.num_active, *more)
         table.add_section()
@@ -167,6 +208,7 @@ class SparsitySummary:
             "",
             self.num_parameters,
             self.num_active_parameters,
+            *(macs(self) if has_macs else []),
         )
         captions = [self._memory()] if self.layers else []
         frozen = [layer.path for layer in self.layers if not layer.trainable]
@@ -194,33 +236,17 @@ class SparsitySummary:
         """The bytes of the layers in one sentence."""
         weights = sum(layer.weight_bytes for layer in self.layers)
         masks = sum(layer.mask_bytes for layer in self.layers)
-        parts = [f"weights {_size(weights)}", f"masks {_size(masks)}"]
+        parts = [f"weights {size(weights)}", f"masks {size(masks)}"]
         slots = [layer.slot_bytes for layer in self.layers]
         known = [n for n in slots if n is not None]
         if known:
-            parts.append(f"slots of the optimizer {_size(sum(known))}")
+            parts.append(f"slots of the optimizer {size(sum(known))}")
         return f"Memory of these kernels: {', '.join(parts)}"
 
     def __str__(self) -> str:
         return printed(self.table())
 
     __repr__ = __str__
-
-
-def printed(table: Table) -> str:
-    """A table as text of 88 columns."""
-    console = Console(width=88, no_color=True)
-    with console.capture() as capture:
-        console.print(table)
-    return capture.get()
-
-
-def _size(num_bytes: int) -> str:
-    """Bytes, in the largest unit that is not above them."""
-    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
-        if num_bytes >= unit:
-            return f"{num_bytes / unit:,.1f} {name}"
-    return f"{num_bytes} bytes"
 
 
 def _enumerate(names: Sequence[str]) -> str:

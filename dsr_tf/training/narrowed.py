@@ -37,11 +37,6 @@ def written(experiment: Experiment, model: keras.Model) -> keras.Model:
     return architecture.prepared(model).build()
 
 
-def num_macs(model: keras.Model) -> int:
-    """Multiply-adds for one example, those with zeros included."""
-    return structure.cost(conversion.stripped(model)).macs
-
-
 def is_narrowed(experiment: Experiment) -> bool:
     """Whether what a run writes is narrower than what flags describe."""
     recipe = recipes.get(experiment.method)

@@ -13,7 +13,8 @@ from dsr_tf.data.streaming import AnyData
 from dsr_tf.export import target
 from dsr_tf.layers import masked_weights
 from dsr_tf.layers.emptied import emptied
-from dsr_tf.layers.summary import sparsity_summary
+from dsr_tf.structure.whole.model_cost import cost
+from dsr_tf.structure.whole.summary import sparsity_summary
 from dsr_tf.training import environment
 from dsr_tf.training import files
 from dsr_tf.training import narrowed
@@ -56,10 +57,12 @@ def write(
                 os.path.join(scratch, name), os.path.join(folder, name)
             )
     removed = narrowed.report(experiment, data, smaller)
+    computed = cost(smaller)
     summary = {
         **_summary(experiment, model, rows),
         **_weights(model, smaller, reallocations),
-        "num_macs": narrowed.num_macs(smaller),
+        "num_macs": computed.num_macs,
+        "num_active_macs": computed.num_active_macs,
         **({"narrowed": removed} if removed else {}),
         "saved_model_bytes": target.size(os.path.join(folder, "saved_model")),
         **environment.describe(),

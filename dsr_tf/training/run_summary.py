@@ -61,6 +61,7 @@ def _is_kernel(value: Any) -> bool:
         and _is_count(value.get("num_active_at_start", 0))
         and _is_positive(value.get("group_size", 1))
         and _is_share(value.get("density"))
+        and (value.get("num_uses") is None or _is_count(value["num_uses"]))
     )
 
 
@@ -105,7 +106,10 @@ def _are_threads(value: Any) -> bool:
 
 _ACCEPTED = {
     **dict.fromkeys(("method", "dataset", "model"), _is_text),
-    **dict.fromkeys(("seed", "num_reallocations", "num_macs"), _is_count),
+    **dict.fromkeys(
+        ("seed", "num_reallocations", "num_macs", "num_active_macs"),
+        _is_count,
+    ),
     **dict.fromkeys(
         (
             "epochs",

@@ -36,6 +36,9 @@ def test_it_prints_and_draws(run, capsys):
     printed = capsys.readouterr().out
     for text in ("test accuracy", "fc3/kernel", "1,000", "densities.png"):
         assert text in printed
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["num_active_macs"] == 5020 < summary["num_macs"]
+    assert "by active weights 5,020" in " ".join(printed.split())
     picture = matplotlib.image.imread(run / "densities.png")
     assert picture.shape[0] > 400 and picture.std() > 0.05
 

@@ -70,9 +70,12 @@ def test_markdown(rows):
 def test_a_run_of_no_density():
     """Of a method that narrows, whose flagfile says how much stays."""
     planned, summary = run("narrow", "dsr", None, 1, 0.9, 150, 3.0)
-    (row,) = aggregate.rows([(planned, {**summary, "num_macs": 1234})])
+    macs = {"num_macs": 1234, "num_active_macs": 321}
+    (row,) = aggregate.rows([(planned, {**summary, **macs})])
     line = tables.markdown([row]).splitlines()[-1]
-    assert line.startswith("| – | narrow |") and line.endswith("| 1,234 |")
+    assert line.startswith("| – | narrow |") and line.endswith(
+        "| 1,234 | 321 |"
+    )
 
 
 def test_the_table_fits_a_terminal(rows):

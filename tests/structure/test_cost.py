@@ -254,6 +254,12 @@ def test_counts_are_those_of_the_summary():
     printed = str(found)
     assert "fc1" in printed and f"{found.num_active_macs:,}" in printed
     assert found.to_dict()["layers"][0]["num_macs"] == 784 * 300
+    assert summary.num_macs == found.num_macs
+    assert summary.num_active_macs == found.num_active_macs
+    assert [x.num_active_macs for x in summary.layers] == [
+        x.num_active for x in summary.layers
+    ]
+    assert "active MACs" in " ".join(str(summary).split())
 
 
 def test_networks_of_papers():
@@ -284,6 +290,22 @@ def test_what_nobody_counts_is_named():
     assert found.num_macs == 15 and found.num_parameters == 25 + 18
     assert found.layers[0].num_macs is None
     assert "MACs are not known of: own" in str(found)
+
+
+def test_a_summary_without_a_graph_has_no_macs():
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = dsr_tf.layers.SparseDense(3, sparsity=0.5, seed=0)
+
+        def call(self, inputs):
+            return self.dense(inputs)
+
+    model = Own()
+    model(np.ones((1, 4), "float32"))
+    summary = dsr_tf.sparsity_summary(model)
+    assert summary.num_macs is summary.num_active_macs is None
+    assert summary.num_active == 6 and "MACs" not in str(summary)
 
 
 def test_refusals():

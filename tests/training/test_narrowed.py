@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+import dsr_tf
 from dsr_tf import structure
 from dsr_tf.commands import report
 from dsr_tf.commands import train
@@ -131,4 +132,4 @@ def test_units_of_streams_and_selections():
     }
     # Twelve between the convolutions of blocks, the stem, three streams.
     assert len(left) == 16 + 1
-    assert narrowed.num_macs(narrow) == found.cost(keep).macs
+    assert dsr_tf.cost(narrow).num_macs == found.cost(keep).macs

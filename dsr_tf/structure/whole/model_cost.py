@@ -10,10 +10,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from dsr_tf.core.printing import printed
 from dsr_tf.layers import clustered_weights
 from dsr_tf.layers import masked_weights
 from dsr_tf.layers.masked_weights import layers_with_paths
-from dsr_tf.layers.summary import printed
 from dsr_tf.structure.whole.counting import CountingTrace
 
 

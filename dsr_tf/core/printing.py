@@ -1,0 +1,29 @@
+"""Tables and large numbers as text."""
+
+from rich.console import Console
+from rich.table import Table
+
+
+def printed(table: Table) -> str:
+    """A table as text of 88 columns."""
+    console = Console(width=88, no_color=True)
+    with console.capture() as capture:
+        console.print(table)
+    return capture.get()
+
+
+def short(number: int | None) -> str:
+    """A count in thousands, millions or more; a dash for None."""
+    if number is None:
+        return "–"
+    for unit, name in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if number >= unit:
+            return f"{number / unit:,.1f} {name}"
+    return str(number)
+
+
+def size(num_bytes: int) -> str:
+    """Bytes, in the largest unit that is not above them."""
+    if num_bytes < 1000:
+        return f"{num_bytes} bytes"
+    return f"{short(num_bytes)}B"
