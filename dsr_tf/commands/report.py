@@ -192,6 +192,7 @@ def results_table(
         ),
         ("density of all parameters", f"{summary['model_density']:.4f}"),
         *_narrowed(summary),
+        *_training_macs(summary),
         ("reallocations", f"{summary['num_reallocations']:,}"),
         ("seconds per epoch", f"{summary['seconds_per_epoch']:.2f}"),
         (
@@ -246,6 +247,14 @@ def _active_macs(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     if active is None or active == summary["num_macs"]:
         return []
     return [("by active weights", f"{active:,}")]
+
+
+def _training_macs(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What training multiplied, of a run that noted it."""
+    if "training_macs_ratio" not in summary:
+        return []
+    ratio = summary["training_macs_ratio"]
+    return [("multiply-adds of training", f"{ratio:.4f} of dense")]
 
 
 def _compared(size: float, other: float) -> str:

@@ -48,6 +48,9 @@ class Row:
         training_ratio: Seconds of training, with the runs that a run started
             from, over those of the dense network, medians; None where there
             is none.
+        training_macs_ratio: Multiply-adds of the run by active weights, see
+            `dsr_tf.training.training_macs`, over those of the dense network,
+            means; None where they are not known.
     """
 
     name: str
@@ -68,6 +71,7 @@ class Row:
     is_automatic: str | None = None
     training_ratio: float | None = None
     num_active_macs: float | None = None
+    training_macs_ratio: float | None = None
 
 
 def rows(runs: Sequence[tuple[PlannedRun, dict]]) -> list[Row]:
@@ -118,8 +122,8 @@ def _row(
     summaries = [summary for _, summary in group]
     recipe = recipes.get(group[0][0].method)
 
-    def all_have(name: str) -> bool:
-        return all(name in summary for summary in summaries)
+    def all_have(name: str, of: list[dict] = summaries) -> bool:
+        return all(name in summary for summary in of)
 
     def mean(name: str, of: list[dict] = summaries) -> float:
         return statistics.fmean(summary[name] for summary in of)
@@ -132,7 +136,7 @@ def _row(
         statistics.fmean(accuracies),
         mean("num_active_parameters"),
     )
-    seconds = "seconds_per_epoch"
+    seconds, training = "seconds_per_epoch", "num_training_macs"
     # The dense network has all of the weights that others have masks for.
     has_mask_density = recipe.has_masks or recipe.is_reference
     return Row(
@@ -151,6 +155,9 @@ def _row(
         epoch_ratio=median(seconds) / median(seconds, dense) if dense else None,
         num_active_macs=mean("num_active_macs")
         if all_have("num_active_macs")
+        else None,
+        training_macs_ratio=mean(training) / mean(training, dense)
+        if all_have(training) and all_have(training, dense) and dense
         else None,
         num_bytes=mean("saved_model_bytes")
         if all_have("saved_model_bytes")

@@ -95,6 +95,9 @@ _MACS = Column("MACs", _number("num_macs", ",.0f"), in_terminal=False)
 _ACTIVE_MACS = Column(
     "active MACs", _number("num_active_macs", ",.0f"), in_terminal=False
 )
+_TRAINING_MACS = Column(
+    "training MACs", _number("training_macs_ratio", ".4f"), in_terminal=False
+)
 
 TABLES = {
     "results": Layout(
@@ -109,6 +112,7 @@ TABLES = {
             Column("time", _number("epoch_ratio", ".2f")),
             _MACS,
             _ACTIVE_MACS,
+            _TRAINING_MACS,
         ),
         "Test accuracy after the last epoch, mean over seeds ({seeds}), with "
         "the standard deviation of three or more, and its difference to "
@@ -126,6 +130,7 @@ TABLES = {
             Column("largest", _number("largest", ","), in_terminal=False),
             _MACS,
             _ACTIVE_MACS,
+            _TRAINING_MACS,
             Column("bytes", _number("num_bytes", ",.0f"), in_terminal=False),
             Column("time", _number("training_ratio", ".2f")),
         ),

@@ -134,6 +134,9 @@ class Method(KeepsIntegers, abc.ABC):
     # no more than it has free (`KernelView.smallest`), and grows as many
     # there (`KernelView.largest`).
     keeps_patterns: ClassVar[bool] = False
+    # In which steps gradients of inactive weights are computed: "never",
+    # "before" each reallocation, or "always".
+    dense_gradients: ClassVar[str] = "never"
     # Names of up to three integers that the method keeps from one
     # reallocation to the next, 0 at the start: `state.method_state`.
     state_names: ClassVar[tuple[str, ...]] = ()

@@ -38,6 +38,7 @@ class RigL(Annealed):
     flag_name = "rigl"
     keeps_patterns = True
     default_end = 3 / 4
+    dense_gradients = "before"
 
     def in_step(
         self, masked: list[MaskedWeight], trained: keras.Model

@@ -38,6 +38,7 @@ class SNFS(Annealed):
 
     fraction: float = 0.5
     flag_name = "snfs"
+    dense_gradients = "always"
 
     def in_step(
         self, masked: list[MaskedWeight], trained: keras.Model

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -61,6 +62,15 @@ class Nest(Recipe):
         )
         values = {**_given(experiment), **steps}
         return {"pruning_hparams": named_values.written(values)}
+
+    def dense_gradients(
+        self,
+        experiment: Any,
+        moved: Sequence[int],
+        num_steps: int,
+        steps_per_epoch: int,
+    ) -> None:
+        """It looks at gradients of examples of its own."""
 
     def convert(self, experiment: Any, dense: keras.Model) -> keras.Model:
         model = masked(experiment, dense)

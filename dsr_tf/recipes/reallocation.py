@@ -5,6 +5,8 @@ Such a method is a file in `dsr_tf/methods`: its class says what it is called
 """
 
 from collections.abc import Callable
+from collections.abc import Collection
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -63,6 +65,24 @@ class Reallocating(Recipe):
             listener=listener,
             model=model,
         )
+
+    def dense_gradients(
+        self,
+        experiment: Any,
+        moved: Sequence[int],
+        num_steps: int,
+        steps_per_epoch: int,
+    ) -> Collection[int]:
+        if self.method.dense_gradients == "never":
+            return ()
+        if self.method.dense_gradients == "before":
+            return [step - 1 for step in moved]
+        method = self.method.from_settings(experiment, 0, steps_per_epoch)
+        end = num_steps
+        if experiment.stop_epoch is not None:
+            end = min(end, experiment.stop_epoch * steps_per_epoch)
+        is_over = (step for step in range(end) if method.is_over(step))
+        return range(next(is_over, end))
 
 
 for method in METHODS.values():

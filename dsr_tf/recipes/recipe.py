@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -157,6 +158,25 @@ class Recipe:
     def steps_between(self, experiment: Any) -> Iterable[int]:
         """Numbers of updates, beside those of `--period`, whose multiples
         should each be the end of an execution of several steps."""
+        return ()
+
+    def dense_gradients(
+        self,
+        experiment: Any,
+        moved: Sequence[int],
+        num_steps: int,
+        steps_per_epoch: int,
+    ) -> Collection[int] | None:
+        """Updates whose gradient is computed for inactive weights too.
+
+        Args:
+            moved: Numbers of updates before each reallocation.
+            num_steps: Number of updates of the run.
+            steps_per_epoch: Number of updates in an epoch.
+
+        Returns:
+            Their numbers, from 0; None if it is not known.
+        """
         return ()
 
     def can_narrow(self, experiment: Any) -> bool:

@@ -9,17 +9,20 @@ from typing import Any
 import keras
 
 from dsr_tf import export
+from dsr_tf import recipes
 from dsr_tf.data.streaming import AnyData
 from dsr_tf.export import target
 from dsr_tf.layers import masked_weights
 from dsr_tf.layers.emptied import emptied
 from dsr_tf.structure.whole.model_cost import cost
 from dsr_tf.structure.whole.summary import sparsity_summary
+from dsr_tf.training import build
 from dsr_tf.training import environment
 from dsr_tf.training import files
 from dsr_tf.training import narrowed
 from dsr_tf.training.budget_log import BudgetLog
 from dsr_tf.training.experiment import Experiment
+from dsr_tf.training.training_macs import training_macs
 
 
 def write(
@@ -61,6 +64,7 @@ def write(
     summary = {
         **_summary(experiment, model, rows),
         **_weights(model, smaller, reallocations),
+        **_training_macs(experiment, data, model, reallocations, removed),
         "num_macs": computed.num_macs,
         "num_active_macs": computed.num_active_macs,
         **({"narrowed": removed} if removed else {}),
@@ -98,6 +102,34 @@ def _summary(
         **top5,
         "best_test_accuracy": max(accuracies),
         "seconds_per_epoch": statistics.median(seconds),
+    }
+
+
+def _training_macs(
+    experiment: Experiment,
+    data: AnyData,
+    model: keras.Model,
+    reallocations: Sequence[dict[str, str]],
+    removed: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """What training has multiplied, and over dense training of as many
+    steps; empty where that is not known."""
+    steps_per_epoch = build.steps_per_epoch(experiment, data)
+    num_steps = experiment.epochs * steps_per_epoch
+    steps = [int(row["step"]) for row in reallocations]
+    dense_gradients = recipes.get(experiment.method).dense_gradients(
+        experiment, steps, num_steps, steps_per_epoch
+    )
+    if dense_gradients is None:
+        return {}
+    sparsity = sparsity_summary(model)
+    found = training_macs(reallocations, sparsity, num_steps, dense_gradients)
+    dense = removed["dense_num_macs"] if removed else sparsity.num_macs
+    if found is None or not dense:
+        return {}
+    return {
+        "num_training_macs": found * experiment.batch_size,
+        "training_macs_ratio": found / (3 * dense * num_steps),
     }
 
 

@@ -136,6 +136,8 @@ _ACCEPTED = {
     "device": _are_devices,
     "host_threads": _are_threads,
     "seconds_per_epoch": _is_time,
+    "num_training_macs": lambda value: is_integer(value) and value >= 0,
+    "training_macs_ratio": lambda value: is_number(value) and value >= 0,
     "settings": _is_settings,
     "kernels": _are_kernels,
     "narrowed": _is_narrowed,

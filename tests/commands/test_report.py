@@ -49,7 +49,9 @@ def test_more_weights_on_the_way_are_told(run):
     for largest, is_told in ((5840, False), (5841, True), (None, False)):
         summary["largest_num_active_parameters"] = largest or 0
         if largest is None:  # As an earlier version wrote it.
-            del summary["largest_num_active_parameters"], summary["num_macs"]
+            for name in ("num_macs", "num_active_macs", "training_macs_ratio"):
+                del summary[name]
+            del summary["largest_num_active_parameters"]
         console = Console(width=99, file=io.StringIO())
         console.print(report.results_table(summary, str(run)))
         printed = console.file.getvalue()
