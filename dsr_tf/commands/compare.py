@@ -10,7 +10,8 @@ A flagfile may say --initial_checkpoint={dense} or --copy_masks_from={dsr}:
 the run of that flagfile with the same seed and density, which must come
 before it in the list.
 
-Writes comparison.csv, comparison.md and comparison.png. Times are those of
+Writes comparison.csv, comparison.md, comparison.png and, of runs that noted
+them, multiply-adds in comparison_macs.png. Times are those of
 the runs themselves: to compare them, run one at a time on a quiet machine,
 or use `dsr_tf.benchmark`.
 """
@@ -195,10 +196,16 @@ def _write(
     path = os.path.join(folder, "comparison.md")
     with open(path, "w", encoding="utf-8") as file:
         file.write(tables.markdown(rows, table))
-    write_plot(rows, os.path.join(folder, "comparison.png"), title)
+    pictures = {"comparison.png": "num_parameters"}
+    # (Runs of earlier versions did not note them.)
+    if all(row.num_active_macs is not None for row in rows):
+        pictures["comparison_macs.png"] = "num_active_macs"
+    for name, over in pictures.items():
+        write_plot(rows, os.path.join(folder, name), title, over)
     console.print(tables.rich_table(rows, title, table))
     console.print(
-        f"Written to {folder}: comparison.csv, comparison.md, comparison.png",
+        f"Written to {folder}: comparison.csv, comparison.md, "
+        + ", ".join(pictures),
         highlight=False,
         soft_wrap=True,
     )

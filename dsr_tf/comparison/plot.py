@@ -1,4 +1,4 @@
-"""A comparison as a picture: test accuracy over parameters."""
+"""A comparison as pictures: test accuracy over parameters, and over MACs."""
 
 import collections
 import math
@@ -9,23 +9,33 @@ from typing import Any
 from dsr_tf.comparison.aggregate import Row
 
 _MARKERS = "osD^v<>Xp*P"
+# What accuracy is drawn over: fields of `Row`, and what stands there.
+_OVER = {
+    "num_parameters": "active parameters",
+    "num_active_macs": "multiply-adds by active weights, for an example",
+}
 _TICKS = (10, 30, 50, 70, 80, 90, 95, 97, 98, 99, 99.5, 99.8)
 
 
 def write_plot(
-    rows: Sequence[Row], path: str | os.PathLike, title: str
+    rows: Sequence[Row],
+    path: str | os.PathLike,
+    title: str,
+    over: str = "num_parameters",
 ) -> None:
     """Draw the rows of a comparison.
 
     On the scale of the accuracy, half as many errors are always the same way
     up: from 98 to 99 % is as far as from 80 to 90 %. It is drawn over the
     number of parameters; or over the methods, if there is one density only,
-    for then all have about the same number.
+    for then all have about the same number. Multiply-adds differ there too.
 
     Args:
         rows: List of `Row`.
         path: File to write; its ending says the format.
         title: Text above the picture.
+        over: `"num_parameters"` or `"num_active_macs"`, which must be known
+            of all rows.
     """
     # Not `pyplot`, which needs to know of a screen.
     from matplotlib.figure import Figure
@@ -44,16 +54,17 @@ def write_plot(
     axes.set_ylabel("test accuracy, %")
     axes.set_title(title, parse_math=False)
     axes.grid(color="0.9")
-    _draw_dense(axes, rows)
+    _draw_dense(axes, rows, over)
     sparse = [row for row in rows if row.density is not None]
-    if len({row.density for row in sparse}) == 1:
+    has_one_density = len({row.density for row in sparse}) == 1
+    if has_one_density and over == "num_parameters":
         _draw_over_methods(axes, sparse)
     else:
-        _draw_over_parameters(axes, sparse)
+        _draw_over(axes, sparse, over)
     figure.savefig(path, dpi=150)
 
 
-def _draw_dense(axes: Any, rows: Sequence[Row]) -> None:
+def _draw_dense(axes: Any, rows: Sequence[Row], over: str) -> None:
     """Lines across the picture, each with a name at its end."""
     dense = [row for row in rows if row.density is None]
     lowest, highest = map(_stretch, axes.get_ylim())
@@ -65,7 +76,7 @@ def _draw_dense(axes: Any, rows: Sequence[Row]) -> None:
     for row, place in zip(dense, _apart_upwards(places, 0.05, 0.94)):
         axes.axhline(100 * row.accuracy, color="0.5", linestyle="--")
         axes.annotate(
-            f"{row.name} ({row.num_parameters:,.0f}): {100 * row.accuracy:.2f}",
+            f"{row.name} ({getattr(row, over):,.0f}): {100 * row.accuracy:.2f}",
             (0.99, place),
             xycoords="axes fraction",
             xytext=(0, 3),
@@ -106,7 +117,7 @@ def _draw_over_methods(axes: Any, rows: Sequence[Row]) -> None:
     axes.set_xlabel(f"density {rows[0].density:g}")
 
 
-def _draw_over_parameters(axes: Any, rows: Sequence[Row]) -> None:
+def _draw_over(axes: Any, rows: Sequence[Row], over: str) -> None:
     from matplotlib.ticker import FixedLocator
     from matplotlib.ticker import NullLocator
     from matplotlib.ticker import StrMethodFormatter
@@ -115,10 +126,10 @@ def _draw_over_parameters(axes: Any, rows: Sequence[Row]) -> None:
     for i, name in enumerate(dict.fromkeys(row.name for row in rows)):
         line = sorted(
             (row for row in rows if row.name == name),
-            key=lambda row: row.num_parameters,
+            key=lambda row: getattr(row, over),
         )
         axes.errorbar(
-            [row.num_parameters for row in line],
+            [getattr(row, over) for row in line],
             [100 * row.accuracy for row in line],
             [100 * (row.deviation or 0) for row in line],
             label=name,
@@ -128,11 +139,11 @@ def _draw_over_parameters(axes: Any, rows: Sequence[Row]) -> None:
             linewidth=1.2,
             color=f"C{i % 10}",
         )
-    counts = [round(row.num_parameters) for row in rows]
+    counts = [round(getattr(row, over)) for row in rows]
     axes.xaxis.set_major_locator(FixedLocator(_apart(counts)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    axes.set_xlabel("active parameters")
+    axes.set_xlabel(_OVER[over])
     if rows:
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
 

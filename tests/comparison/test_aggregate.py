@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import io
 import warnings
 
@@ -135,6 +136,28 @@ def test_ticks_of_a_narrow_range():
 
     assert list(plot._ticks(85.2, 90.1)) == [86, 87, 88, 89, 90]
     assert list(plot._ticks(40, 99)) == [50, 70, 80, 90, 95, 97, 98, 99]
+
+
+def test_plot_over_multiply_adds(rows, tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    drawn = []
+    monkeypatch.setattr(
+        Figure, "savefig", lambda self, path, dpi: drawn.append(self)
+    )
+    rows = [
+        dataclasses.replace(row, num_active_macs=1000.0 * (i + 1))
+        for i, row in enumerate(rows)
+        if row.density in (None, 0.1)
+    ]
+    write_plot(rows, tmp_path / "c.png", "title", "num_active_macs")
+    (figure,) = drawn
+    (axes,) = figure.axes
+    assert axes.get_xlabel().startswith("multiply-adds")
+    places = [x for line in axes.lines for x in line.get_xdata()]
+    # (The dense network is a line across.)
+    assert {1000.0, 4000.0} <= set(places)
+    assert "(3,000): 97.00" in axes.texts[0].get_text()
 
 
 def test_plot_of_one_density(rows, tmp_path):

@@ -103,6 +103,7 @@ def test_runs_and_does_not_run_again(flagfiles, tmp_path, capsys):
     assert "3 runs, 0 of them finished before" in output
     files = set(os.listdir(folder))
     assert {"comparison.csv", "comparison.md", "comparison.png"} <= files
+    assert "comparison_macs.png" in files and "comparison_macs.png" in output
 
     def summary(name):
         return json.loads((folder / name / "summary.json").read_text())
