@@ -4,6 +4,7 @@ from dsr_tf.callbacks.gradual_pruning import GradualPruning
 from dsr_tf.callbacks.grow_and_prune import GrowAndPrune
 from dsr_tf.callbacks.reallocation import DynamicSparseReparameterization
 from dsr_tf.callbacks.reallocation import Reallocation
+from dsr_tf.callbacks.sparsity_board import SparsityBoard
 from dsr_tf.callbacks.threshold_pruning import ThresholdPruning
 
 __all__ = [
@@ -11,5 +12,6 @@ __all__ = [
     "GradualPruning",
     "GrowAndPrune",
     "Reallocation",
+    "SparsityBoard",
     "ThresholdPruning",
 ]

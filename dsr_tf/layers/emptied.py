@@ -1,5 +1,6 @@
 """What masks, or codes, have emptied: single weights, channels and more."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,14 +36,14 @@ def emptied(model: keras.Model) -> list[str]:
         `dsr_tf.core.granularity`. Empty if all weights are active.
     """
     found = {
-        _emptied_of(_mask_of(weight), _axes_of(weight), weight.granularity)
+        _emptied_of(_mask_of(weight), axes_of(weight), weight.granularity)
         for weight in masked_weights(model)
     }
     # Of clustered kernels 0 is the code of what is pruned.
     found |= {
         _emptied_of(
             np.asarray(keras.ops.convert_to_numpy(weight.codes)) != 0,
-            _axes_of(weight),
+            axes_of(weight),
             "element",
         )
         for weight in clustered_weights(model).values()
@@ -51,6 +52,25 @@ def emptied(model: keras.Model) -> list[str]:
     order = {name: i for i, name in enumerate(PARTS)}
     between = order["kernel"] + 0.5
     return sorted(found, key=lambda name: (order.get(name, between), name))
+
+
+def num_dead_units(weight: MaskedWeight, places: np.ndarray) -> int:
+    """Output units, or channels, of a kernel without an active weight.
+
+    Args:
+        weight: A `MaskedWeight`.
+        places: Its active groups, as `weight.variable.places()` has them.
+    """
+    grouping = weight.grouping
+    channels = sorted(axes_of(weight).channels)
+    along = [grouping.mask_shape[axis] for axis in channels]
+    where = np.unravel_index(places, grouping.mask_shape)
+    alive = np.unique(
+        np.ravel_multi_index([where[axis] for axis in channels], along)
+    )
+    # A group may span several units, which live or die together.
+    spanned = math.prod(grouping.block_shape[axis] for axis in channels)
+    return (math.prod(along) - len(alive)) * spanned
 
 
 def _mask_of(weight: MaskedWeight) -> np.ndarray:
@@ -63,7 +83,8 @@ def _mask_of(weight: MaskedWeight) -> np.ndarray:
     return np.kron(entries, np.ones(blocks, "bool"))
 
 
-def _axes_of(weight: MaskedWeight | ClusteredVariable) -> KernelAxes:
+def axes_of(weight: MaskedWeight | ClusteredVariable) -> KernelAxes:
+    """What the axes of a kernel stand for."""
     if isinstance(weight, ClusteredVariable):
         name, num_axes = weight.name, len(weight.codes.shape)
     else:
