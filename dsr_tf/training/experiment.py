@@ -33,6 +33,7 @@ FREE_TO_CHANGE = (
     "checkpoint_every_steps",
     "checkpoints_to_keep",
     "epochs",
+    "tensorboard",
     "strategy",
     "jit_compile",
     "steps_per_execution",

@@ -9,6 +9,7 @@ from typing import Any
 from dsr_tf import data as datasets
 from dsr_tf.command_line import UsageError
 from dsr_tf.reallocation.reallocator import Record
+from dsr_tf.training import board
 from dsr_tf.training import build
 from dsr_tf.training import checkpoint
 from dsr_tf.training import logs
@@ -208,6 +209,13 @@ class Run:
             self._fitting = Loop(self.model, self.cluster, self.data).fit
         if self.reallocation is not None:
             self.reallocation.begin()
+        self._board = None
+        if self.experiment.tensorboard and self.cluster.is_chief:
+            self._board = board.of_run(
+                os.path.join(self.experiment.output_dir, "tensorboard"),
+                self.settings,
+                self.model,
+            )
         if steps_done:
             self._fit(epoch, epoch + 1, steps_done)
             epoch += 1
@@ -239,6 +247,7 @@ class Run:
                     Guard(checkpoints.save, self._asked_to_stop),
                     MetricsLog(self._metrics, self._learning_rate),
                     checkpoints,
+                    *([self._board] if self._board else []),
                 ],
                 verbose=verbose if self.cluster.is_chief else 0,
             )

@@ -322,6 +322,9 @@ class Settings:
     checkpoints_to_keep: int = _flag(
         2, "Number of checkpoints that stay, the newest.", Whole(1)
     )
+    tensorboard: bool = _flag(
+        False, "Whether to write OUTPUT_DIR/tensorboard, see docs/training.md."
+    )
     strategy: str = _flag(
         "default",
         "Devices to train on: one, all GPUs of this host, those of several "
