@@ -5,9 +5,11 @@ import dataclasses
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sized
+from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from dsr_tf.command_line import UsageError
 
@@ -47,7 +49,29 @@ def runnable_keras(
     """
     check_single(flag, path, model.inputs, model.outputs)
     shape = tuple(model.inputs[0].shape)
-    return RunnableModel(path, title, model.predict_on_batch, shape, model)
+    return RunnableModel(path, title, _predict(model), shape, model)
+
+
+def _predict(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
+    """The function of a model, traced once and for batches of any size.
+
+    Keras' own traces anew for each size, of which TensorFlow warns where
+    several models are compared: it counts them all as one function.
+    """
+    (given,) = model.inputs
+    spec = tf.TensorSpec([None, *given.shape[1:]], given.dtype)
+    call = tf.function(
+        lambda inputs: model(inputs, training=False),
+        # As Keras' own.
+        jit_compile=model.jit_compile,
+    )
+    traced: Any = call.get_concrete_function(spec)
+
+    def predict(batch: np.ndarray) -> np.ndarray:
+        outputs = traced(tf.convert_to_tensor(batch, given.dtype))
+        return keras.tree.flatten(outputs)[0].numpy()
+
+    return predict
 
 
 @contextlib.contextmanager
