@@ -26,15 +26,11 @@ def _command_is_starting() -> bool:
     return bool(re.fullmatch(r"(-\w*m)?dsr_tf(\.\w+)*", last_option))
 
 
-def _be_quiet() -> None:
-    """Show a command's own lines, not the notes of TensorFlow's C++ code."""
-    import os
-
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
-
 if _command_is_starting():
-    _be_quiet()
+    # Before TensorFlow is loaded, and Keras with it.
+    from dsr_tf.command_line import start_up as _start_up
+
+    _start_up.hold_back()
 
 # Layers, losses and others register with Keras as they are imported, so
 # that files that hold them load.
@@ -55,6 +51,9 @@ from dsr_tf.core.version import VERSION as __version__  # noqa: F401
 from dsr_tf.layers import masked_weights
 from dsr_tf.structure.whole.model_cost import cost
 from dsr_tf.structure.whole.summary import sparsity_summary
+
+if _command_is_starting():
+    _start_up.let_through()
 
 __all__ = [
     "callbacks",
