@@ -4,6 +4,7 @@ Each command has flags of its own, so that importing two commands into one
 process is harmless.
 """
 
+import difflib
 import os
 import re
 import sys
@@ -14,9 +15,11 @@ from typing import Any
 
 from absl import flags
 
+from dsr_tf.command_line.endings import USAGE_ERROR
 from dsr_tf.command_line.endings import usage_errors
 from dsr_tf.command_line.errors import UsageError
 from dsr_tf.command_line.flagfiles import expand as expand_flagfiles
+from dsr_tf.command_line.flagfiles import package_files
 
 
 def arguments(command: str) -> list[str]:
@@ -57,6 +60,7 @@ def parse(
     argv: Sequence[str],
     description: str,
     hidden: Collection[str] = (),
+    first_steps: str = "",
 ) -> None:
     """Parse a command line into `flag_values`, or end with a sentence.
 
@@ -66,8 +70,20 @@ def parse(
         description: What --help prints before the flags.
         hidden: Names of flags that --help does not print, since they do
             nothing for this command or are refused.
+        first_steps: What is printed in place of an error where nothing is
+            given: `{command}` stands for how this one is called, and
+            `{flagfiles}` for the folder of those of the package. The exit
+            code is that of an error, for nothing has been done: a script
+            that has lost its flags must not go on.
     """
     name = argv[0]
+    if first_steps and len(argv) == 1:
+        command = name if name.startswith("dsr-") else f"python -m {name}"
+        first_steps = first_steps.strip().format(
+            command=command, flagfiles=package_files()
+        )
+        print(first_steps, file=sys.stderr)
+        sys.exit(USAGE_ERROR)
     if any(word in ("--help", "-h", "-help") for word in argv[1:]):
         print(description.strip(), "", "Flags:", sep="\n")
         print(_help(flag_values, hidden))
@@ -86,6 +102,8 @@ def parse_flags(
     """
     try:
         rest = flag_values([name, *expand_flagfiles(arguments)])
+    except flags.UnrecognizedFlagError as error:
+        raise UsageError(_unknown(error.flagname, flag_values)) from None
     except (flags.Error, ValueError) as error:
         if isinstance(error, UsageError):
             raise
@@ -94,6 +112,15 @@ def parse_flags(
         raise UsageError(
             f"unexpected argument {rest[1]!r}: only flags are accepted"
         )
+
+
+def _unknown(name: str, flag_values: flags.FlagValues) -> str:
+    """The sentence on a flag that there is not, with the nearest there is."""
+    nearest = difflib.get_close_matches(
+        name.replace("-", "_"), [*flag_values, "flagfile", "help"], n=1
+    )
+    question = f"; did you mean --{nearest[0]}?" if nearest else ""
+    return f"Unknown command line flag '{name}'{question}"
 
 
 def _sentence(error: Exception) -> str:

@@ -21,12 +21,18 @@ from dsr_tf.training import experiment as experiments
 from dsr_tf.training.run import Run
 from dsr_tf.training.stop import StopSignals
 
+_FIRST_STEPS = """
+To begin: {command} --flagfile=flags/quickstart.flags --output_dir=runs/first
+Other flagfiles, of networks and methods of papers, are in {flagfiles}
+All flags: {command} --help
+"""
+
 
 def main(argv: list[str] | None = None) -> None:
     argv = argv or command_line.arguments("train")
     flag_values = flags.FlagValues()
     experiments.define_flags(flag_values)
-    command_line.parse(flag_values, argv, __doc__)
+    command_line.parse(flag_values, argv, __doc__, first_steps=_FIRST_STEPS)
     with StopSignals(argv[0]) as signals:
         _train(argv[0], flag_values, signals)
 

@@ -4,6 +4,7 @@ _TRAIN = "--flagfiles=flags/dsr.flags --output_dir=new"
 
 COMPARE = [
     ("", "--flagfiles is required"),
+    ("--density=1", "'density'; did you mean --densities?"),
     ("--flagfiles=flags/dsr.flags", "--output_dir is required"),
     (f"{_TRAIN} --seed=3", "--seed: is set for each run; give --seeds"),
     (f"{_TRAIN} --sparsity=0.5", "--sparsity: is set for each run"),
@@ -89,7 +90,7 @@ REPORT = [
     ("--run=file", "--run=file: must be the folder of a finished run"),
     ("--run=full", "--run=full: must be the folder of a finished run"),
     ("--run=runs/nothing", "was trained by an earlier version"),
-    ("--run=run --runs=x", "Unknown command line flag 'runs'"),
+    ("--run=run --runs=x", "'runs'; did you mean --run?"),
     ("--run=run x", "unexpected argument 'x'"),
     *(
         (f"--run=run --plot={path}", f"--plot={path}: {message}")
@@ -122,7 +123,7 @@ EVALUATE = [
     ("", "--model is required"),
     ("--model=", "--model is required"),
     ("--model=,", "--model is required"),
-    ("--modell=x", "Unknown command line flag 'modell'"),
+    ("--modell=x", "'modell'; did you mean --model?"),
     ("--model=run x", "unexpected argument 'x'"),
     *(
         (f"--model={path} --dataset=digits", f"--model={path}: {message}")
@@ -186,7 +187,7 @@ BENCHMARK = [
     ("--networks=", "--networks=: must be a list"),
     ("--networks=dsr,dsr", "--networks=dsr,dsr: dsr is there twice"),
     ("--measured_period=-1", "--measured_period=-1: must be an integer"),
-    ("--rund=3", "Unknown command line flag 'rund'"),
+    ("--rund=3", "Unknown command line flag 'rund'; did you mean --rounds?"),
     ("x", "unexpected argument 'x'"),
     *(
         (f"--networks=dsr {flag}", message)
@@ -225,7 +226,7 @@ EXPORT = [
     (f"{_RUN} --output=new --values=int8", "--values=int8: value should be"),
     (f"{_RUN} --output=new --sparse_matmul=x", "--sparse_matmul=x: value"),
     (f"{_RUN} --output=new --dense=x", "--dense=x: must be true or false"),
-    (f"{_RUN} --output=new --outputs=x", "Unknown command line flag 'outputs'"),
+    (f"{_RUN} --output=new --outputs=x", "'outputs'; did you mean --output?"),
     (f"{_RUN} --output=new x", "unexpected argument 'x'"),
     (f"{_RUN} --output=full", "--output=full: "),
     (f"{_RUN} --output=file", "--output=file: "),

@@ -89,18 +89,20 @@ VALUES = {
 
 # Several flags, and what the sentence says.
 TOGETHER = [
-    ("", "--output_dir is required"),
+    ("--epochs=1", "--output_dir is required"),
     ("digits", "unexpected argument 'digits'"),
     ("-- digits", "unexpected argument 'digits'"),
     ("-", "unexpected argument '-'"),
     ("--", "--output_dir is required"),
-    ("--epoch=3", "Unknown command line flag 'epoch'"),
+    ("--epoch=3", "Unknown command line flag 'epoch'; did you mean --epochs?"),
+    ("--flagfil=x", "'flagfil'; did you mean --flagfile?"),
+    ("--learning-rate=1", "'learning-rate'; did you mean --learning_rate?"),
     ("--nonsense", "Unknown command line flag 'nonsense'"),
     ("--noepochs", "Unknown command line flag 'noepochs'"),
     ("--flagfile=flags/loop.flags", "loop.flags: the file includes itself"),
     ("--flagfile=flags/many0.flags", "include each other 100 times in all"),
     ("--flagfile=flags/zero.flags", "--output_dir: must not hold a zero byte"),
-    ("--flagfile=flags/unknown.flags", "Unknown command line flag 'epoch'"),
+    ("--flagfile=flags/unknown.flags", "'epoch'; did you mean --epochs?"),
     ("--flagfile=flags/wrong.flags", "--sparsity=2: must be a number"),
     ("--data_dir=a\udcff", "--data_dir: must be UTF-8 text"),
     ("--output_dir=a\udcff", "--output_dir: must be UTF-8 text"),

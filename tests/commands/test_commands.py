@@ -32,7 +32,7 @@ def refuse(command, arguments, tmp_path, capsys):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ([], "--output_dir is required"),
+        (["--epochs=3"], "--output_dir is required"),
         ([NEW, "--epoch=3"], "Unknown command line flag 'epoch'"),
         ([NEW, "--epochs=0"], "--epochs=0: must be an integer of at least 1"),
         ([NEW, "--epochs=ten"], "--epochs=ten: must be an integer"),

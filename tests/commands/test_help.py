@@ -1,6 +1,8 @@
 """What --help lists: the flags that apply, as they are written."""
 
+import os
 import re
+import shlex
 
 import pytest
 
@@ -32,6 +34,26 @@ def help_of(capsys):
         return found
 
     return read
+
+
+@pytest.mark.parametrize(
+    "name, called",
+    [("dsr-train", "dsr-train"), ("dsr_tf.train", "python -m dsr_tf.train")],
+)
+def test_train_alone_says_how_to_begin(name, called, capsys):
+    with pytest.raises(SystemExit) as end:
+        train.main([name])
+    assert end.value.code == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3
+    first = lines[0].partition(": ")[2]
+    assert first.startswith(f"{called} --")
+    flag_values = train.flags.FlagValues()
+    experiments.define_flags(flag_values)
+    arguments = shlex.split(first.removeprefix(called))
+    train.command_line.parse_flags(flag_values, name, arguments)
+    assert experiments.from_flags(flag_values).dataset == "digits"
+    assert os.path.isdir(lines[1].rpartition(" ")[2])
 
 
 def test_train_lists_all_flags(help_of):
@@ -90,7 +112,9 @@ def test_defaults_are_what_the_command_line_takes(
         raise Parsed
 
     monkeypatch.setattr(command.command_line, "parse", stop)
-    for arguments in ([], [f"--{n}={text}" for n, text in defaults.items()]):
+    # (A command without any argument says how to begin.)
+    none = [f"--flagfile={os.devnull}"]
+    for arguments in (none, [f"--{n}={text}" for n, text in defaults.items()]):
         with pytest.raises(Parsed):
             command.main(["command", *arguments])
     assert values[0] == values[1]
