@@ -6,7 +6,9 @@ from rich.table import Table
 
 def printed(table: Table) -> str:
     """A table as text of 88 columns."""
-    console = Console(width=88, no_color=True)
+    # The same for a terminal, a file and a notebook, where rich would show
+    # the table once more by itself.
+    console = Console(width=88, force_terminal=False, force_jupyter=False)
     with console.capture() as capture:
         console.print(table)
     return capture.get()
