@@ -21,6 +21,7 @@ from tests.callbacks.shared import masks
 from tests.callbacks.shared import momentum
 from tests.conftest import make_model
 from tests.conftest import needs_tensorflow
+from tests.repository.documents import run_example
 
 
 def read(folder):
@@ -208,21 +209,14 @@ def test_on_replicas(data, tmp_path):
     )
 
 
-class MasksToo(keras.callbacks.TensorBoard):
-    """As docs/limits.md has it."""
-
-    def _log_weight_as_image(self, weight, weight_name, epoch):
-        if weight.dtype == "bool":
-            weight = keras.ops.cast(weight, "float32")
-        super()._log_weight_as_image(weight, weight_name, epoch)
-
-
 @pytest.mark.parametrize("is_first", [True, False])
 @pytest.mark.parametrize("write_images", [True, False])
 def test_beside_the_board_of_keras(write_images, is_first, data, tmp_path):
     """Neither takes from the other, nor holds it back."""
     pytest.importorskip("tensorboard")
-    kind = MasksToo if write_images else keras.callbacks.TensorBoard
+    kind = keras.callbacks.TensorBoard
+    if write_images:
+        kind = run_example("docs/limits.md", "board")["MasksToo"]
     theirs = kind(
         tmp_path, histogram_freq=1, write_images=write_images, update_freq=20
     )

@@ -34,6 +34,8 @@ def executed(path):
         resources={"metadata": {"path": str(path.parent)}},
         # When each cell began and ended.
         record_timing=False,
+        # One text, however many pieces it comes in.
+        coalesce_streams=True,
         extra_arguments=["--IPKernelApp.capture_fd_output=False"],
     )
     client.execute()
