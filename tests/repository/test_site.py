@@ -2,11 +2,14 @@
 links, is one of the checks of CONTRIBUTING.md."""
 
 import collections
+import functools
 import importlib.util
+import inspect
 import json
 import re
 import types
 
+import griffe
 import pytest
 
 import dsr_tf
@@ -59,7 +62,7 @@ def test_each_public_name_is_in_the_reference_once():
     ],
 )
 def test_docstrings_become_markdown(docstring, expected):
-    assert load("docstrings").as_markdown(docstring) == expected
+    assert load("reference").as_markdown(docstring) == expected
 
 
 def test_notebooks_become_pages():
@@ -83,3 +86,20 @@ def test_notebooks_become_pages():
         "![what the code draws](data:image/png;base64,QUJD)\n\n"
         "```text\n2\n```\n"
     )
+
+
+def test_the_reference_shows_what_names_stand_for():
+    """A function, though there may be a file of the same name."""
+    package = griffe.load(
+        "dsr_tf",
+        search_paths=[ROOT],
+        extensions=griffe.load_extensions(ROOT / "docs/site/reference.py"),
+    )
+    for name in public_names():
+        shown = package[name.removeprefix("dsr_tf.")]
+        thing = functools.reduce(getattr, name.split(".")[1:], dsr_tf)
+        if not shown.is_attribute:
+            # Classes that are made by a call are attributes.
+            assert shown.is_class == isinstance(thing, type), name
+            assert shown.is_function == inspect.isfunction(thing), name
+            assert shown.docstring, name
