@@ -2,12 +2,19 @@
 
 from collections.abc import Mapping
 from typing import Any
+from typing import Protocol
 
 import keras
 from keras import ops
 
 from dsr_tf.training import checkpoint
-from dsr_tf.training.logs import Table
+
+
+class HasText(Protocol):
+    """What a run keeps beside its variables, such as a `Table`."""
+
+    @property
+    def text(self) -> str: ...
 
 
 class CheckpointCallback(keras.callbacks.Callback):
@@ -24,7 +31,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         settings: Dict of plain values to store with each.
         num_kept: How many stay, the newest.
         tables: Dict from the name of a table of the run to the `Table`,
-            whose rows belong to the checkpoint.
+            whose rows belong to the checkpoint; or to whatever has a text.
         architecture: Text of a network that flags do not describe.
     """
 
@@ -35,7 +42,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         steps_per_epoch: int,
         settings: dict,
         num_kept: int,
-        tables: Mapping[str, Table],
+        tables: Mapping[str, HasText],
         architecture: str | None = None,
     ) -> None:
         super().__init__()

@@ -19,6 +19,7 @@ from dsr_tf.structure.whole.summary import sparsity_summary
 from dsr_tf.training import build
 from dsr_tf.training import environment
 from dsr_tf.training import files
+from dsr_tf.training import mask_pictures
 from dsr_tf.training import narrowed
 from dsr_tf.training.budget_log import BudgetLog
 from dsr_tf.training.experiment import Experiment
@@ -59,6 +60,9 @@ def write(
             files.publish(
                 os.path.join(scratch, name), os.path.join(folder, name)
             )
+    pictures = mask_pictures.of_model(model, data.image_shape)
+    if pictures.kernels:
+        mask_pictures.write(folder, pictures)
     removed = narrowed.report(experiment, data, smaller)
     computed = cost(smaller)
     summary = {
