@@ -10,6 +10,7 @@ from rich.console import Console
 import dsr_tf
 from dsr_tf.commands import density_plot
 from dsr_tf.commands import report
+from dsr_tf.commands import results
 from dsr_tf.commands import train
 from dsr_tf.models import lenet_300_100
 
@@ -53,7 +54,7 @@ def test_more_weights_on_the_way_are_told(run):
                 del summary[name]
             del summary["largest_num_active_parameters"]
         console = Console(width=99, file=io.StringIO())
-        console.print(report.results_table(summary, str(run)))
+        console.print(results.results_table(summary, str(run)))
         printed = console.file.getvalue()
         assert ("at most, while it trained" in printed) == is_told
         assert ("multiply-adds" in printed) == (largest is not None)
@@ -74,7 +75,7 @@ def test_it_names_the_files_that_there_are(run, tmp_path):
             "model.keras",
         ),
     ):
-        table = report.results_table(summary, str(folder))
+        table = results.results_table(summary, str(folder))
         assert table.caption == f"Written to {folder}: summary.json, {names}"
 
 
@@ -89,7 +90,7 @@ def test_it_names_the_files_that_there_are(run, tmp_path):
     ],
 )
 def test_sizes_are_compared_in_words(size, other, expected):
-    assert report._compared(size, other) == expected
+    assert results._compared(size, other) == expected
 
 
 def test_densities_are_those_of_the_run(run):

@@ -36,6 +36,7 @@ TOP_LEVEL = {
 # Each package may import those below it.
 ORDER = [
     "commands",
+    "page",
     "comparison",
     "training",
     "recipes",
