@@ -16,6 +16,7 @@ from dsr_tf.page.scale import Scale
 NUM_COLORS = 6
 _DASHES = (None, "5 3", "1.5 2.5")
 _SHAPES = ("circle", "square", "diamond", "up", "down")
+_ROOM = (0.85, 1.15)
 # A line has no more points than can be seen.
 _MAX_POINTS = 400
 
@@ -209,7 +210,8 @@ def points(
 ) -> Markup:
     """A figure of points, each kind in a colour and a shape of its own."""
     frame = Frame(
-        x_axis.scale(x for kind in kinds for x, _ in kind.points),
+        # With room for the shapes at both ends.
+        x_axis.scale(x * f for k in kinds for x, _ in k.points for f in _ROOM),
         y_axis.scale(y for kind in kinds for _, y in kind.points),
     )
     drawn = [

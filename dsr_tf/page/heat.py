@@ -7,7 +7,7 @@ import numpy as np
 
 from dsr_tf.page.markup import Markup
 from dsr_tf.page.markup import element
-from dsr_tf.page.markup import short_name
+from dsr_tf.page.markup import end_of
 
 # Shades, and cells, that can be told apart.
 _LEVELS = 16
@@ -57,7 +57,7 @@ def strips(
     )
     lines = [
         [
-            element("span", short_name(r.path), class_="name", title=r.path),
+            end_of(r.path, class_="name"),
             _strip(r),
             element("span", r.said, class_="value"),
         ]

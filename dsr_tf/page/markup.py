@@ -56,3 +56,10 @@ def short_name(path: str, longest: int = 40) -> str:
     is longer than that."""
     name = path.removesuffix("/kernel") or path
     return name if len(name) <= longest else f"…{name[1 - longest :]}"
+
+
+def end_of(path: str, **attributes: object) -> Markup:
+    """The path of a kernel, of which the end is seen where there is little
+    room: neighbours begin alike."""
+    inner = element("bdi", short_name(path), dir="ltr")
+    return element("span", inner, dir="rtl", title=path, **attributes)

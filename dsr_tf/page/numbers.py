@@ -2,24 +2,27 @@
 
 import math
 
+# No line ends between a number and its sign.
+_PERCENT = "\u00a0%"
+
 
 def percent(share: float) -> str:
-    """A share in percent, with two or three digits that say something."""
+    """A share in percent, with about three digits."""
     value = 100 * share
     size = abs(value)
     if size == 0 or size >= 99.95:
-        digits = 0 if size == 0 or size >= 1000 or value % 1 == 0 else 1
+        digits = 0
     elif size >= 10:
         digits = 1
     else:
         # Two digits that are not 0, and no more than four places.
         digits = min(4, max(1, 1 - math.floor(math.log10(size))))
-    return f"{value:,.{digits}f} %"
+    return f"{value:,.{digits}f}{_PERCENT}"
 
 
 def round_percent(share: float) -> str:
     """A share in percent, without digits that are 0, for axes."""
-    return f"{100 * share:.4g} %"
+    return f"{100 * share:.4g}{_PERCENT}"
 
 
 def count(number: float) -> str:

@@ -71,7 +71,7 @@ class Scale:
             step = _step(self.low, self.high, number)
             first = math.ceil(self.low / step - 1e-9)
             last = math.floor(self.high / step + 1e-9)
-            return [round(step * i, 12) for i in range(first, last + 1)]
+            return [float(f"{step * i:.10g}") for i in range(first, last + 1)]
         first = math.floor(math.log10(self.low))
         last = math.ceil(math.log10(self.high))
         for parts in ((1,), (1, 3), (1, 2, 5)):

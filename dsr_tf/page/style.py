@@ -54,9 +54,9 @@ font-size:.87em;color:var(--soft)}
 align-items:center;
 grid-template-columns:fit-content(200px) minmax(60px,1fr) auto}
 .strip{display:contents}
-.strip .name,.masks b,.small b{overflow:hidden;text-overflow:ellipsis;
+.name{display:block;overflow:hidden;text-overflow:ellipsis;
 white-space:nowrap}
-.strip .name{text-align:right}
+.masks .name,.small .name{text-align:left}
 .strip .value{color:var(--soft);white-space:nowrap;
 font-variant-numeric:tabular-nums}
 .cells{display:block;width:100%;height:15px;margin:1px 0;
@@ -99,11 +99,10 @@ summary{cursor:pointer;color:var(--soft)}
 details.run>summary{font-size:1.2em;color:var(--ink);font-weight:600;
 padding:8px 0;border-top:1px solid var(--rule)}
 @media(max-width:600px){main{padding:12px 12px 40px}figure{padding:9px}
-.heat{grid-template-columns:fit-content(90px) minmax(60px,1fr) auto;
+.heat{grid-template-columns:fit-content(126px) minmax(60px,1fr) auto;
 gap:0 6px;font-size:.78em}th,td{padding:4px 7px}
-.strip .name{direction:rtl;unicode-bidi:plaintext}
 .masks,.tiles{grid-template-columns:repeat(2,minmax(0,1fr))}
-.small{grid-template-columns:repeat(auto-fill,minmax(104px,1fr))}}
+.small{grid-template-columns:repeat(auto-fill,minmax(150px,1fr))}}
 @media print{:root{--panel:#fff}main{max-width:none;padding:0}
 body{font-size:10pt}*{print-color-adjust:exact}
 figure,.tiles div{border:1px solid var(--rule);break-inside:avoid}

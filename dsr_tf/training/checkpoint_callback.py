@@ -2,19 +2,13 @@
 
 from collections.abc import Mapping
 from typing import Any
-from typing import Protocol
 
 import keras
 from keras import ops
 
 from dsr_tf.training import checkpoint
-
-
-class HasText(Protocol):
-    """What a run keeps beside its variables, such as a `Table`."""
-
-    @property
-    def text(self) -> str: ...
+from dsr_tf.training.ages import Ages
+from dsr_tf.training.logs import Table
 
 
 class CheckpointCallback(keras.callbacks.Callback):
@@ -31,7 +25,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         settings: Dict of plain values to store with each.
         num_kept: How many stay, the newest.
         tables: Dict from the name of a table of the run to the `Table`,
-            whose rows belong to the checkpoint; or to whatever has a text.
+            whose rows belong to the checkpoint; `Ages` among them.
         architecture: Text of a network that flags do not describe.
     """
 
@@ -42,7 +36,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         steps_per_epoch: int,
         settings: dict,
         num_kept: int,
-        tables: Mapping[str, HasText],
+        tables: Mapping[str, Table | Ages],
         architecture: str | None = None,
     ) -> None:
         super().__init__()

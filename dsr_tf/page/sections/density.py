@@ -13,6 +13,7 @@ from dsr_tf.page.chart import curve
 from dsr_tf.page.chart import lines
 from dsr_tf.page.markup import Markup
 from dsr_tf.page.markup import element
+from dsr_tf.page.markup import end_of
 from dsr_tf.page.markup import short_name
 from dsr_tf.page.moves import Moves
 from dsr_tf.page.run import Run
@@ -102,7 +103,7 @@ def _curves(moves: Moves) -> Markup:
             ),
             element(
                 "figcaption",
-                element("b", short_name(path, 26), title=path),
+                element("b", end_of(path, class_="name")),
                 f"{numbers.percent(start)} → {numbers.percent(end)}",
             ),
         )

@@ -5,6 +5,7 @@ from dsr_tf.page import png
 from dsr_tf.page.heat import MAX_ROWS
 from dsr_tf.page.markup import Markup
 from dsr_tf.page.markup import element
+from dsr_tf.page.markup import end_of
 from dsr_tf.page.markup import short_name
 from dsr_tf.page.run import Run
 from dsr_tf.page.sections.section import section
@@ -61,24 +62,24 @@ def _pictures(run: Run, densities: dict[str, str]) -> Markup:
             if dead
             else f"all {units:,} outputs alive"
         )
-        name = short_name(picture.path, 26)
+        name = end_of(picture.path, class_="name")
         figures.append(_figure(picture, name, ", ".join(filter(None, said))))
     return element("div", *figures, class_="masks")
 
 
-def _figure(picture: Picture, title: str, said: str) -> Markup:
+def _figure(picture: Picture, title: object, said: str) -> Markup:
     height, width = picture.pixels.shape
     # Few pixels are drawn large, and long ones not too thin to see.
     image = element(
         "img",
         src=png.data_uri(picture.pixels, _COLOR),
-        alt=f"{title}: {said}",
+        alt=f"{picture.path}: {said}",
         style=f"aspect-ratio:{max(width, height / 4)}/{max(height, width / 4)}",
     )
     return element(
         "figure",
         image,
-        element("figcaption", element("b", title, title=picture.path), said),
+        element("figcaption", element("b", title), said),
     )
 
 

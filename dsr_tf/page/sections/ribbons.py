@@ -11,10 +11,10 @@ from dsr_tf.page.markup import element
 from dsr_tf.page.markup import short_name
 from dsr_tf.page.moves import ribbons
 
-# Kernels on a side; the others are one.
-_MOST = 8
-_WIDTH, _HEIGHT, _GAP = 420, 260, 6
-_LEFT, _RIGHT, _BAR = 128, 292, 8
+# Kernels on a side; the others are one. Gaps leave room for their names.
+_MOST = 6
+_WIDTH, _HEIGHT, _GAP = 420, 260, 14
+_LEFT, _RIGHT, _BAR = 140, 280, 8
 _TOP = 18
 
 
@@ -84,7 +84,7 @@ def _main_ones(
         those.sort(key=lambda i: -abs(int(change[i])))
         main = those[:_MOST] if len(those) > _MOST + 1 else those
         for i in sorted(main):
-            names.append(short_name(paths[i], 20))
+            names.append(short_name(paths[i], 15))
             values.append(int(change[i]))
         if len(those) > len(main):
             names.append(f"{len(those) - len(main)} others")
