@@ -99,7 +99,7 @@ summary{cursor:pointer;color:var(--soft)}
 details.run>summary{font-size:1.2em;color:var(--ink);font-weight:600;
 padding:8px 0;border-top:1px solid var(--rule)}
 @media(max-width:600px){main{padding:12px 12px 40px}figure{padding:9px}
-.heat{grid-template-columns:fit-content(126px) minmax(60px,1fr) auto;
+.heat{grid-template-columns:fit-content(136px) minmax(60px,1fr) auto;
 gap:0 6px;font-size:.78em}th,td{padding:4px 7px}
 .masks,.tiles{grid-template-columns:repeat(2,minmax(0,1fr))}
 .small{grid-template-columns:repeat(auto-fill,minmax(150px,1fr))}}
