@@ -221,7 +221,6 @@ class MasksToo(keras.callbacks.TensorBoard):
 @pytest.mark.parametrize("write_images", [True, False])
 def test_beside_the_board_of_keras(write_images, is_first, data, tmp_path):
     """Neither takes from the other, nor holds it back."""
-    pytest.importorskip("tensorboard")
     kind = MasksToo if write_images else keras.callbacks.TensorBoard
     theirs = kind(
         tmp_path, histogram_freq=1, write_images=write_images, update_freq=20
