@@ -20,6 +20,7 @@ from dsr_tf.command_line import UsageError
 from dsr_tf.command_line import output_paths
 from dsr_tf.command_line import terminal
 from dsr_tf.commands import density_plot
+from dsr_tf.core.printing import short
 from dsr_tf.training import run_summary
 
 # What the tables show of a summary.
@@ -138,6 +139,7 @@ _FILES = (
     "checkpoints/",
     "saved_model/",
     "model.keras",
+    "tensorboard/",
 )
 
 
@@ -283,13 +285,25 @@ def channels_table(summary: Mapping[str, Any]) -> Table:
 def _kernels_table(summary: dict[str, Any]) -> Table:
     table = Table(title="Masked kernels", box=box.SIMPLE_HEAD)
     table.add_column("kernel", overflow="fold")
-    for column in ("weights", "active", "density"):
+    # Runs of earlier versions did not note them.
+    has_macs = any("num_uses" in kernel for kernel in summary["kernels"])
+    columns = ["weights", "active", "density"]
+    for column in columns + (["MACs", "active MACs"] if has_macs else []):
         table.add_column(column, justify="right")
+
+    def macs(kernel: dict[str, Any]) -> list[str]:
+        uses = kernel.get("num_uses")
+        return [
+            short(None if uses is None else uses * kernel[number])
+            for number in ("size", "num_active")
+        ]
+
     for kernel in summary["kernels"]:
         table.add_row(
             kernel["path"],
             f"{kernel['size']:,}",
             f"{kernel['num_active']:,}",
             f"{kernel['density']:.4f}",
+            *(macs(kernel) if has_macs else []),
         )
     return table

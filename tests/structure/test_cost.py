@@ -290,6 +290,11 @@ def test_what_nobody_counts_is_named():
     assert found.num_macs == 15 and found.num_parameters == 25 + 18
     assert found.layers[0].num_macs is None
     assert "MACs are not known of: own" in str(found)
+    # A part is not taken for the whole; what is known of kernels is told.
+    sparse = dsr_tf.sparsity_summary(dsr_tf.sparsify(model, 0.5, seed=0))
+    assert sparse.num_macs is sparse.num_active_macs is None
+    assert [x.num_active_macs for x in sparse.layers] == [8]
+    assert "active MACs" in " ".join(str(sparse).split())
 
 
 def test_a_summary_without_a_graph_has_no_macs():
