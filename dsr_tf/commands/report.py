@@ -252,11 +252,13 @@ def _active_macs(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _training_macs(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What training multiplied, of a run that noted it."""
+    """What training multiplied, of a run that noted it, or why not."""
+    name = "multiply-adds of training"
+    if "training_macs_unknown" in summary:
+        return [(name, f"not known: {summary['training_macs_unknown']}")]
     if "training_macs_ratio" not in summary:
         return []
-    ratio = summary["training_macs_ratio"]
-    return [("multiply-adds of training", f"{ratio:.4f} of dense")]
+    return [(name, f"{summary['training_macs_ratio']:.4f} of dense")]
 
 
 def _compared(size: float, other: float) -> str:
