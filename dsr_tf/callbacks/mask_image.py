@@ -24,7 +24,8 @@ def of_kernel(weight: MaskedWeight, places: np.ndarray) -> np.ndarray:
 
     Returns:
         Float array `(height, width)` in [0, 1], each at most 512. Where the
-        mask has more entries than that, a pixel is the mean of several.
+        mask has more entries than that, a pixel is the mean of several, as a
+        share of the largest: else little would be seen of a sparse mask.
     """
     shape = weight.grouping.mask_shape
     where = np.unravel_index(places, shape)
@@ -105,4 +106,5 @@ def _means(
     # The last pixels may stand for fewer.
     tall = np.bincount(np.arange(num_rows) // down)
     wide = np.bincount(np.arange(num_columns) // across)
-    return sums.reshape(height, width) / np.outer(tall, wide)
+    means = sums.reshape(height, width) / np.outer(tall, wide)
+    return means / (means.max() or 1)
