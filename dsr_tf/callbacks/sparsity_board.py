@@ -31,10 +31,11 @@ class SparsityBoard(LogBoard):
       are active now and were not when this was last written, and the other
       way round; `dead_units/PATH`, outputs without an active weight;
     * the histogram `active_weights/PATH`;
-    * the image `mask/PATH`, white where weights are active: inputs from top
-      to bottom, outputs from left to right; of a convolution a tile for each
-      window. A pixel is an entry of the mask, or the mean of several where
-      there are more than 512 along a side; the largest mean is white.
+    * the image `mask/PATH`, white where weights are active: inputs along one
+      side, outputs along the other, the longer of the two across; of a
+      convolution a tile for each window. A pixel is an entry of the mask,
+      or the mean of several where there are more than 512 along a side; the
+      largest mean is white.
 
     Of the whole model, `mask_density`; `active_macs`, the multiply-adds for
     one example by active weights, where those of all layers are known, see
