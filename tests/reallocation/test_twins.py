@@ -28,7 +28,7 @@ METHODS = {
 GRANULARITIES = {"blocks": "block:16", "lists": "element"}
 # Slots of a block of outputs, and of a kernel, that are soon all in use.
 TIGHT = {"blocks": (2, 2, 2), "lists": (1100, 930, 160)}
-WIDE = {"blocks": (4, 4, 4), "lists": (3584, 3072, 480)}
+WIDE = {"blocks": (4, 4, 3), "lists": (3584, 3072, 480)}
 STORAGES = [
     "blocks",
     pytest.param("lists", marks=needs_tensorflow),
@@ -111,8 +111,14 @@ def assert_alike(models):
 
 @pytest.mark.parametrize(
     ("method", "num_slots", "number"),
-    [("dsr", TIGHT, 200), ("set", TIGHT, 200), ("dsr", WIDE, 20)]
-    + [("static", TIGHT, 5)],
+    [
+        ("dsr", TIGHT, 40),
+        ("set", TIGHT, 40),
+        ("dsr", WIDE, 20),
+        ("static", TIGHT, 5),
+        pytest.param("dsr", TIGHT, 200, marks=pytest.mark.slow),
+        pytest.param("set", TIGHT, 200, marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.parametrize("storage", STORAGES)
 def test_reallocations(storage, method, num_slots, number):
