@@ -93,9 +93,6 @@ class Grouping:
             by_rows: Whether each row of a table is a bin. If not, each block
                 of outputs is one where groups are blocks of a matrix, and of
                 single weights there is one bin.
-
-        Raises:
-            ValueError: if these are more slots than groups.
         """
         room = Room(num_slots)
         if by_rows:
@@ -104,13 +101,6 @@ class Grouping:
         elif self.group_size > 1:
             columns = self.mask_shape[-self.num_column_axes :]
             room = Room(num_slots, math.prod(columns))
-        most = self.num_groups // room.num_bins
-        if num_slots > most:
-            # A damaged file may ask memory for any number.
-            raise ValueError(
-                f"`num_slots` must be at most {most}, as many as there are "
-                f"groups. Received: num_slots={num_slots}"
-            )
         return dataclasses.replace(self, room=room)
 
     def spread(self, mask: Any) -> Any:

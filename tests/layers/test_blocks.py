@@ -265,7 +265,6 @@ def test_penalties():
         ({"storage": "rows"}, "`storage` of SparseDense must be one of masked"),
         ({"num_slots": 0}, "`num_slots` must be None or a positive integer"),
         ({"num_slots": 1, "sparsity": 0.0}, "`num_slots` must be at least 2"),
-        ({"num_slots": 3}, "`num_slots` must be at most 2, as many as there"),
         ({"granularity": "2:4", "sparsity": 0.5}, "is for matrices in blocks"),
         ({"kernel_constraint": "non_neg"}, "cannot be held to a constraint"),
         ({"kernel_regularizer": "orthogonal_regularizer"}, "must be L1, L2"),

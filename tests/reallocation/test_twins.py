@@ -28,7 +28,7 @@ METHODS = {
 GRANULARITIES = {"blocks": "block:16", "lists": "element"}
 # Slots of a block of outputs, and of a kernel, that are soon all in use.
 TIGHT = {"blocks": (2, 2, 2), "lists": (1100, 930, 160)}
-WIDE = {"blocks": (4, 4, 3), "lists": (3584, 3072, 480)}
+WIDE = {"blocks": (4, 4, 4), "lists": (3584, 3072, 480)}
 STORAGES = [
     "blocks",
     pytest.param("lists", marks=needs_tensorflow),
