@@ -18,6 +18,7 @@ from dsr_tf.core.period import AnyPeriod
 from dsr_tf.core.schedule import Schedule
 from dsr_tf.data import AUGMENTATIONS
 from dsr_tf.layers import storages
+from dsr_tf.methods import grow
 from dsr_tf.models import MODELS
 from dsr_tf.pruning import named_values
 from dsr_tf.recipes.bits import parse_bits
@@ -240,8 +241,7 @@ class Settings:
         Steps(),
     )
     cosine: bool = _flag(
-        False,
-        "Whether the learning rate falls to 0 along half a cosine.",
+        False, "Whether the learning rate falls to 0 along half a cosine."
     )
     warmup_epochs: float = _flag(
         0.0,
@@ -272,8 +272,8 @@ class Settings:
     )
     fraction_end_epoch: int | None = _flag(
         None,
-        "RigL, SNFS: epoch at which the fraction has fallen to 0; not given: "
-        "after three quarters, at the end.",
+        "RigL, SNFS: epoch at which the fraction is 0; not given: after three "
+        "quarters, at the end.",
         Whole(1),
     )
     temperature: Schedule = _flag(
@@ -296,6 +296,17 @@ class Settings:
     )
     initial_threshold: float = _flag(
         1e-3, "H0, the pruning threshold at the start.", Number(above=True)
+    )
+    growth: str = _flag(
+        "random",
+        "DSR: which weights grow, see docs/methods.md.",
+        tuple(grow.RULES),
+    )
+    start_magnitude: float = _flag(
+        0.0, "DSR: grown weights start from this or minus this.", Number()
+    )
+    count_zeros: bool = _flag(
+        True, "DSR: whether weights of exactly 0 count towards K."
     )
     period: AnyPeriod = _flag(
         Schedule({0: 100, 25: 200, 50: 400, 75: 800}, integer=True),
