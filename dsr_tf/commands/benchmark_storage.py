@@ -37,7 +37,7 @@ from dsr_tf.commands.benchmark_network import Arm
 from dsr_tf.commands.benchmark_network import Setting
 from dsr_tf.commands.benchmark_network import Training
 from dsr_tf.layers import SparseDense
-from dsr_tf.training.settings import PRECISIONS
+from dsr_tf.training.settings.running import PRECISIONS
 
 
 def asks(argv: list[str]) -> bool:
