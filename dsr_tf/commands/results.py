@@ -8,6 +8,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from dsr_tf.core.printing import short
+
 # Not all methods move weights, and a folder may have been tidied up.
 _FILES = (
     "summary.json",
@@ -18,6 +20,7 @@ _FILES = (
     "checkpoints/",
     "saved_model/",
     "model.keras",
+    "tensorboard/",
 )
 
 
@@ -130,11 +133,13 @@ def _active_macs(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _training_macs(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What training multiplied, of a run that noted it."""
+    """What training multiplied, of a run that noted it, or why not."""
+    name = "multiply-adds of training"
+    if "training_macs_unknown" in summary:
+        return [(name, f"not known: {summary['training_macs_unknown']}")]
     if "training_macs_ratio" not in summary:
         return []
-    ratio = summary["training_macs_ratio"]
-    return [("multiply-adds of training", f"{ratio:.4f} of dense")]
+    return [(name, f"{summary['training_macs_ratio']:.4f} of dense")]
 
 
 def _compared(size: float, other: float) -> str:
@@ -168,13 +173,25 @@ def kernels_table(summary: Mapping[str, Any]) -> Table:
     """
     table = Table(title="Masked kernels", box=box.SIMPLE_HEAD)
     table.add_column("kernel", overflow="fold")
-    for column in ("weights", "active", "density"):
+    # Runs of earlier versions did not note them.
+    has_macs = any("num_uses" in kernel for kernel in summary["kernels"])
+    columns = ["weights", "active", "density"]
+    for column in columns + (["MACs", "active MACs"] if has_macs else []):
         table.add_column(column, justify="right")
+
+    def macs(kernel: Mapping[str, Any]) -> list[str]:
+        uses = kernel.get("num_uses")
+        return [
+            short(None if uses is None else uses * kernel[number])
+            for number in ("size", "num_active")
+        ]
+
     for kernel in summary["kernels"]:
         table.add_row(
             kernel["path"],
             f"{kernel['size']:,}",
             f"{kernel['num_active']:,}",
             f"{kernel['density']:.4f}",
+            *(macs(kernel) if has_macs else []),
         )
     return table

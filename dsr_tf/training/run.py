@@ -237,9 +237,7 @@ class Run:
         self._board = None
         if self.experiment.tensorboard and self.cluster.is_chief:
             self._board = board.of_run(
-                os.path.join(self.experiment.output_dir, "tensorboard"),
-                self.settings,
-                self.model,
+                self._board_folder, self.experiment, self.model
             )
         if steps_done:
             self._fit(epoch, epoch + 1, steps_done)
@@ -304,6 +302,10 @@ class Run:
             **arguments,
         )
 
+    @property
+    def _board_folder(self) -> str:
+        return os.path.join(self.experiment.output_dir, board.FOLDER)
+
     def _learning_rate(self, epoch: int) -> float:
         """The learning rate of the first step of an epoch."""
         steps = self.steps_per_epoch
@@ -324,5 +326,8 @@ class Run:
                     self._metrics.rows,
                     self._reallocations.rows,
                 )
+                if self._board is not None:
+                    steps = self.experiment.epochs * self.steps_per_epoch
+                    board.write_results(self._board_folder, summary, steps)
             self.cluster.wait()
         return summary

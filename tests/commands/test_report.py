@@ -42,7 +42,14 @@ def test_it_prints_and_draws(run, capsys):
         assert text in printed
     summary = json.loads((run / "summary.json").read_text())
     assert summary["num_active_macs"] == 5020 < summary["num_macs"]
+    # Of Dense layers each weight counts once, wherever it is.
+    assert summary["training_macs_ratio"] == pytest.approx(0.1, rel=1e-12)
     assert "by active weights 5,020" in " ".join(printed.split())
+    # 1,000 weights of the last kernel, of which 100 are active.
+    words = printed.partition("Masked kernels")[2].split()
+    assert "active MACs" in " ".join(words)
+    line = words[words.index("fc3/kernel") :][:9]
+    assert line[1] == "1,000" and line[4:7] == ["1.0", "k", line[2]]
     picture = matplotlib.image.imread(run / "densities.png")
     assert picture.shape[0] > 400 and picture.std() > 0.05
 
