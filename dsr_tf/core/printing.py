@@ -1,5 +1,7 @@
 """Tables and large numbers as text."""
 
+from collections.abc import Iterable
+
 from rich.console import Console
 from rich.table import Table
 
@@ -22,6 +24,14 @@ def short(number: int | None) -> str:
         if number >= unit:
             return f"{number / unit:,.1f} {name}"
     return str(number)
+
+
+def total(numbers: Iterable[int | None]) -> int | None:
+    """The sum; None if one of them is not known."""
+    known = list(numbers)
+    if None in known:
+        return None
+    return sum(number or 0 for number in known)
 
 
 def size(num_bytes: int) -> str:

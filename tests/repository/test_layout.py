@@ -37,6 +37,7 @@ TOP_LEVEL = {
 # Each package may import those below it.
 ORDER = [
     "commands",
+    "page",
     "comparison",
     "training",
     "recipes",
