@@ -268,10 +268,10 @@ def try_models(number, seed):
     examples()
 
 
-# Ten in all, for as many processes as there are.
+# Six in all, for as many processes as there are.
 @pytest.mark.parametrize("part", range(2))
-def test_ten_models(part):
-    try_models(5, part)
+def test_six_models(part):
+    try_models(3, part)
 
 
 @pytest.mark.slow

@@ -13,10 +13,12 @@ MAX_PIXELS = 512
 
 
 def of_kernel(weight: MaskedWeight, places: np.ndarray) -> np.ndarray:
-    """The mask of a kernel, inputs from top to bottom, outputs left to right.
+    """The mask of a kernel, inputs along one side, outputs along the other.
 
-    The windows of a convolution stand as tiles, one for each pair of an
-    input and an output channel. No array of the kernel's size is made.
+    The longer side lies across, since TensorBoard makes all images equally
+    wide; the outputs do if both are as long. The windows of a convolution
+    stand as tiles, one for each pair of an input and an output channel. No
+    array of the kernel's size is made.
 
     Args:
         weight: A `MaskedWeight`.
@@ -24,17 +26,19 @@ def of_kernel(weight: MaskedWeight, places: np.ndarray) -> np.ndarray:
 
     Returns:
         Float array `(height, width)` in [0, 1], each at most 512. Where the
-        mask has more entries than that, a pixel is the mean of several.
+        mask has more entries than that, a pixel is the mean of several, as a
+        share of the largest: else little would be seen of a sparse mask.
     """
     shape = weight.grouping.mask_shape
     where = np.unravel_index(places, shape)
     rows, columns = _sides(axes_of(weight))
-    return _means(
+    image = _means(
         _along(where, shape, rows),
         _along(where, shape, columns),
         math.prod(shape[axis] for axis in rows),
         math.prod(shape[axis] for axis in columns),
     )
+    return image.T if image.shape[0] > image.shape[1] else image
 
 
 def of_inputs(
@@ -105,4 +109,5 @@ def _means(
     # The last pixels may stand for fewer.
     tall = np.bincount(np.arange(num_rows) // down)
     wide = np.bincount(np.arange(num_columns) // across)
-    return sums.reshape(height, width) / np.outer(tall, wide)
+    means = sums.reshape(height, width) / np.outer(tall, wide)
+    return means / (means.max() or 1)

@@ -7,41 +7,47 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from dsr_tf.callbacks import mask_image
 from dsr_tf.callbacks import summaries
+from dsr_tf.callbacks.keras_board import drawing_booleans
+from dsr_tf.callbacks.log_board import LogBoard
 from dsr_tf.core.checks import is_integer
 from dsr_tf.layers import mask_density
 from dsr_tf.layers import masked_weights
 from dsr_tf.layers.emptied import num_dead_units
 from dsr_tf.layers.masked_weights import MaskedWeight
+from dsr_tf.layers.summary import SparsitySummary
+from dsr_tf.structure.whole.summary import sparsity_summary
 
 
-class SparsityBoard(keras.callbacks.Callback):
+class SparsityBoard(LogBoard):
     """Writes densities, moves and masks for TensorBoard.
 
-    At the end of each epoch, and every `period` updates, for each masked
-    kernel:
+    When training begins, at the end of each epoch, and every `period`
+    updates, for each masked kernel:
 
     * scalars `density/PATH`; `grown/PATH` and `pruned/PATH`, weights that
-      are active now and were not when this was last written, or training
-      began, and the other way round; `dead_units/PATH`, outputs without an
-      active weight;
+      are active now and were not when this was last written, and the other
+      way round; `dead_units/PATH`, outputs without an active weight;
     * the histogram `active_weights/PATH`;
-    * the image `mask/PATH`, white where weights are active: inputs from top
-      to bottom, outputs from left to right; of a convolution a tile for each
-      window. A pixel is an entry of the mask, or the mean of several where
-      there are more than 512 along a side.
+    * the image `mask/PATH`, white where weights are active: inputs along one
+      side, outputs along the other, the longer of the two across; of a
+      convolution a tile for each window. A pixel is an entry of the mask,
+      or the mean of several where there are more than 512 along a side; the
+      largest mean is white.
 
-    Of the whole model, `mask_density`, and at the end of an epoch those of
-    Keras' `logs` that `logs` names, such as the threshold of DSR; the image
-    `input_mask/PATH` where the first kernel reads whole images: how many
-    units read a pixel.
+    Of the whole model, `mask_density`; `active_macs`, the multiply-adds for
+    one example by active weights, where those of all layers are known, see
+    `dsr_tf.cost`; at the end of an epoch those of Keras' `logs` that `logs`
+    names, such as the threshold of DSR; and the image `input_mask/PATH` where
+    the first kernel reads whole images: how many units read a pixel.
 
     All is counted from the masks, so that it works with every method, and in
     any order with other callbacks. The step in TensorBoard is the number of
-    updates. Several workers write once, the chief.
+    updates. Several workers write once, the chief. While it trains, Keras'
+    own `TensorBoard(write_images=True)` draws masks as well, which without
+    this callback stops with an error.
 
     Args:
         log_dir: Folder to write to; files are added to what is there.
@@ -74,33 +80,19 @@ class SparsityBoard(keras.callbacks.Callback):
         model: keras.Model | None = None,
         optimizer: keras.optimizers.Optimizer | None = None,
     ) -> None:
-        super().__init__()
-        summaries.tensorflow("SparsityBoard")
+        super().__init__(log_dir, logs, model, optimizer)
         if period is not None and (not is_integer(period) or period < 1):
             raise ValueError(
                 "`period` must be None or an integer of at least 1. "
                 f"Received: period={period!r}"
             )
-        if model is not None and not isinstance(model, keras.Model):
-            raise TypeError(
-                "`model` must be None or a Keras model. "
-                f"Received: model={model!r}"
-            )
-        if isinstance(logs, str):
-            raise TypeError(
-                "`logs` must be a list of names, such as ['threshold']. "
-                f"Received: logs={logs!r}"
-            )
-        self.log_dir, self.period = os.fspath(log_dir), period
-        self.logs = tuple(logs)
-        self._model_given, self._optimizer_given = model, optimizer
-        self._writer: Any = None
+        self.period = period
         # Active groups when something was last written, by path.
         self._places: dict[str, np.ndarray] = {}
-        # Of the last epoch: callbacks that come later add to it.
-        self._epoch: tuple[int, dict[str, Any]] | None = None
+        self._sparsity: SparsitySummary | None = None
         self._last_step, self._calls_to_skip = 0, 0
         self._written: int | None = None
+        self._scope = contextlib.ExitStack()
 
     def write(self, step: int) -> None:
         """Write what holds now.
@@ -118,31 +110,26 @@ class SparsityBoard(keras.callbacks.Callback):
         now = {weight.path: weight.variable.places() for weight in masked}
         with self._writing(step):
             summaries.scalar("mask_density", mask_density(masked))
+            self._write_macs(masked, now)
             for weight in masked:
                 self._write_kernel(weight, now[weight.path])
             self._write_inputs(masked[0], now[masked[0].path])
         self._writer.flush()
         self._places = now
 
-    def close(self) -> None:
-        """Close the file; what is written later goes to another one."""
-        if self._writer is not None:
-            self._writer.close()
-        self._writer = None
-
     # Keras' own.
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self._places, self._epoch = {}, None
-        self._calls_to_skip, self._written = 0, None
+        super().on_train_begin(logs)
+        self._places, self._sparsity = {}, None
+        self._calls_to_skip = 0
         # A subclassed model may be built by its first batch only.
         if self._trained().built:
+            if self._step() != self._written:
+                self.write(self._step())
             self._begin()
-
-    def on_epoch_begin(
-        self, epoch: int, logs: dict[str, Any] | None = None
-    ) -> None:
-        self._write_logs()
+        self._scope.close()
+        self._scope.enter_context(drawing_booleans())
 
     def on_train_batch_end(
         self, batch: int, logs: dict[str, Any] | None = None
@@ -165,14 +152,13 @@ class SparsityBoard(keras.callbacks.Callback):
     def on_epoch_end(
         self, epoch: int, logs: dict[str, Any] | None = None
     ) -> None:
-        step = self._step()
-        if step != self._written:
-            self.write(step)
-        self._epoch = step, logs if logs is not None else {}
+        super().on_epoch_end(epoch, logs)
+        if self._step() != self._written:
+            self.write(self._step())
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        self._write_logs()
-        self.close()
+        super().on_train_end(logs)
+        self._scope.close()
 
     # The rest.
 
@@ -180,6 +166,17 @@ class SparsityBoard(keras.callbacks.Callback):
         """Remember what to compare with."""
         self._places = {w.path: w.variable.places() for w in self._masked()}
         self._last_step = self._step()
+
+    def _write_macs(
+        self, masked: list[MaskedWeight], places: dict[str, np.ndarray]
+    ) -> None:
+        if self._sparsity is None:  # How often weights are used stays.
+            self._sparsity = sparsity_summary(self._trained())
+        found = self._sparsity.num_macs_with(
+            {w.path: len(places[w.path]) * w.group_size for w in masked}
+        )
+        if found is not None:
+            summaries.scalar("active_macs", found)
 
     def _write_kernel(self, weight: MaskedWeight, places: np.ndarray) -> None:
         path, before = weight.path, self._places.get(weight.path)
@@ -210,36 +207,6 @@ class SparsityBoard(keras.callbacks.Callback):
         if image is not None:
             summaries.image(f"input_mask/{weight.path}", image)
 
-    def _write_logs(self) -> None:
-        if self._epoch is None:
-            return
-        (step, logs), self._epoch = self._epoch, None
-        if not self._is_chief():
-            return
-        with self._writing(step):
-            for name in self.logs:
-                if logs.get(name) is not None:
-                    summaries.scalar(name, float(logs[name]))
-
-    def _writing(self, step: int) -> Any:
-        """Scope in which summaries go to this callback's file."""
-        tf = summaries.tensorflow("SparsityBoard")
-        if self._writer is None:
-            self._writer = tf.summary.create_file_writer(self.log_dir)
-        scope = contextlib.ExitStack()
-        scope.enter_context(tf.device("CPU:0"))
-        scope.enter_context(self._writer.as_default(step))
-        # Keras' TensorBoard lets summaries pass every `update_freq` batches
-        # only, those of others as well.
-        scope.enter_context(tf.summary.record_if(True))
-        return scope
-
-    def _trained(self) -> Any:
-        """The model with the masks."""
-        # Asking Keras for the model brings its variables up to date on JAX.
-        trained = self.model if self._model is not None else None
-        return self._model_given or trained
-
     def _masked(self) -> list[MaskedWeight]:
         model = self._trained()
         if model is None:
@@ -255,13 +222,3 @@ class SparsityBoard(keras.callbacks.Callback):
                 "has none"
             )
         return masked
-
-    def _step(self) -> int:
-        optimizer = self._optimizer_given or self.model.optimizer
-        return int(ops.convert_to_numpy(optimizer.iterations))
-
-    def _is_chief(self) -> bool:
-        if keras.backend.backend() != "tensorflow":
-            return True
-        strategy = getattr(self._trained(), "distribute_strategy", None)
-        return strategy is None or strategy.extended.should_save_summary

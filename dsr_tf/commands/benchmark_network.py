@@ -1,6 +1,7 @@
 """One network of `python -m dsr_tf.benchmark --storage`, and its training."""
 
 import dataclasses
+import functools
 import pathlib
 import tempfile
 import time
@@ -11,6 +12,7 @@ import keras
 import numpy as np
 
 from dsr_tf import callbacks
+from dsr_tf import methods
 from dsr_tf.commands.benchmark_layers import KINDS
 
 # What `clock` names. That of the processor does not see a GPU, and what else
@@ -102,23 +104,34 @@ class Arm:
             "storage": self.storage,
         }
 
-    def fit(self, model: keras.Model, steps: int, *callbacks: Any) -> None:
-        """Train for so many steps."""
+    def fit(
+        self,
+        model: keras.Model,
+        steps: int,
+        *callbacks: Any,
+        num_rounds: int = 1,
+    ) -> None:
+        """Train for rounds of so many steps."""
+        setting = self.setting
+        number = steps * setting.batch_size
         model.fit(
-            *self._data(steps),
-            batch_size=self.setting.batch_size,
+            *_made_up(number, setting.shape, setting.widths[-1]),
+            batch_size=setting.batch_size,
+            epochs=num_rounds,
             shuffle=False,
             verbose=0,
             callbacks=list(callbacks),
         )
 
-    def _data(self, steps: int) -> tuple[np.ndarray, np.ndarray]:
-        """Made-up inputs and targets of so many steps."""
-        widths = self.setting.widths
-        generator = np.random.default_rng(0)
-        number = steps * self.setting.batch_size
-        x = generator.standard_normal((number, *self.setting.shape), "float32")
-        return x, generator.integers(0, widths[-1], number)
+
+@functools.lru_cache(maxsize=1)
+def _made_up(
+    number: int, shape: tuple[int, ...], num_classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """So many examples and targets: for all networks the same, made once."""
+    generator = np.random.default_rng(0)
+    x = generator.standard_normal((number, *shape), "float32")
+    return x, generator.integers(0, num_classes, number)
 
 
 class Training:
@@ -126,7 +139,8 @@ class Training:
 
     Args:
         arm: The network.
-        steps: Steps of a round, with one reallocation by DSR.
+        steps: Steps of a round, with one reallocation by SET, which moves
+            its share whatever weights are: those here hardly learn.
     """
 
     def __init__(self, arm: Arm, steps: int) -> None:
@@ -135,13 +149,15 @@ class Training:
         self._callbacks: list[Any] = [self._epoch]
         if arm.storage is not None:
             self._callbacks.append(
-                callbacks.DynamicSparseReparameterization(
-                    num_reallocated=0.02,
-                    period=steps,
-                    initial_threshold=0.01,
-                    seed=0,
+                callbacks.Reallocation(
+                    methods.SET(fraction=0.1), period=steps, seed=0
                 )
             )
+
+    def warm_up(self) -> None:
+        """Compile the steps, and what a reallocation needs: it is due as a
+        round begins, but the first of all."""
+        self._arm.fit(self._model, self._steps, *self._callbacks, num_rounds=2)
 
     def round(self) -> float:
         """Milliseconds of a step."""

@@ -2,7 +2,7 @@
 
 Trains networks of the widths that --widths names on made-up inputs: fully
 connected, or of 1x1 convolutions or attention with --layers. They are dense,
-dense again, and with each storage at each density, whose weights move by DSR
+dense again, and with each storage at each density, whose weights move by SET
 once in a round. The outputs' layer is dense in all of them. Prints, of each:
 time of a step, the median of rounds in turn, and its ratio to dense (the
 second dense network shows how far a ratio of equals strays from 1); memory,
@@ -37,7 +37,7 @@ from dsr_tf.commands.benchmark_network import Arm
 from dsr_tf.commands.benchmark_network import Setting
 from dsr_tf.commands.benchmark_network import Training
 from dsr_tf.layers import SparseDense
-from dsr_tf.training.settings import PRECISIONS
+from dsr_tf.training.settings.running import PRECISIONS
 
 
 def asks(argv: list[str]) -> bool:
@@ -153,7 +153,7 @@ def _measured(arms: list[Arm], values: dict[str, Any]) -> Table:
     memories = [benchmark_memory.of(arm) for arm in arms]
     trainings = [Training(arm, values["steps"]) for arm in arms]
     for training in trainings:
-        training.round()  # Compiles.
+        training.warm_up()
     for number in range(values["rounds"]):
         # Every other round in reverse: a drift of the machine cancels.
         order = list(zip(arms, trainings))

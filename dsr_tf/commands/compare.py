@@ -11,9 +11,10 @@ the run of that flagfile with the same seed and density, which must come
 before it in the list.
 
 Writes comparison.csv, comparison.md, comparison.png and, of runs that noted
-them, multiply-adds in comparison_macs.png. Times are those of
-the runs themselves: to compare them, run one at a time on a quiet machine,
-or use `dsr_tf.benchmark`.
+them, multiply-adds in comparison_macs.png; with --tensorboard also what
+`tensorboard --logdir=DIR` shows, with runs by settings and results. Times
+are those of the runs themselves: to compare them, run one at a time on a
+quiet machine, or use `dsr_tf.benchmark`.
 """
 
 import contextlib
@@ -42,6 +43,7 @@ from dsr_tf.comparison.plan import PlannedRun
 from dsr_tf.comparison.plan import plan
 from dsr_tf.comparison.plot import write_plot
 from dsr_tf.core.draws import MAX_SEED
+from dsr_tf.training import board
 from dsr_tf.training import experiment as experiments
 
 # Set by the comparison itself: the flag, and what to give in its place.
@@ -92,6 +94,9 @@ def main(argv: list[str] | None = None) -> None:
     values = flag_values.flag_values_dict()
     logs = os.path.join(folder, "logs")
     with command_line.usage_errors(argv[0]), _endings(argv[0]):
+        boards = [run.settings for run in runs if run.settings["tensorboard"]]
+        if boards:
+            board.describe(os.path.join(folder, board.FOLDER), boards)
         failed, skipped = execute(
             runs,
             logs,

@@ -1,54 +1,8 @@
 """Where the budget went, as a picture: densities of the kernels over time."""
 
-import csv
 import os
 from collections.abc import Mapping
 from collections.abc import Sequence
-
-
-def read_densities(
-    path: str | os.PathLike, sizes: Mapping[str, int]
-) -> tuple[list[int], dict[str, list[float]]]:
-    """Densities from a run's `reallocations.csv`.
-
-    Args:
-        path: The file.
-        sizes: Dict `{path of a kernel: number of weights}`.
-
-    Returns:
-        List of steps, and a dict `{path of a kernel: list of densities}`.
-
-    Raises:
-        OSError: if it cannot be opened.
-        ValueError: if a row is missing, not whole or not possible.
-    """
-    steps: list[int] = []
-    densities: dict[str, list[float]] = {name: [] for name in sizes}
-    with open(path, newline="", encoding="utf-8") as file:
-        try:
-            for number, row in enumerate(csv.DictReader(file), 1):
-                steps.append(_whole(row, "step", 2**63, number))
-                for name, size in sizes.items():
-                    active = _whole(row, f"active:{name}", size, number)
-                    densities[name].append(active / size)
-        except csv.Error as error:
-            raise ValueError(f"it is damaged: {error}") from error
-    if not steps or steps != sorted(steps):
-        raise ValueError("it is damaged: it must hold rows in order of steps")
-    return steps, densities
-
-
-def _whole(
-    row: Mapping[str, str], column: str, maximum: int, number: int
-) -> int:
-    """A whole number of a row, up to `maximum`."""
-    value = str(row.get(column))
-    is_whole = value.isascii() and value.isdigit() and len(value) < 20
-    if not is_whole or int(value) > maximum:
-        raise ValueError(
-            f"it is damaged: in row {number}, {column} is {value[:40]!r}"
-        )
-    return int(value)
 
 
 def endings() -> list[str]:

@@ -1,25 +1,31 @@
-"""What a run has found: `python -m dsr_tf.report --run=DIR`.
+"""What runs have found: `python -m dsr_tf.report --run=DIR`.
 
-Prints the results of a finished run of `dsr_tf.train` and where its budget
-lies, and draws the densities of its kernels over time to
-DIR/densities.png, or to --plot.
+Prints the results of finished runs of `dsr_tf.train` and where their budget
+lies, and writes all that they logged as one page for a browser: to
+DIR/report.html, of several runs to report.html, or to --html. The densities
+of the kernels of one run are drawn to DIR/densities.png, too, or to --plot.
 """
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
 
 from absl import flags
-from rich import box
-from rich.table import Table
-from rich.text import Text
+from rich.console import Console
 
 from dsr_tf import command_line
 from dsr_tf.command_line import UsageError
 from dsr_tf.command_line import output_paths
 from dsr_tf.command_line import terminal
+from dsr_tf.command_line.flag_kinds import ListOf
 from dsr_tf.commands import density_plot
+from dsr_tf.commands.results import channels_table
+from dsr_tf.commands.results import kernels_table
+from dsr_tf.commands.results import results_table
+from dsr_tf.page.page import page
+from dsr_tf.page.run import Run
+from dsr_tf.training import files
 from dsr_tf.training import run_summary
 
 # What the tables show of a summary.
@@ -44,51 +50,84 @@ _SHOWN = (
 def main(argv: list[str] | None = None) -> None:
     argv = argv or command_line.arguments("report")
     flag_values = flags.FlagValues()
+    command_line.define(
+        flag_values,
+        "run",
+        None,
+        "Folders of finished runs, separated by commas.",
+        ListOf(str, distinct=True),
+    )
     for name, help in (
-        ("run", "Folder of a finished run."),
+        ("html", "File for the page; by default report.html there."),
         ("plot", "File for the picture; by default densities.png there."),
     ):
         command_line.define(flag_values, name, None, help)
     command_line.parse(flag_values, argv, __doc__)
     with command_line.usage_errors(argv[0]):
         values = flag_values.flag_values_dict()
-        folder, path = values["run"], values["plot"]
-        summary = _read_summary(folder)
-        densities = None
-        if summary["num_reallocations"]:
-            path = path or os.path.join(folder, "densities.png")
-            _check_plot(path)
-            densities = _read_densities(folder, summary)
-        elif path:
-            raise UsageError(
-                f"flag --plot={path}: no weights have moved in --run={folder}, "
-                "so there is no picture"
-            )
+        folders, plot = values["run"], values["plot"]
+        if not folders:
+            raise UsageError("flag --run is required: the folder of a run")
+        is_one = len(folders) == 1
+        html = values["html"] or os.path.join(
+            folders[0] if is_one else "", "report.html"
+        )
+        summaries = [_read_summary(folder) for folder in folders]
+        _check_html(html)
+        if plot:
+            _check_plot(plot, folders, summaries)
+        elif is_one and summaries[0]["num_reallocations"]:
+            plot = os.path.join(folders[0], "densities.png")
+            output_paths.check_file("plot", plot)
+        runs = [_read_run(*pair) for pair in zip(folders, summaries)]
     console = terminal.console()
-    console.print(results_table(summary, folder))
+    for run in runs:
+        _print(console, run)
+    moves = runs[0].moves
+    if plot and moves is not None:
+        lines = dict(zip(moves.paths, moves.densities.T.tolist()))
+        _write(
+            argv[0],
+            plot,
+            lambda path: density_plot.write_plot(
+                moves.steps.tolist(), lines, path, runs[0].title
+            ),
+        )
+    elif is_one:
+        console.print("No weights have moved, so there is no picture.")
+    _write(argv[0], html, lambda path: _write_page(path, page(runs)))
+    drawn = f"{plot}, and with all else to {html}" if plot else html
+    console.print(f"Drawn to {drawn}", highlight=False, soft_wrap=True)
+
+
+def _print(console: Console, run: Run) -> None:
+    summary = run.summary
+    console.print(results_table(summary, run.folder))
     if "narrowed" in summary:
         console.print(channels_table(summary))
     if summary["kernels"]:
-        console.print(_kernels_table(summary))
+        console.print(kernels_table(summary))
     elif "narrowed" not in summary:
         console.print("No kernel has a mask.")
-    if densities is None:
-        console.print("No weights have moved, so there is no picture.")
-        return
-    title = f"{summary['model']} on {summary['dataset']}, {summary['method']}"
+
+
+def _write_page(path: str, text: str) -> None:
+    with files.written_whole(path) as file:
+        file.write(text.encode())
+
+
+def _write(name: str, path: str, write: Callable[[str], None]) -> None:
+    """Write a picture or page, or end with a sentence."""
     try:
-        density_plot.write_plot(*densities, path, title)
+        write(path)
     except OSError as error:
         command_line.say(
-            argv[0], f"the picture {path} could not be written ({error})"
+            name, f"the picture {path} could not be written ({error})"
         )
         sys.exit(command_line.RUN_ERROR)
-    console.print(f"Drawn to {path}", highlight=False, soft_wrap=True)
 
 
-def _read_summary(folder: str | None) -> dict[str, Any]:
-    if not folder:
-        raise UsageError("flag --run is required: the folder of a run")
+def _read_summary(folder: str) -> dict[str, Any]:
     wanted = (
         f"flag --run={folder}: must be the folder of a finished run of "
         "dsr_tf.train"
@@ -105,7 +144,23 @@ def _read_summary(folder: str | None) -> dict[str, Any]:
         raise UsageError(f"{wanted} ({error})") from error
 
 
-def _check_plot(path: str) -> None:
+def _read_run(folder: str, summary: dict[str, Any]) -> Run:
+    try:
+        return Run.read(folder, summary)
+    except ValueError as error:
+        raise UsageError(f"flag --run={folder}: {error}") from error
+
+
+def _check_html(path: str) -> None:
+    """Refuse a page that could not be written, before anything is."""
+    if not path.lower().endswith((".html", ".htm")):
+        raise UsageError(f"flag --html={path}: must end in .html")
+    output_paths.check_file("html", path)
+
+
+def _check_plot(
+    path: str, folders: list[str], summaries: list[dict[str, Any]]
+) -> None:
     """Refuse a picture that could not be drawn, before anything is."""
     ending = os.path.splitext(path)[1].removeprefix(".").lower()
     if ending not in density_plot.endings():
@@ -114,182 +169,13 @@ def _check_plot(path: str) -> None:
             f"{', '.join('.' + known for known in density_plot.endings())}"
         )
     output_paths.check_file("plot", path)
-
-
-def _read_densities(
-    folder: str, summary: dict[str, Any]
-) -> tuple[list[int], dict[str, list[float]]]:
-    sizes = {k["path"]: k["size"] for k in summary["kernels"]}
-    path = os.path.join(folder, "reallocations.csv")
-    try:
-        return density_plot.read_densities(path, sizes)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
+    if len(folders) > 1:
         raise UsageError(
-            f"flag --run={folder}: {path} cannot be read ({reason})"
-        ) from error
-
-
-# Not all methods move weights, and a folder may have been tidied up.
-_FILES = (
-    "summary.json",
-    "metrics.csv",
-    "reallocations.csv",
-    "checkpoints/",
-    "saved_model/",
-    "model.keras",
-)
-
-
-def _written(folder: str | os.PathLike) -> list[str]:
-    return [f for f in _FILES if os.path.exists(os.path.join(folder, f))]
-
-
-def results_table(
-    summary: Mapping[str, Any], folder: str | os.PathLike
-) -> Table:
-    """The results of one run, a line each.
-
-    Args:
-        summary: Dict as in `summary.json`.
-        folder: The run's folder, named below the table.
-    """
-    table = Table(
-        title="Results",
-        box=box.SIMPLE_HEAD,
-        show_header=False,
-        caption=f"Written to {folder}: {', '.join(_written(folder))}",
-        caption_justify="left",
-    )
-    table.add_column(style="bold")
-    table.add_column(justify="right")
-    narrowed = summary.get("narrowed")
-    all_bytes = 4 * summary["num_parameters"]
-    all_of_them = "dense float32"
-    if narrowed:
-        all_bytes = 4 * narrowed["dense_num_parameters"]
-    elif not summary["kernels"]:
-        # Those of the network itself: fewer than those of the dense one, if
-        # it is thin or its weights are tied.
-        all_of_them = "its parameters in float32"
-    stored = summary["saved_model_bytes"]
-    top5 = summary.get("test_top5_accuracy")
-    for name, value in (
-        ("method", summary["method"]),
-        ("data set", summary["dataset"]),
-        ("model", summary["model"]),
-        ("epochs", summary["epochs"]),
-        ("test accuracy", f"{summary['test_accuracy']:.2%}"),
-        *([] if top5 is None else [("test accuracy, top 5", f"{top5:.2%}")]),
-        ("best test accuracy", f"{summary['best_test_accuracy']:.2%}"),
-        ("parameters", f"{summary['num_parameters']:,}"),
-        ("active parameters", f"{summary['num_active_parameters']:,}"),
-        *_largest(summary),
-        *(
-            [("density of masked kernels", f"{summary['mask_density']:.4f}")]
-            if summary["kernels"]
-            else []
-        ),
-        ("density of all parameters", f"{summary['model_density']:.4f}"),
-        *_narrowed(summary),
-        *_training_macs(summary),
-        ("reallocations", f"{summary['num_reallocations']:,}"),
-        ("seconds per epoch", f"{summary['seconds_per_epoch']:.2f}"),
-        (
-            "SavedModel",
-            f"{stored / 1000:,.1f} kB ({_compared(stored, all_bytes)} "
-            f"{all_of_them})",
-        ),
-    ):
-        table.add_row(name, str(value))
-    return table
-
-
-def _largest(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """How many were active, where there have been more than at the end."""
-    largest = summary.get("largest_num_active_parameters", 0)
-    if largest <= summary["num_active_parameters"]:
-        return []
-    return [("at most, while it trained", f"{largest:,}")]
-
-
-def _narrowed(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What is computed, and left of a network that has been made narrower."""
-    if "num_macs" not in summary:
-        return []  # Of an earlier version.
-    if "narrowed" not in summary:
-        return [
-            ("multiply-adds", f"{summary['num_macs']:,}"),
-            *_active_macs(summary),
-        ]
-    found, macs = summary["narrowed"], summary["num_macs"]
-    units = list(found["units"].values())
-    left, total = (sum(pair[place] for pair in units) for place in (0, 1))
-    return [
-        (
-            "parameters that are written",
-            f"{found['num_parameters']:,} of {found['dense_num_parameters']:,}",
-        ),
-        ("multiply-adds", f"{macs:,} of {found['dense_num_macs']:,}"),
-        *_active_macs(summary),
-        ("channels", f"{left:,} of {total:,}"),
-        *(
-            [("test accuracy as written", f"{found['test_accuracy']:.2%}")]
-            if "test_accuracy" in found
-            else []
-        ),
-    ]
-
-
-def _active_macs(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Those by active weights, where some are not."""
-    active = summary.get("num_active_macs")
-    if active is None or active == summary["num_macs"]:
-        return []
-    return [("by active weights", f"{active:,}")]
-
-
-def _training_macs(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What training multiplied, of a run that noted it."""
-    if "training_macs_ratio" not in summary:
-        return []
-    ratio = summary["training_macs_ratio"]
-    return [("multiply-adds of training", f"{ratio:.4f} of dense")]
-
-
-def _compared(size: float, other: float) -> str:
-    times = f"{max(size / other, other / size):.1f}"
-    if times == "1.0":
-        return "as large as"
-    return f"{times} times {'smaller' if size < other else 'larger'} than"
-
-
-def channels_table(summary: Mapping[str, Any]) -> Table:
-    """How many channels of each set are left.
-
-    Args:
-        summary: Dict as in `summary.json`, of a run that has been narrowed.
-    """
-    table = Table(title="Channels that are left", box=box.SIMPLE_HEAD)
-    table.add_column("channels of", overflow="fold")
-    for column in ("all", "left", "share"):
-        table.add_column(column, justify="right")
-    for name, (left, total) in summary["narrowed"]["units"].items():
-        share = f"{left / total:.4f}" if total else ""
-        table.add_row(Text(name), f"{total:,}", f"{left:,}", share)
-    return table
-
-
-def _kernels_table(summary: dict[str, Any]) -> Table:
-    table = Table(title="Masked kernels", box=box.SIMPLE_HEAD)
-    table.add_column("kernel", overflow="fold")
-    for column in ("weights", "active", "density"):
-        table.add_column(column, justify="right")
-    for kernel in summary["kernels"]:
-        table.add_row(
-            kernel["path"],
-            f"{kernel['size']:,}",
-            f"{kernel['num_active']:,}",
-            f"{kernel['density']:.4f}",
+            f"flag --plot={path}: is a picture of one run, and --run names "
+            f"{len(folders)}"
         )
-    return table
+    if not summaries[0]["num_reallocations"]:
+        raise UsageError(
+            f"flag --plot={path}: no weights have moved in --run="
+            f"{folders[0]}, so there is no picture"
+        )

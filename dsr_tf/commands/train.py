@@ -13,8 +13,8 @@ from rich.console import Console
 from dsr_tf import command_line
 from dsr_tf import recipes
 from dsr_tf.command_line import terminal
-from dsr_tf.commands.report import channels_table
-from dsr_tf.commands.report import results_table
+from dsr_tf.commands.results import channels_table
+from dsr_tf.commands.results import results_table
 from dsr_tf.layers.storages import MASKED
 from dsr_tf.structure.whole.summary import sparsity_summary
 from dsr_tf.training import experiment as experiments

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import statistics
+from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import Any
 
@@ -48,9 +49,9 @@ class Row:
         training_ratio: Seconds of training, with the runs that a run started
             from, over those of the dense network, medians; None where there
             is none.
-        training_macs_ratio: Multiply-adds of the run by active weights, see
-            `dsr_tf.training.training_macs`, over those of the dense network,
-            means; None where they are not known.
+        training_macs_ratio: Multiply-adds of training by active weights,
+            with the runs that a run started from, over those of the dense
+            network, means; None where they are not known.
     """
 
     name: str
@@ -122,8 +123,8 @@ def _row(
     summaries = [summary for _, summary in group]
     recipe = recipes.get(group[0][0].method)
 
-    def all_have(name: str, of: list[dict] = summaries) -> bool:
-        return all(name in summary for summary in of)
+    def all_have(name: str) -> bool:
+        return all(name in summary for summary in summaries)
 
     def mean(name: str, of: list[dict] = summaries) -> float:
         return statistics.fmean(summary[name] for summary in of)
@@ -136,7 +137,7 @@ def _row(
         statistics.fmean(accuracies),
         mean("num_active_parameters"),
     )
-    seconds, training = "seconds_per_epoch", "num_training_macs"
+    seconds = "seconds_per_epoch"
     # The dense network has all of the weights that others have masks for.
     has_mask_density = recipe.has_masks or recipe.is_reference
     return Row(
@@ -156,9 +157,6 @@ def _row(
         num_active_macs=mean("num_active_macs")
         if all_have("num_active_macs")
         else None,
-        training_macs_ratio=mean(training) / mean(training, dense)
-        if all_have(training) and all_have(training, dense) and dense
-        else None,
         num_bytes=mean("saved_model_bytes")
         if all_have("saved_model_bytes")
         else None,
@@ -177,6 +175,8 @@ def _traits(
     whole = [traits(summary, origin) for summary in dense]
     seconds = [run.seconds for run in whole if run is not None]
     median = statistics.median(run.seconds for run in known)
+    multiplied = _mean(run.num_training_macs for run in known)
+    by_dense = _mean(run.num_training_macs if run else None for run in whole)
     parts = dict.fromkeys(part for run in known for part in run.emptied)
     moved = {run.is_automatic for run in known}
     return {
@@ -191,7 +191,18 @@ def _traits(
         "training_ratio": median / statistics.median(seconds)
         if seconds
         else None,
+        "training_macs_ratio": multiplied / by_dense
+        if multiplied and by_dense
+        else None,
     }
+
+
+def _mean(numbers: Iterable[int | None]) -> float | None:
+    """None if one of them is not known, or there are none."""
+    known = list(numbers)
+    if None in known or not known:
+        return None
+    return statistics.fmean(number or 0 for number in known)
 
 
 def _deviation(accuracies: list[float]) -> float | None:

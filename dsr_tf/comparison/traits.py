@@ -9,6 +9,8 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from typing import Any
 
+from dsr_tf.core.printing import total
+
 # What the columns need of a summary, which earlier versions did not write.
 NEEDED = (
     "epochs",
@@ -41,6 +43,9 @@ class Traits:
         is_automatic: Whether the shares of layers, of all active weights or
             of the channels that are left, are others than at the start.
         seconds: Time of training, with the run that it started from.
+        num_training_macs: Multiply-adds of training by active weights, see
+            `dsr_tf.training.training_macs`, of the same runs; None where one
+            of them did not note them.
     """
 
     largest: int
@@ -48,6 +53,7 @@ class Traits:
     emptied: tuple[str, ...]
     is_automatic: bool
     seconds: float
+    num_training_macs: int | None
 
 
 def traits(summary: dict[str, Any], origin: Origin) -> Traits | None:
@@ -75,6 +81,7 @@ def traits(summary: dict[str, Any], origin: Origin) -> Traits | None:
         is_automatic=any(_masks_moved(s["kernels"]) for s in chain)
         or _uneven(units),
         seconds=sum(s["epochs"] * s["seconds_per_epoch"] for s in chain),
+        num_training_macs=total(s.get("num_training_macs") for s in chain),
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from dsr_tf.core.sequence import each
 from dsr_tf.core.sequence import scan
 
 # So many examples are few: of 8 columns take twice the time, of 32 less.
@@ -91,11 +92,12 @@ def _by_columns(inputs: Any, kernel: Any, index: Any) -> tuple[Any, _Gradients]:
         return ops.reshape(taken, (at_once, length, -1))
 
     def outputs() -> Any:
-        def part(columns: Any, kernel: Any, read: Any) -> tuple[Any, Any]:
-            read_columns = gathered(columns, read)
-            return columns, ops.einsum("nko,nkb->nob", kernel, read_columns)
+        own = columns()
 
-        _, outputs = scan(part, columns(), (kernels, reads))
+        def part(kernel: Any, read: Any) -> tuple[Any]:
+            return (ops.einsum("nko,nkb->nob", kernel, gathered(own, read)),)
+
+        (outputs,) = each(part, (kernels, reads), [own.dtype])
         return ops.transpose(ops.reshape(outputs, (num_blocks * width, -1)))
 
     def gradients(upstream: Any) -> tuple[Any, Any]:

@@ -1,12 +1,16 @@
 """Tables and large numbers as text."""
 
+from collections.abc import Iterable
+
 from rich.console import Console
 from rich.table import Table
 
 
 def printed(table: Table) -> str:
     """A table as text of 88 columns."""
-    console = Console(width=88, no_color=True)
+    # The same for a terminal, a file and a notebook, where rich would show
+    # the table once more by itself.
+    console = Console(width=88, force_terminal=False, force_jupyter=False)
     with console.capture() as capture:
         console.print(table)
     return capture.get()
@@ -20,6 +24,14 @@ def short(number: int | None) -> str:
         if number >= unit:
             return f"{number / unit:,.1f} {name}"
     return str(number)
+
+
+def total(numbers: Iterable[int | None]) -> int | None:
+    """The sum; None if one of them is not known."""
+    known = list(numbers)
+    if None in known:
+        return None
+    return sum(number or 0 for number in known)
 
 
 def size(num_bytes: int) -> str:

@@ -1,4 +1,4 @@
-"""A loop over the first axis of tensors that has one step in memory."""
+"""Loops over the first axis of tensors that have one step in memory."""
 
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -50,3 +50,39 @@ def scan(
         parallel_iterations=1,
     )
     return carry, results.stack()
+
+
+def each(
+    function: Callable[..., tuple[Any, ...]],
+    sequences: Sequence[Any],
+    dtypes: Sequence[str],
+) -> tuple[Any, ...]:
+    """Call a function with the entries of sequences, one after the other.
+
+    As `keras.ops.map`, which on TensorFlow may compute ten at a time.
+
+    Args:
+        function: Takes an entry of each sequence; returns tensors.
+        sequences: Tensors of n entries each, n known and at least 1.
+        dtypes: Those of what it returns.
+
+    Returns:
+        The tensors that it returned, n of each, stacked.
+    """
+    if sequences[0].shape[0] == 1:
+        found = function(*(entries[0] for entries in sequences))
+        return tuple(ops.expand_dims(tensor, 0) for tensor in found)
+
+    def of_entries(entries: tuple[Any, ...]) -> tuple[Any, ...]:
+        return function(*entries)
+
+    if keras.backend.backend() != "tensorflow":
+        return ops.map(of_entries, tuple(sequences))
+    import tensorflow as tf
+
+    return tf.map_fn(
+        of_entries,
+        tuple(sequences),
+        fn_output_signature=tuple(dtypes),
+        parallel_iterations=1,
+    )

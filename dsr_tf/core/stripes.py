@@ -18,10 +18,12 @@ from typing import Any
 from keras import ops
 
 from dsr_tf.core.grouping import Grouping
+from dsr_tf.core.sequence import each
 
 # Numbers of the gradient that there are at a time, or the fewest that are a
-# bin's. (TensorFlow may compute ten stripes at a time.)
+# bin's.
 STRIPE = 2**18
+_DTYPES = ("float32", "int32")
 
 
 def largest_blocks(
@@ -51,8 +53,7 @@ def largest_blocks(
     stripe = Grouping((num_inputs, num_wide * width), grouping.block_shape)
     columns = ops.transpose(ops.cast(inputs, "float32"))
 
-    def of_stripe(parts: tuple[Any, Any]) -> tuple[Any, Any]:
-        upstream, taken = parts
+    def of_stripe(upstream: Any, taken: Any) -> tuple[Any, Any]:
         scores = stripe.scores_of(ops.matmul(columns, upstream))
         scores = ops.transpose(ops.reshape(scores, (num_rows, num_wide)))
         return _largest(scores, _is_taken(taken, num_rows), num_kept)
@@ -64,8 +65,8 @@ def largest_blocks(
         ops.cast(upstream, "float32"), ((0, 0), (0, missing * width))
     )
     upstream = ops.reshape(upstream, (-1, taken.shape[0], num_wide * width))
-    found = _map(of_stripe, (ops.transpose(upstream, (1, 0, 2)), taken))
-    return _joined(found, num_bins)
+    upstream = ops.transpose(upstream, (1, 0, 2))
+    return _joined(each(of_stripe, (upstream, taken), _DTYPES), num_bins)
 
 
 def largest_in_rows(
@@ -89,8 +90,7 @@ def largest_in_rows(
     # Those below 0 count from the end, as `take` has them.
     indices = ops.where(indices < 0, indices + num_rows, indices)
 
-    def of_stripe(parts: tuple[Any, Any]) -> tuple[Any, Any]:
-        start, taken = parts
+    def of_stripe(start: Any, taken: Any) -> tuple[Any, Any]:
         rows = indices - start
         is_inside = ops.logical_and(rows >= 0, rows < num_tall)
         gradient = ops.segment_sum(
@@ -103,7 +103,7 @@ def largest_in_rows(
 
     taken = _in_stripes(ops.cast(columns, "int32"), num_tall, size)
     starts = ops.arange(taken.shape[0], dtype="int32") * num_tall
-    return _joined(_map(of_stripe, (starts, taken)), num_rows)
+    return _joined(each(of_stripe, (starts, taken), _DTYPES), num_rows)
 
 
 def largest_weights(
@@ -178,14 +178,6 @@ def _in_stripes(places: Any, num_at_a_time: int, none: int) -> Any:
     missing = -num_bins % num_at_a_time
     places = ops.pad(places, ((0, missing), (0, 0)), constant_values=none)
     return ops.reshape(places, (-1, num_at_a_time, length))
-
-
-def _map(function: Any, parts: Any) -> Any:
-    """The function of each part, one after the other."""
-    if parts[0].shape[0] > 1:
-        return ops.map(function, parts)
-    found = function(tuple(part[0] for part in parts))
-    return tuple(ops.expand_dims(tensor, 0) for tensor in found)
 
 
 def _joined(found: Any, num_bins: int) -> tuple[Any, Any]:

@@ -8,12 +8,12 @@ import keras
 
 from dsr_tf.export import sparse_matmul
 from dsr_tf.export.block_matmul import BlockKernel
+from dsr_tf.export.product_kernel import ProductKernel
 from dsr_tf.export.sparse_matmul import SparseKernel
 from dsr_tf.layers import masked_weights
 
 MODES = ("auto", "never", "always")
 
-ProductKernel = SparseKernel | BlockKernel
 # By the storage of the layer. Tables are looked up, not multiplied by.
 _KINDS: dict[str, type[ProductKernel]] = {
     "blocks": BlockKernel,

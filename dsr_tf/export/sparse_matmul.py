@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from dsr_tf.export import layout
+from dsr_tf.core.grouping import Grouping
 from dsr_tf.export import packing
 from dsr_tf.export import resource
+from dsr_tf.export.product_kernel import ProductKernel
 from dsr_tf.layers import MaskedWeight
 from dsr_tf.layers import SparseDense
 
@@ -42,55 +43,41 @@ def can_be_served(weight: MaskedWeight) -> bool:
     return type(layer) is SparseDense and layer.compute_dtype == "float32"
 
 
-class SparseKernel:
-    """A kernel as a resource of positions and values.
-
-    Args:
-        weight: A `MaskedWeight` of a kernel that is a matrix, `(inputs,
-            units)`.
-        kernel: Its values, an array with zeros where it is inactive.
-        narrow: Name of the dtype that the values are rounded to.
-    """
+class SparseKernel(ProductKernel):
+    """A kernel as a resource of positions and values."""
 
     title = "sparse product"
     note = "faster on a CPU, slower on a GPU"
 
-    def __init__(
-        self, weight: MaskedWeight, kernel: np.ndarray, narrow: str
-    ) -> None:
+    def _packed_in(
+        self, values: np.ndarray, matrix: Grouping, narrow: str
+    ) -> list[resource.Unpacked]:
         # A row for each unit, in which the CSR product wants it.
-        matrix = weight.grouping.matrix
-        assert matrix is not None
-        kernel = kernel.reshape(matrix.kernel_shape)
-        rows = layout.rounded(weight.path, kernel, narrow).T
-        self._shape = rows.shape
+        rows = values.T
         flat = np.ascontiguousarray(rows).reshape(-1)
         self._packed = packed = packing.pack(flat, narrow, flat.size)
         variables = resource.string_variables(packed)
         count = packed.num_narrow + packed.num_wide
-        self.resources = [
+        return [
             resource.Unpacked(variables, self._indices, (count, 2), "int64"),
             resource.Unpacked(variables, self._values, (count,), "float32"),
         ]
 
     def _indices(self, gaps: Any, high: Any, low: Any) -> Any:
         positions = tf.cast(packing.positions(gaps), tf.int64)
-        num_inputs = self._shape[1]
-        return tf.stack(
-            [positions // num_inputs, positions % num_inputs], axis=1
-        )
+        n = self._num_inputs
+        return tf.stack([positions // n, positions % n], axis=1)
 
     def _values(self, gaps: Any, high: Any, low: Any) -> Any:
         bits = packing.nonzeros(high, low, self._packed)
         return tf.bitcast(bits, tf.float32)
 
-    def multiply(self, inputs: Any) -> Any:
-        """`inputs @ kernel`, for inputs of shape `(..., num_inputs)`."""
-        num_units, num_inputs = self._shape
-        indices, values = (resource.read() for resource in self.resources)
-        matrix = tf.SparseTensor(indices, values, self._shape)
+    def _product(self, rows: Any, *parts: Any) -> Any:
+        indices, values = parts
+        shape = (self._num_units, self._num_inputs)
+        matrix = tf.SparseTensor(indices, values, shape)
         # There are such products of float32 only.
-        rows = tf.cast(tf.reshape(inputs, [-1, num_inputs]), tf.float32)
+        rows = tf.cast(rows, tf.float32)
 
         def one_by_one() -> Any:
             return tf.transpose(
@@ -106,7 +93,4 @@ class SparseKernel:
             )
 
         is_small = tf.shape(rows)[0] < _SMALL_BATCH
-        outputs = tf.cond(is_small, one_by_one, together)
-        shape = tf.concat([tf.shape(inputs)[:-1], [num_units]], axis=0)
-        outputs = tf.cast(tf.reshape(outputs, shape), inputs.dtype)
-        return tf.ensure_shape(outputs, [*inputs.shape[:-1], num_units])
+        return tf.cond(is_small, one_by_one, together)

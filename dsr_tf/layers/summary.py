@@ -2,23 +2,20 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import numpy as np
-from rich import box
 from rich.table import Table
-from rich.text import Text
 
 from dsr_tf.core import optimizer_slots
 from dsr_tf.core.memory import num_bytes
 from dsr_tf.core.printing import printed
-from dsr_tf.core.printing import short
-from dsr_tf.core.printing import size
 from dsr_tf.layers import clustered_weights
 from dsr_tf.layers import left_dense
 from dsr_tf.layers import masked_weights
+from dsr_tf.layers import summary_table
 from dsr_tf.layers.left_dense import DenseLayer
 from dsr_tf.layers.storages import MASKED
 
@@ -117,13 +114,26 @@ class SparsitySummary:
 
     @property
     def num_active_macs(self) -> int | None:
-        """Multiply-adds of the model by active weights only."""
+        """Multiply-adds of the model by active weights only; None where a
+        kernel's are not known."""
+        return self.num_macs_with({})
+
+    def num_macs_with(self, num_active: Mapping[str, int]) -> int | None:
+        """As `num_active_macs`, with other numbers of active weights.
+
+        Args:
+            num_active: Active weights of kernels, by path. Of kernels that
+                are not there, as many are active as now.
+        """
         if self.num_macs is None:
             return None
-        return self.num_macs - sum(
-            (layer.size - layer.num_active) * (layer.num_uses or 0)
-            for layer in self.layers
-        )
+        found = self.num_macs
+        for layer in self.layers:
+            if layer.num_uses is None:
+                return None
+            active = num_active.get(layer.path, layer.num_active)
+            found -= (layer.size - active) * layer.num_uses
+        return found
 
     @property
     def dense_note(self) -> str | None:
@@ -138,7 +148,7 @@ class SparsitySummary:
         for layer in self.layers:
             by_storage.setdefault(layer.storage, []).append(layer.path)
         return "; ".join(
-            f"{name}: {_enumerate(paths)}"
+            f"{name}: {summary_table.enumerated(paths)}"
             for name, paths in sorted(by_storage.items())
         )
 
@@ -169,90 +179,12 @@ class SparsitySummary:
 
     def table(self) -> Table:
         """The same as a `rich` table."""
-        # Names may hold brackets, which are no markup.
-        title = Text(f"Sparsity of {self.name}", style="table.title")
-        table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        table.add_column("kernel", overflow="fold")
-        columns = ["shape", "weights", "active", "density"]
-        has_bits = any(layer.bits for layer in self.layers)
-        is_stored = any(layer.storage != MASKED for layer in self.layers)
-        has_macs = self.num_macs is not None
-        columns += ["MACs", "active MACs"] if has_macs else []
-        columns += ["bits"] if has_bits else []
-        columns += ["storage"] if is_stored else []
-        for column in columns:
-            table.add_column(column, justify="right")
-
-        def add(
-            name: str, shape: str, size: int, active: int, *more: str
-        ) -> None:
-            density = f"{active / size:.4f}"
-            table.add_row(
-                Text(name), shape, f"{size:,}", f"{active:,}", density, *more
-            )
-
-        def macs(of: LayerSummary | SparsitySummary) -> list[str]:
-            return [short(of.num_macs), short(of.num_active_macs)]
-
-        for layer in self.layers:
-            shape = "x".join(str(n) for n in layer.shape)
-            more = macs(layer) if has_macs else []
-            more += [str(layer.bits or "")] if has_bits else []
-            more += [layer.storage] if is_stored else []
-            add(layer.path, shape, layer.size, layer.num_active, *more)
-        table.add_section()
-        if self.layers:
-            add("masked kernels", "", self.num_masked, self.num_active)
-        add(
-            "all parameters",
-            "",
-            self.num_parameters,
-            self.num_active_parameters,
-            *(macs(self) if has_macs else []),
-        )
-        captions = [self._memory()] if self.layers else []
-        frozen = [layer.path for layer in self.layers if not layer.trainable]
-        if frozen:
-            captions.append(f"Frozen, so nothing moves: {_enumerate(frozen)}")
-        if self.dense_note:
-            captions.append(self.dense_note)
-        by_reason: dict[str, list[str]] = {}
-        for name, reason in self.skipped_layers.items():
-            by_reason.setdefault(reason, []).append(name)
-        if by_reason:
-            captions.append(
-                "Left dense: "
-                + "; ".join(
-                    f"{_enumerate(names)}: {reason}"
-                    for reason, names in by_reason.items()
-                )
-            )
-        if captions:
-            table.caption = Text(". ".join(captions), style="table.caption")
-            table.caption_justify = "left"
-        return table
-
-    def _memory(self) -> str:
-        """The bytes of the layers in one sentence."""
-        weights = sum(layer.weight_bytes for layer in self.layers)
-        masks = sum(layer.mask_bytes for layer in self.layers)
-        parts = [f"weights {size(weights)}", f"masks {size(masks)}"]
-        slots = [layer.slot_bytes for layer in self.layers]
-        known = [n for n in slots if n is not None]
-        if known:
-            parts.append(f"slots of the optimizer {size(sum(known))}")
-        return f"Memory of these kernels: {', '.join(parts)}"
+        return summary_table.of(self)
 
     def __str__(self) -> str:
         return printed(self.table())
 
     __repr__ = __str__
-
-
-def _enumerate(names: Sequence[str]) -> str:
-    if len(names) <= 3:
-        return ", ".join(names)
-    return f"{names[0]}, {names[1]} and {len(names) - 2} more"
 
 
 def sparsity_summary(model: keras.Model) -> SparsitySummary:

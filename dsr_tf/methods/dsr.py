@@ -4,14 +4,20 @@ import dataclasses
 import math
 from typing import Any
 from typing import Self
+from typing import cast
 
+import keras
 import numpy as np
 from absl import logging
 
 from dsr_tf.core.checks import is_number
+from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.methods import amount
+from dsr_tf.methods import grow
 from dsr_tf.methods import prune
 from dsr_tf.methods import redistribute
+from dsr_tf.methods.gradient_gate import GradientGate
+from dsr_tf.methods.hook import InStepHook
 from dsr_tf.methods.method import KernelView
 from dsr_tf.methods.method import Method
 
@@ -45,6 +51,17 @@ class DSR(Method):
             these shares. The default, a tenth, is between the three.
         tolerance: delta, how far from K is near enough, in [0, 1).
         initial_threshold: H at the start, a positive magnitude.
+        growth: Which weights grow in a kernel: `"random"`, any, as in the
+            paper; `"alive"`, at random among those that a gradient reaches
+            in the step before; `"gradient"`, those of the largest gradients
+            there, as in RigL; or `"half"`, half so and half at random.
+        start_magnitude: Grown weights start from this number or from minus
+            this number, at random; 0 as in the paper. A weight that no
+            gradient reaches stays where it starts, is below any threshold
+            and so is pruned again, and at 0 it is never moved by penalties
+            either.
+        counts_zeros: Whether weights that are exactly 0 when they are pruned
+            count towards K.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -53,6 +70,9 @@ class DSR(Method):
     num_reallocated: amount.Amount = 0.1
     tolerance: float = 0.1
     initial_threshold: float = 1e-3
+    growth: str = grow.RANDOM
+    start_magnitude: float = 0.0
+    counts_zeros: bool = True
 
     # e, where the threshold is `initial_threshold * 2**e`.
     state_names = ("threshold_exponent",)
@@ -66,10 +86,17 @@ class DSR(Method):
             num_reallocated=settings.num_reallocated,
             tolerance=settings.tolerance,
             initial_threshold=settings.initial_threshold,
+            growth=settings.growth,
+            start_magnitude=settings.start_magnitude,
+            counts_zeros=settings.count_zeros,
         )
 
     def __post_init__(self) -> None:
-        k, delta, h = dataclasses.astuple(self)
+        k, delta, h = (
+            self.num_reallocated,
+            self.tolerance,
+            self.initial_threshold,
+        )
         amount.check(k)
         if not is_number(delta) or not 0 <= delta < 1:
             raise ValueError(
@@ -81,6 +108,35 @@ class DSR(Method):
                 "`initial_threshold` must be a positive number. Received: "
                 f"initial_threshold={h!r}"
             )
+        if self.growth not in grow.RULES:
+            raise ValueError(
+                f"`growth` must be one of {', '.join(grow.RULES)}. Received: "
+                f"growth={self.growth!r}"
+            )
+        start = self.start_magnitude
+        if not is_number(start) or not 0 <= start < math.inf:
+            raise ValueError(
+                "`start_magnitude` must be a finite number of at least 0. "
+                f"Received: start_magnitude={start!r}"
+            )
+        if not isinstance(self.counts_zeros, bool):
+            raise ValueError(
+                "`counts_zeros` must be True or False. Received: "
+                f"counts_zeros={self.counts_zeros!r}"
+            )
+
+    def in_step(
+        self, masked: list[MaskedWeight], trained: keras.Model
+    ) -> InStepHook:
+        if self.growth == grow.RANDOM:
+            return super().in_step(masked, trained)
+        gate = GradientGate(self, masked, trained, every_step=False)
+        if self.growth != grow.GRADIENT:
+            gate.why_not_stored = (
+                f"with growth={self.growth!r} needs to know of each inactive "
+                "weight what gradient reaches it"
+            )
+        return gate
 
     def validate(self, num_active: int) -> None:
         amount.check_fits(self.num_reallocated, num_active)
@@ -94,6 +150,32 @@ class DSR(Method):
     ) -> list[np.ndarray]:
         threshold = self.threshold(state)
         return [prune.below(kernel.scores, threshold) for kernel in kernels]
+
+    def num_counted(self, kernel: KernelView, pruned: np.ndarray) -> int:
+        if not self.counts_zeros:
+            pruned = pruned & (kernel.scores > 0)
+        return super().num_counted(kernel, pruned)
+
+    def grow(
+        self,
+        kernel: KernelView,
+        num_grown_groups: int,
+        generator: np.random.Generator,
+    ) -> np.ndarray:
+        if self.growth == grow.RANDOM:
+            return super().grow(kernel, num_grown_groups, generator)
+        # A `GradientGate` has let them through.
+        gradients = cast(np.ndarray, kernel.free_gradients)
+        rule = grow.RULES[self.growth]
+        return rule(gradients, num_grown_groups, generator)
+
+    def start_values(
+        self, num_grown_groups: int, generator: np.random.Generator
+    ) -> np.ndarray | None:
+        if not self.start_magnitude:
+            return None
+        signs = generator.integers(0, 2, num_grown_groups) * 2 - 1
+        return self.start_magnitude * signs
 
     def redistribute(self, total: int, kernels: list[KernelView]) -> list[int]:
         return redistribute.to_survivors(

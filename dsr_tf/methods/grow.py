@@ -5,6 +5,8 @@ the indices, among them, of those that do. Groups pruned in the same step
 are never among the free ones.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from dsr_tf.core.draws import distinct
@@ -48,6 +50,50 @@ def largest(scores: np.ndarray, num_grown_groups: int) -> np.ndarray:
     return np.concatenate([larger, ties[: num_grown_groups - larger.size]])
 
 
+def alive_first(
+    gradients: np.ndarray, num_grown_groups: int, generator: np.random.Generator
+) -> np.ndarray:
+    """At random among the groups that a gradient reaches; where these are
+    too few, all of them and others at random.
+
+    A weight whose input is always 0, or whose output nothing reads, has a
+    gradient of exactly 0: it stays at the 0 that it grew with, and is pruned
+    again.
+
+    Args:
+        gradients: Array `(num_free_groups,)`, magnitudes.
+        num_grown_groups: Number of groups to choose.
+        generator: A `numpy.random.Generator`.
+
+    Returns:
+        Integer array `(num_grown_groups,)` of distinct indices below
+        `num_free_groups`.
+    """
+    return largest(
+        (gradients > 0) + generator.random(len(gradients)), num_grown_groups
+    )
+
+
+def half_by_gradient(
+    gradients: np.ndarray, num_grown_groups: int, generator: np.random.Generator
+) -> np.ndarray:
+    """Half of them of the largest gradients, the others at random.
+
+    Args:
+        gradients: Array `(num_free_groups,)`, magnitudes.
+        num_grown_groups: Number of groups to choose; of an odd number the
+            odd one is random.
+        generator: A `numpy.random.Generator`.
+
+    Returns:
+        Integer array `(num_grown_groups,)` of distinct indices below
+        `num_free_groups`.
+    """
+    scores = generator.random(len(gradients))
+    scores[largest(gradients, num_grown_groups // 2)] = 1
+    return largest(scores, num_grown_groups)
+
+
 def largest_of_each(
     scores: np.ndarray,
     num_grown_groups: np.ndarray,
@@ -72,3 +118,16 @@ def largest_of_each(
     """
     ranks = ranks_in_bundles(-scores, slots, bundle_size)
     return np.flatnonzero(ranks < num_grown_groups[slots // bundle_size])
+
+
+RANDOM, GRADIENT = "random", "gradient"
+# For methods that leave the choice: functions of the magnitudes of the
+# gradients of free groups, how many grow, and a generator.
+RULES: dict[str, Callable[..., np.ndarray]] = {
+    RANDOM: lambda gradients, number, generator: at_random(
+        len(gradients), number, generator
+    ),
+    "alive": alive_first,
+    GRADIENT: lambda gradients, number, generator: largest(gradients, number),
+    "half": half_by_gradient,
+}

@@ -245,12 +245,36 @@ class Method(KeepsIntegers, abc.ABC):
             kernel.num_free_groups, num_grown_groups, generator
         )
 
+    def start_values(
+        self, num_grown_groups: int, generator: np.random.Generator
+    ) -> np.ndarray | None:
+        """What the weights of grown groups start from.
+
+        Args:
+            num_grown_groups: Number of groups of one kernel.
+            generator: A `numpy.random.Generator` for these values alone.
+
+        Returns:
+            Array `(num_grown_groups,)`; None for zeros.
+        """
+        return None
+
+    def num_counted(self, kernel: KernelView, pruned: np.ndarray) -> int:
+        """For how many weights what was chosen in a kernel counts.
+
+        Args:
+            kernel: A `KernelView`.
+            pruned: What `prune` chose of it.
+        """
+        return int(np.count_nonzero(pruned)) * kernel.group_size
+
     def update(self, state: Any, num_below: int, budget: int) -> None:
         """Change the method's part of `state` after a step.
 
         Args:
             state: The `ReallocationState`, to be changed in place.
-            num_below: Number of weights that `prune` chose.
+            num_below: Number of weights that `prune` chose, see
+                `num_counted`.
             budget: Number of active weights of the kernels that move, with
                 what is carried over; it never changes.
         """

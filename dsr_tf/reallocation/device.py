@@ -17,7 +17,6 @@ from keras import ops
 from dsr_tf.core import optimizer_slots
 from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.reallocation.kernel import Kernel
-from dsr_tf.reallocation.kernel import places_of_free
 
 
 class NotFinite(RuntimeError):
@@ -51,6 +50,7 @@ class Device:
         self._ends = np.cumsum(sizes)
         self._starts = self._ends - sizes
         self._read, self._move = self._read_all, self._move_all
+        self._start = self._start_all
         # XLA compiles for each number of places anew.
         self._one_size_fits_many = jit_compile
         if keras.backend.backend() == "tensorflow":
@@ -61,6 +61,13 @@ class Device:
                 self._move_all,
                 jit_compile=jit_compile,
                 input_signature=[tf.TensorSpec([None], "int32")],
+            )
+            self._start = tf.function(
+                self._start_all,
+                input_signature=[
+                    tf.TensorSpec([None], "int32"),
+                    tf.TensorSpec([None], "float32"),
+                ],
             )
 
     def is_for(self, optimizer: keras.optimizers.Optimizer) -> bool:
@@ -106,13 +113,24 @@ class Device:
             for kernel in kernels
             for part in (
                 kernel.active[kernel.pruned],
-                places_of_free(kernel.grown, kernel.active, kernel.start),
+                kernel.grown_places(),
             )
         ]
         places = np.concatenate(parts, dtype="int32")
         if self._one_size_fits_many:
             places = _padded(places)
         self._move(ops.convert_to_tensor(places))
+        starts = [
+            (kernel.grown_places(), kernel.start_values)
+            for kernel in kernels
+            if kernel.start_values is not None
+        ]
+        if starts:
+            at, values = map(np.concatenate, zip(*starts))
+            self._start(
+                ops.convert_to_tensor(at.astype("int32")),
+                ops.convert_to_tensor(values.astype("float32")),
+            )
 
     def _check_finite(
         self, values: np.ndarray | None, what: str, ends: np.ndarray
@@ -167,6 +185,19 @@ class Device:
         ):
             part = ops.reshape(moved[start:end], weight.mask.shape)
             self._move_one(weight, part)
+
+    def _start_all(self, places: Any, values: Any) -> None:
+        """Let weights that have just grown, and are 0, have other values."""
+        whole = ops.scatter(
+            ops.expand_dims(places, 1), values, (int(self._ends[-1]),)
+        )
+        for weight, start, end in zip(
+            self._masked, self._starts.tolist(), self._ends.tolist()
+        ):
+            part = ops.reshape(whole[start:end], weight.mask.shape)
+            kernel = ops.convert_to_tensor(weight.kernel)
+            part = ops.cast(weight.grouping.spread(part), kernel.dtype)
+            weight.kernel.assign(kernel + part)
 
     def _move_one(self, weight: MaskedWeight, moved: Any) -> None:
         mask = ops.logical_xor(ops.convert_to_tensor(weight.mask), moved)

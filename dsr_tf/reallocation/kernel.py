@@ -40,6 +40,8 @@ class Kernel:
             is pruned is not among them.
         grown: Integers, ranks among the inactive groups of those that become
             active.
+        start_values: Array `(len(grown),)`, what their weights start from, in
+            memory order; None for zeros.
     """
 
     weight: MaskedWeight
@@ -53,6 +55,9 @@ class Kernel:
     pruned: np.ndarray = dataclasses.field(init=False)
     growable: np.ndarray | None = dataclasses.field(init=False, default=None)
     grown: np.ndarray = dataclasses.field(init=False)
+    start_values: np.ndarray | None = dataclasses.field(
+        init=False, default=None
+    )
     _growable_gradients: np.ndarray | None = dataclasses.field(
         init=False, default=None
     )
@@ -220,11 +225,15 @@ class Kernel:
             self.num_growable_groups,
         )
 
-    def grow(self, chosen: np.ndarray) -> None:
+    def grow(self, chosen: np.ndarray, start_values: np.ndarray | None) -> None:
         """Let groups become active that a method has chosen of its view."""
         if self.growable is not None:
             chosen = self.growable[chosen]
-        self.grown = chosen
+        self.grown, self.start_values = chosen, start_values
+
+    def grown_places(self) -> np.ndarray:
+        """Where the groups of `grown` are, in ascending order."""
+        return places_of_free(self.grown, self.active, self.start)
 
 
 def places_of_free(

@@ -284,10 +284,7 @@ class Reallocator:
     ) -> None:
         views = [kernel.view() for kernel in kernels]
         chosen = self.method.prune(views, state, step)
-        num_below = sum(
-            int(np.count_nonzero(c)) * kernel.group_size
-            for c, kernel in zip(chosen, kernels)
-        )
+        num_below = sum(map(self.method.num_counted, views, chosen))
         chosen = [
             prune.keep_last_group(c, view.scores)
             for c, view in zip(chosen, views)
@@ -333,4 +330,9 @@ class Reallocator:
             if view.bundles is None:
                 count = next(shares)
             if count:
-                kernel.grow(self.method.grow(view, count, generator(stream)))
+                kernel.grow(
+                    self.method.grow(view, count, generator(stream)),
+                    self.method.start_values(
+                        count, generator(stream + 2 * len(kernels))
+                    ),
+                )

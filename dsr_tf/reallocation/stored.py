@@ -16,7 +16,6 @@ from dsr_tf.methods.hook import InStepHook
 from dsr_tf.methods.method import Method
 from dsr_tf.reallocation.device import NotFinite
 from dsr_tf.reallocation.kernel import Kernel
-from dsr_tf.reallocation.kernel import places_of_free
 
 
 def check_hook(
@@ -105,7 +104,7 @@ def move(kernel: Kernel, optimizer: keras.optimizers.Optimizer) -> None:
         kernel: What `read` returned, with `pruned` and `grown` set.
         optimizer: The optimizer that holds the slots.
     """
-    grown = places_of_free(kernel.grown, kernel.active)
+    grown = kernel.grown_places()
     if not len(grown) and not kernel.pruned.any():
         return
     variable = kernel.weight.variable
@@ -115,3 +114,7 @@ def move(kernel: Kernel, optimizer: keras.optimizers.Optimizer) -> None:
         np.sort(np.concatenate([stay, grown])),
         optimizer_slots.slots(optimizer, kernel.weight.kernel),
     )
+    if kernel.start_values is not None:
+        places, groups = variable.places(), variable.groups()
+        groups[np.searchsorted(places, grown)] = kernel.start_values[:, None]
+        variable.assign(places, groups)

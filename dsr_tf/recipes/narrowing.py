@@ -143,13 +143,19 @@ class Narrowing(Recipe):
         if _is_given(experiment, "keep_share"):
             return "keep_share", parse_share(experiment.keep_share)
         whole = cost(dense)
-        macs = count(experiment.mac_budget, whole.macs)
-        if macs is not None:
-            return "mac_budget", macs
-        parameters = count(experiment.parameter_budget, whole.parameters)
-        if parameters is None:
-            parameters = num_active(experiment, dense)
-        return "parameter_budget", parameters
+        for flag, own in (
+            ("mac_budget", whole.macs),
+            ("parameter_budget", whole.parameters),
+        ):
+            budget = count(getattr(experiment, flag), own)
+            if budget is not None and budget > own:
+                raise UsageError(
+                    f"flag --{flag}={budget}: more than the {own} that "
+                    f"{experiment.model} has, so no channel would go"
+                )
+            if budget is not None:
+                return flag, budget
+        return "parameter_budget", num_active(experiment, dense)
 
     def convert(self, experiment: Any, dense: keras.Model) -> keras.Model:
         if self.prepares(experiment):

@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Callable
 from collections.abc import Iterable
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -48,6 +47,7 @@ class Nest(Recipe):
     name = "nest"
     has_masks = True
     named_flag = "pruning_hparams"
+    why_uncounted = "growth looks at examples of its own"
 
     def check(self, experiment: Any) -> None:
         with naming_them(experiment):
@@ -62,15 +62,6 @@ class Nest(Recipe):
         )
         values = {**_given(experiment), **steps}
         return {"pruning_hparams": named_values.written(values)}
-
-    def dense_gradients(
-        self,
-        experiment: Any,
-        moved: Sequence[int],
-        num_steps: int,
-        steps_per_epoch: int,
-    ) -> None:
-        """It looks at gradients of examples of its own."""
 
     def convert(self, experiment: Any, dense: keras.Model) -> keras.Model:
         model = masked(experiment, dense)

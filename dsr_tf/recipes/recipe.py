@@ -36,6 +36,9 @@ class Recipe:
         named_flag: The flag that a message names where the callback does
             not fit the model; None for the flag that is called as the
             argument that does not fit.
+        why_uncounted: What it multiplies beside the steps of training, in a
+            few words, if that is more than can be left out: then nobody
+            counts what a run multiplies.
         amounts: The flags that say how much of the network there is, of
             those that it uses.
     """
@@ -46,6 +49,7 @@ class Recipe:
     has_phases = False
     is_reference = False
     named_flag: str | None = None
+    why_uncounted = ""
     amounts: Collection[str] = ()
 
     def has_density(self, experiment: Any) -> bool:
@@ -166,7 +170,7 @@ class Recipe:
         moved: Sequence[int],
         num_steps: int,
         steps_per_epoch: int,
-    ) -> Collection[int] | None:
+    ) -> Collection[int]:
         """Updates whose gradient is computed for inactive weights too.
 
         Args:
@@ -175,7 +179,7 @@ class Recipe:
             steps_per_epoch: Number of updates in an epoch.
 
         Returns:
-            Their numbers, from 0; None if it is not known.
+            Their numbers, from 0.
         """
         return ()
 

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from dsr_tf.training import checkpoint
+from dsr_tf.training.ages import Ages
 from dsr_tf.training.logs import Table
 
 
@@ -24,7 +25,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         settings: Dict of plain values to store with each.
         num_kept: How many stay, the newest.
         tables: Dict from the name of a table of the run to the `Table`,
-            whose rows belong to the checkpoint.
+            whose rows belong to the checkpoint; `Ages` among them.
         architecture: Text of a network that flags do not describe.
     """
 
@@ -35,7 +36,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         steps_per_epoch: int,
         settings: dict,
         num_kept: int,
-        tables: Mapping[str, Table],
+        tables: Mapping[str, Table | Ages],
         architecture: str | None = None,
     ) -> None:
         super().__init__()

@@ -19,6 +19,7 @@ from dsr_tf.structure.whole.summary import sparsity_summary
 from dsr_tf.training import build
 from dsr_tf.training import environment
 from dsr_tf.training import files
+from dsr_tf.training import mask_pictures
 from dsr_tf.training import narrowed
 from dsr_tf.training.budget_log import BudgetLog
 from dsr_tf.training.experiment import Experiment
@@ -59,6 +60,9 @@ def write(
             files.publish(
                 os.path.join(scratch, name), os.path.join(folder, name)
             )
+    pictures = mask_pictures.of_model(model, data.image_shape)
+    if pictures.kernels:
+        mask_pictures.write(folder, pictures)
     removed = narrowed.report(experiment, data, smaller)
     computed = cost(smaller)
     summary = {
@@ -113,20 +117,21 @@ def _training_macs(
     removed: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """What training has multiplied, and over dense training of as many
-    steps; empty where that is not known."""
+    steps; or why that is not known."""
+    recipe = recipes.get(experiment.method)
+    if recipe.why_uncounted:
+        return {"training_macs_unknown": recipe.why_uncounted}
     steps_per_epoch = build.steps_per_epoch(experiment, data)
     num_steps = experiment.epochs * steps_per_epoch
     steps = [int(row["step"]) for row in reallocations]
-    dense_gradients = recipes.get(experiment.method).dense_gradients(
+    dense_gradients = recipe.dense_gradients(
         experiment, steps, num_steps, steps_per_epoch
     )
-    if dense_gradients is None:
-        return {}
     sparsity = sparsity_summary(model)
     found = training_macs(reallocations, sparsity, num_steps, dense_gradients)
     dense = removed["dense_num_macs"] if removed else sparsity.num_macs
     if found is None or not dense:
-        return {}
+        return {"training_macs_unknown": "those of some layers are not known"}
     return {
         "num_training_macs": found * experiment.batch_size,
         "training_macs_ratio": found / (3 * dense * num_steps),

@@ -8,7 +8,9 @@ from typing import Any
 
 from dsr_tf import data as datasets
 from dsr_tf.command_line import UsageError
+from dsr_tf.layers import masked_weights
 from dsr_tf.reallocation.reallocator import Record
+from dsr_tf.training import ages
 from dsr_tf.training import board
 from dsr_tf.training import build
 from dsr_tf.training import checkpoint
@@ -95,6 +97,7 @@ class Run:
         self._reallocations = self._table(
             "reallocations.csv", "step", self.start
         )
+        self._age_rows = self._table("ages.csv", "step", self.start)
         self._build()
 
     def _chiefs(self, name: str) -> str | None:
@@ -161,7 +164,8 @@ class Run:
             build.compile_model(self.model, experiment, self.steps_per_epoch)
             if self._newest is not None:
                 checkpoint.restore(self._newest, self.model)
-                self._newest = None  # As large as model and optimizer.
+        self._ages = self._find_ages()
+        self._newest = None  # As large as model and optimizer.
         self.reallocation = build.checked_callback(
             experiment,
             self.model,
@@ -170,8 +174,28 @@ class Run:
             self.data,
         )
 
+    def _find_ages(self) -> ages.Ages | None:
+        """The ages of the weights; None where nobody has followed them."""
+        if not self.cluster.is_chief:
+            return None
+        moving = [w for w in masked_weights(self.model) if w.trainable]
+        if self._newest is None:
+            return ages.Ages(moving)
+        text = (self._newest.tables or {}).get(ages.NAME)
+        if text is None:  # A checkpoint of before.
+            self._age_rows = Table(self._chiefs("ages.csv"))
+            return None
+        try:
+            return ages.Ages.restored(moving, text)
+        except ValueError as error:
+            raise UsageError(
+                f"flag --resume: in the checkpoint {self._newest.path} {error}"
+            ) from error
+
     def _log_reallocation(self, record: Record) -> None:
         self._reallocations.append(reallocation_row(record))
+        if self._ages is not None:
+            self._age_rows.append(self._ages.look(record.step))
 
     def train(self) -> dict[str, Any] | None:
         """Train to the end and write all results.
@@ -192,6 +216,7 @@ class Run:
                 self._folder.begin()
                 self._metrics.write()
                 self._reallocations.write()
+                self._age_rows.write()
             if self._architecture and not self.is_resumed:
                 # From here on the run needs nothing but its folder.
                 checkpoints = self._checkpoints()
@@ -212,9 +237,7 @@ class Run:
         self._board = None
         if self.experiment.tensorboard and self.cluster.is_chief:
             self._board = board.of_run(
-                os.path.join(self.experiment.output_dir, "tensorboard"),
-                self.settings,
-                self.model,
+                self._board_folder, self.experiment, self.model
             )
         if steps_done:
             self._fit(epoch, epoch + 1, steps_done)
@@ -262,6 +285,8 @@ class Run:
             {
                 "metrics.csv": self._metrics,
                 "reallocations.csv": self._reallocations,
+                "ages.csv": self._age_rows,
+                **({ages.NAME: self._ages} if self._ages else {}),
             },
             self._architecture,
         )
@@ -276,6 +301,10 @@ class Run:
             shuffle=False,
             **arguments,
         )
+
+    @property
+    def _board_folder(self) -> str:
+        return os.path.join(self.experiment.output_dir, board.FOLDER)
 
     def _learning_rate(self, epoch: int) -> float:
         """The learning rate of the first step of an epoch."""
@@ -297,5 +326,8 @@ class Run:
                     self._metrics.rows,
                     self._reallocations.rows,
                 )
+                if self._board is not None:
+                    steps = self.experiment.epochs * self.steps_per_epoch
+                    board.write_results(self._board_folder, summary, steps)
             self.cluster.wait()
         return summary

@@ -137,6 +137,7 @@ _ACCEPTED = {
     "host_threads": _are_threads,
     "seconds_per_epoch": _is_time,
     "num_training_macs": lambda value: is_integer(value) and value >= 0,
+    "training_macs_unknown": _is_text,
     "training_macs_ratio": lambda value: is_number(value) and value >= 0,
     "settings": _is_settings,
     "kernels": _are_kernels,

@@ -16,15 +16,16 @@ def training_macs(
 ) -> int | None:
     """Multiply-adds of a run by active weights, for each example of a batch.
 
-    Evci et al. (2020), Appendix H: a step is a forward pass, and as much
-    twice for the gradients of its inputs and of its weights. So a dense step
-    is three times the MACs of the network, a sparse one three times those of
-    weights that are active in that step. Where a method needs the gradient
-    of inactive weights too, the last of the three products is dense. (The
-    paper's RigL takes a batch of its own for that, which is one more step;
-    here it is the gradient of the step before the reallocation, in place of
-    the sparse one.) The optimizer, penalties and what chooses weights are
-    not counted, nor that the first layer needs no gradient of its inputs.
+    Evci et al. (2020), Appendix H, "Calculating FLOPs of models and methods":
+    a step is a forward pass, and as much twice for the gradients of its
+    inputs and of its weights. So a dense step is three times the MACs of the
+    network, a sparse one three times those of weights that are active in
+    that step. Where a method needs the gradient of inactive weights too, the
+    last of the three products is dense. (The paper's RigL takes a batch of
+    its own for that, which is one more step; here it is the gradient of the
+    step before the reallocation, in place of the sparse one.) The optimizer,
+    penalties and what chooses weights are not counted, nor that the first
+    layer needs no gradient of its inputs.
 
     Args:
         rows: All rows of `reallocations.csv`, of `str`.
@@ -35,26 +36,17 @@ def training_macs(
 
     Returns:
         The number, to be multiplied by the size of a batch; None if MACs of
-        a masked kernel are not known.
+        a layer are not known.
     """
     whole = sparsity.num_macs
-    uses = {layer.path: layer.num_uses for layer in sparsity.layers}
-    if whole is None or None in uses.values():
-        return None
-    sizes = {layer.path: layer.size for layer in sparsity.layers}
     active = dict(BudgetLog.of(rows, sparsity).at_start)
-
-    def macs() -> int:
-        return whole - sum(
-            (size - active[path]) * (uses[path] or 0)
-            for path, size in sizes.items()
-        )
-
     total = start = 0
     pending = sorted(dense_gradients, reverse=True)
     last: Mapping[str, str] = {"step": str(num_steps)}
     for row in [*rows, last]:
-        end, now = int(row["step"]), macs()
+        end, now = int(row["step"]), sparsity.num_macs_with(active)
+        if whole is None or now is None:
+            return None
         total += 3 * now * (end - start)
         while pending and pending[-1] < end:
             total += whole - now

@@ -13,6 +13,7 @@ from dsr_tf import methods
 from dsr_tf.callbacks import Reallocation
 from dsr_tf.callbacks import SparsityBoard
 from dsr_tf.callbacks import mask_image
+from dsr_tf.callbacks.keras_board import drawing_booleans
 from dsr_tf.layers.emptied import num_dead_units
 from dsr_tf.layers.masked_weights import masked_weights
 from tests.callbacks.shared import METHODS
@@ -81,11 +82,19 @@ def test_a_training_with_dsr(is_first, data, tmp_path):
                 assert written == np.float32(expected), name
             num_moved += (now != before).sum()
             image = pixels(found[f"mask/{path}"][step])
-            np.testing.assert_array_equal(image, now)
+            # The longer side lies across: (12, 20), and (3, 20) of (20, 3).
+            np.testing.assert_array_equal(image, now.T if index else now)
             buckets = found[f"active_weights/{path}"][step]
             assert buckets[:, 2].sum() == now.sum()
         assert num_moved > 0
-    assert found["mask_density"] == pytest.approx({20: 0.3, 40: 0.3, 60: 0.3})
+    expected = pytest.approx(dict.fromkeys((0, 20, 40, 60), 0.3))
+    assert found["mask_density"] == expected
+    # Each weight of a Dense layer is used once.
+    assert found["active_macs"] == pytest.approx(
+        dict.fromkeys((0, 20, 40, 60), sum(m.sum() for m in seen.masks[0]))
+    )
+    start = pixels(found["mask/a/kernel"][0])
+    np.testing.assert_array_equal(start, seen.masks[0][0])
     thresholds = [logs["threshold"] for logs in seen.logs]
     assert list(found["threshold"].values()) == pytest.approx(thresholds)
     kernel = keras.ops.convert_to_numpy(masked_weights(model)[0].kernel)
@@ -98,7 +107,7 @@ def test_every_few_updates(data, tmp_path):
     """At the executions that reach multiples of the period."""
     model = make_model(steps_per_execution=4)
     fit(model, data, SparsityBoard(tmp_path, period=6), epochs=1)
-    assert list(read(tmp_path)["mask_density"]) == [8, 12, 20]
+    assert list(read(tmp_path)["mask_density"]) == [0, 8, 12, 20]
 
 
 def test_several_trainings(data, tmp_path):
@@ -173,9 +182,14 @@ def test_large_masks_become_means():
     weight = masked_weights(model)[0]
     image = mask_image.of_kernel(weight, weight.variable.places())
     mask = keras.ops.convert_to_numpy(weight.mask)
-    assert image.shape == (342, 3)
-    np.testing.assert_allclose(image[0], mask[:3].mean(axis=0))
-    np.testing.assert_allclose(image[-1], mask[-2:].mean(axis=0))
+    assert image.shape == (3, 342)
+    # The largest mean of the 3 x 342 is that of three active weights.
+    np.testing.assert_allclose(image[:, 0], mask[:3].mean(axis=0))
+    np.testing.assert_allclose(image[:, -1], mask[-2:].mean(axis=0))
+    # Of few, one in three is as white.
+    weight.set_mask(np.arange(3075) == 999)
+    image = mask_image.of_kernel(weight, weight.variable.places())
+    assert set(image.ravel()) == {0, 1}
 
 
 @pytest.mark.parametrize("storage", ["masked", "blocks"])
@@ -202,39 +216,41 @@ def test_on_replicas(data, tmp_path):
     moving = Reallocation(methods.DSR(15), 5, seed=0)
     fit(model, data, SparsityBoard(tmp_path), moving, epochs=2)
     found = read(tmp_path)
-    assert list(found["mask_density"]) == [20, 40]
+    assert list(found["mask_density"]) == [0, 20, 40]
     np.testing.assert_array_equal(
         pixels(found["mask/a/kernel"][40]), masks(model)[0]
     )
 
 
-class MasksToo(keras.callbacks.TensorBoard):
-    """As docs/limits.md has it."""
-
-    def _log_weight_as_image(self, weight, weight_name, epoch):
-        if weight.dtype == "bool":
-            weight = keras.ops.cast(weight, "float32")
-        super()._log_weight_as_image(weight, weight_name, epoch)
-
-
 @pytest.mark.parametrize("is_first", [True, False])
-@pytest.mark.parametrize("write_images", [True, False])
-def test_beside_the_board_of_keras(write_images, is_first, data, tmp_path):
-    """Neither takes from the other, nor holds it back."""
-    pytest.importorskip("tensorboard")
-    kind = MasksToo if write_images else keras.callbacks.TensorBoard
-    theirs = kind(
-        tmp_path, histogram_freq=1, write_images=write_images, update_freq=20
+def test_beside_the_board_of_keras(is_first, data, tmp_path):
+    """Neither takes from the other, nor holds it back; both draw masks."""
+    before = vars(keras.callbacks.TensorBoard).copy()
+    theirs = keras.callbacks.TensorBoard(
+        tmp_path, histogram_freq=1, write_images=True, update_freq=20
     )
     ours = SparsityBoard(tmp_path / "ours", period=5)
     order = [ours, theirs] if is_first else [theirs, ours]
-    moving = Reallocation(METHODS["dsr"], 5, seed=0)
-    fit(make_model(momentum()), data, moving, *order, epochs=2)
+    moving, model = Reallocation(METHODS["dsr"], 5, seed=0), make_model()
+    fit(model, data, moving, *order, epochs=2)
     found, others = read(tmp_path / "ours"), read(tmp_path / "train")
-    assert list(found["mask_density"]) == [5, 10, 15, 20, 25, 30, 35, 40]
+    assert list(found["mask_density"]) == [*range(0, 41, 5)]
     assert not set(found) & set(others)
-    images = [tag for tag in others if tag.endswith("mask/image")]
-    assert len(images) == (2 if write_images else 0)
+    (tag,) = (t for t in others if "a/mask" in t and t.endswith("/image"))
+    np.testing.assert_array_equal(pixels(others[tag][1]), masks(model)[0])
+    assert vars(keras.callbacks.TensorBoard) == before
+
+
+def test_boards_that_end_in_any_order():
+    kind = keras.callbacks.TensorBoard
+    before = kind._log_weight_as_image
+    first, second = drawing_booleans(), drawing_booleans()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert kind._log_weight_as_image is not before
+    del second  # As a callback that is forgotten after an error.
+    assert kind._log_weight_as_image is before
 
 
 @pytest.mark.parametrize(

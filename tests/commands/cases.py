@@ -85,7 +85,7 @@ SUMMARIES = {
 
 REPORT = [
     ("", "--run is required"),
-    ("--run=", "--run is required"),
+    ("--run=", "--run=: must be a list of values"),
     ("--run=nothing", "--run=nothing: must be the folder of a finished run"),
     ("--run=file", "--run=file: must be the folder of a finished run"),
     ("--run=full", "--run=full: must be the folder of a finished run"),
@@ -102,6 +102,17 @@ REPORT = [
             ("x" * 300 + ".png", "its name is longer than 255 bytes"),
         )
     ),
+    *(
+        (f"--run=run --html={path}", f"--html={path}: {message}")
+        for path, message in (
+            ("x", "must end in .html"),
+            ("nothing/x.html", "must be in a folder that exists"),
+            ("x" * 300 + ".html", "its name is longer than 255 bytes"),
+        )
+    ),
+    ("--run=run,run", "--run=run,run: run is there twice"),
+    ("--run=run,nothing", "--run=nothing: must be the folder of a finished"),
+    ("--run=run,runs/binary", "--run=runs/binary: must be the folder of a"),
     *(
         (f"--run=runs/moves_{name}", f"--run=runs/moves_{name}: {message}")
         for name, message in (

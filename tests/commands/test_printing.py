@@ -19,7 +19,7 @@ from dsr_tf.command_line import terminal
 from dsr_tf.commands import evaluate
 from dsr_tf.commands import export
 from dsr_tf.commands import report
-from dsr_tf.commands.report import results_table
+from dsr_tf.commands.results import results_table
 from dsr_tf.comparison import aggregate
 from dsr_tf.comparison import tables
 from tests.comparison.test_aggregate import run as compared

@@ -4,14 +4,18 @@ import shutil
 import types
 
 import matplotlib.image
+import numpy as np
 import pytest
 from rich.console import Console
 
 import dsr_tf
 from dsr_tf.commands import density_plot
 from dsr_tf.commands import report
+from dsr_tf.commands import results
 from dsr_tf.commands import train
 from dsr_tf.models import lenet_300_100
+from dsr_tf.page.run import Run
+from dsr_tf.training import run_summary
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +42,14 @@ def test_it_prints_and_draws(run, capsys):
         assert text in printed
     summary = json.loads((run / "summary.json").read_text())
     assert summary["num_active_macs"] == 5020 < summary["num_macs"]
+    # Of Dense layers each weight counts once, wherever it is.
+    assert summary["training_macs_ratio"] == pytest.approx(0.1, rel=1e-12)
     assert "by active weights 5,020" in " ".join(printed.split())
+    # 1,000 weights of the last kernel, of which 100 are active.
+    words = printed.partition("Masked kernels")[2].split()
+    assert "active MACs" in " ".join(words)
+    line = words[words.index("fc3/kernel") :][:9]
+    assert line[1] == "1,000" and line[4:7] == ["1.0", "k", line[2]]
     picture = matplotlib.image.imread(run / "densities.png")
     assert picture.shape[0] > 400 and picture.std() > 0.05
 
@@ -53,7 +64,7 @@ def test_more_weights_on_the_way_are_told(run):
                 del summary[name]
             del summary["largest_num_active_parameters"]
         console = Console(width=99, file=io.StringIO())
-        console.print(report.results_table(summary, str(run)))
+        console.print(results.results_table(summary, str(run)))
         printed = console.file.getvalue()
         assert ("at most, while it trained" in printed) == is_told
         assert ("multiply-adds" in printed) == (largest is not None)
@@ -70,11 +81,11 @@ def test_it_names_the_files_that_there_are(run, tmp_path):
         (tmp_path, "metrics.csv, checkpoints/, saved_model/, model.keras"),
         (
             run,
-            "metrics.csv, reallocations.csv, checkpoints/, saved_model/, "
-            "model.keras",
+            "metrics.csv, reallocations.csv, ages.csv, masks.json, "
+            "checkpoints/, saved_model/, model.keras",
         ),
     ):
-        table = report.results_table(summary, str(folder))
+        table = results.results_table(summary, str(folder))
         assert table.caption == f"Written to {folder}: summary.json, {names}"
 
 
@@ -89,25 +100,67 @@ def test_it_names_the_files_that_there_are(run, tmp_path):
     ],
 )
 def test_sizes_are_compared_in_words(size, other, expected):
-    assert report._compared(size, other) == expected
+    assert results._compared(size, other) == expected
 
 
 def test_densities_are_those_of_the_run(run):
-    summary = json.loads((run / "summary.json").read_text())
-    sizes = {k["path"]: k["size"] for k in summary["kernels"]}
-    steps, densities = density_plot.read_densities(
-        run / "reallocations.csv", sizes
-    )
-    assert steps == [7, 14, 21]
-    assert list(densities) == ["fc1/kernel", "fc2/kernel", "fc3/kernel"]
-    for kernel in summary["kernels"]:
-        last = densities[kernel["path"]][-1]
+    summary = run_summary.read(run)
+    moves = Run.read(str(run), summary).moves
+    assert moves.steps.tolist() == [7, 14, 21]
+    assert moves.paths == ("fc1/kernel", "fc2/kernel", "fc3/kernel")
+    for kernel, last in zip(summary["kernels"], moves.densities[-1]):
         assert (
             last == kernel["density"] == kernel["num_active"] / kernel["size"]
         )
-    for at_step in zip(*densities.values()):
-        active = sum(d * n for d, n in zip(at_step, sizes.values()))
-        assert round(active) == 5020
+    assert moves.active.sum(axis=1).tolist() == [5020] * 3
+    starts = [kernel["num_active_at_start"] for kernel in summary["kernels"]]
+    assert moves.at_start.tolist() == starts == [1920, 3000, 100]
+
+
+def test_ages_are_those_of_the_run(run):
+    read = Run.read(str(run), run_summary.read(run))
+    moves, ages = read.moves, read.ages
+    assert ages.steps.tolist() == moves.steps.tolist()
+    # Of DSR all that is grown stays until the next; so does the budget.
+    np.testing.assert_array_equal(ages.grown, moves.grown)
+    np.testing.assert_array_equal(ages.classes[:, 0], moves.grown.sum(axis=1))
+    assert (ages.classes.sum(axis=1) + ages.from_start == 5020).all()
+    assert (ages.pruned_at_once[0] == 0).all()
+    assert (ages.pruned_at_once[1:] <= moves.pruned[1:]).all()
+    assert ages.pruned_at_once.any()
+
+
+def test_a_page_of_the_run_and_of_two(run, tmp_path, monkeypatch, capsys):
+    report.main(["report", f"--run={run}"])
+    text = (run / "report.html").read_text()
+    for said in ("lenet_300_100 on digits, dsr", "Input image", "fc3"):
+        assert said in text
+    other = tmp_path / "other"
+    other.mkdir()
+    for path in run.iterdir():
+        if path.suffix in (".json", ".csv"):
+            shutil.copy(path, other / path.name)
+    monkeypatch.chdir(tmp_path)
+    report.main(["report", f"--run={run},{other}"])
+    assert "2 runs of dsr_tf" in (tmp_path / "report.html").read_text()
+    # Of each there is a table.
+    assert capsys.readouterr().out.count("Masked kernels") == 3
+    assert not (other / "densities.png").exists()
+
+
+def test_a_picture_is_of_one_run(run, tmp_path, capsys):
+    for name in ("two", "none"):
+        (tmp_path / name).mkdir()
+        _without_masks(run, tmp_path / name, "thin")
+    plot = f"--plot={tmp_path}/x.png"
+    for folders, said in (
+        (f"{run},{tmp_path}/two", "is a picture of one run"),
+        (f"{tmp_path}/none", "no weights have moved"),
+    ):
+        with pytest.raises(SystemExit) as error:
+            report.main(["report", f"--run={folders}", plot])
+        assert error.value.code == 2
+        assert said in capsys.readouterr().err
 
 
 def test_plot_of_one_kernel(tmp_path):

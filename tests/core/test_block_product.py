@@ -16,7 +16,7 @@ from tests.conftest import needs_tensorflow
 
 # JAX compiles each shape.
 @settings(
-    max_examples=100 if keras.backend.backend() == "tensorflow" else 15,
+    max_examples=40 if keras.backend.backend() == "tensorflow" else 15,
     deadline=None,
 )
 @given(

@@ -22,6 +22,7 @@ from tests.reallocation.test_twins import WIDE
 from tests.reallocation.test_twins import assert_alike
 from tests.reallocation.test_twins import is_full
 from tests.reallocation.test_twins import renew
+from tests.repository.documents import run_example
 
 
 class Coarse:
@@ -39,10 +40,8 @@ def product(y, outputs):
     return ops.sum(y * outputs, axis=-1)
 
 
-class ByMomentum(methods.RigL):
-    """Growth by gradients, shared out by the momentum of active weights."""
-
-    redistribute = methods.SNFS.redistribute
+# Growth by gradients, shared out by the momentum of active weights.
+ByMomentum = run_example("docs/storage.md", "momentum")["ByMomentum"]
 
 
 def moved_alike(models, number, inputs, kind=methods.RigL):

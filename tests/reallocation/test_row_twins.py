@@ -53,9 +53,11 @@ def twins(num_slots, optimizer="adam", sparsity=0.7):
 @pytest.mark.parametrize(
     ("method", "num_slots", "number", "optimizer"),
     [
-        ("dsr", (None, None), 200, "sgd"),
-        ("set", (None, None), 200, "sgd"),
+        ("dsr", (None, None), 40, "sgd"),
+        ("set", (None, None), 40, "sgd"),
         ("dsr", (9, 5), 20, "adam"),
+        pytest.param("dsr", (None, None), 200, "sgd", marks=pytest.mark.slow),
+        pytest.param("set", (None, None), 200, "sgd", marks=pytest.mark.slow),
     ],
 )
 def test_reallocations(method, num_slots, number, optimizer):

@@ -111,8 +111,14 @@ def assert_alike(models):
 
 @pytest.mark.parametrize(
     ("method", "num_slots", "number"),
-    [("dsr", TIGHT, 200), ("set", TIGHT, 200), ("dsr", WIDE, 20)]
-    + [("static", TIGHT, 5)],
+    [
+        ("dsr", TIGHT, 40),
+        ("set", TIGHT, 40),
+        ("dsr", WIDE, 20),
+        ("static", TIGHT, 5),
+        pytest.param("dsr", TIGHT, 200, marks=pytest.mark.slow),
+        pytest.param("set", TIGHT, 200, marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.parametrize("storage", STORAGES)
 def test_reallocations(storage, method, num_slots, number):

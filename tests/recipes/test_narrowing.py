@@ -150,6 +150,22 @@ def test_a_budget_that_nothing_fits_names_its_flag(methods):
             methods["first"].prepare(flags, dense, None)
 
 
+@pytest.mark.parametrize(
+    "name, most", [("parameter_budget", 51020), ("mac_budget", 50200)]
+)
+def test_a_budget_that_nothing_has_to_go_for(name, most, methods):
+    dense = models.lenet_300_100((8, 8, 1))
+    for budget in (most, most + 1):
+        flags = experiment(
+            method="first", initial_checkpoint="run", **{name: budget}
+        )
+        if budget == most:
+            assert methods["first"].amount(flags, dense) == (name, most)
+            continue
+        with pytest.raises(UsageError, match=f"{budget}: more than the {most}"):
+            methods["first"].amount(flags, dense)
+
+
 def trained(folder, **settings):
     run = Run(
         experiment(

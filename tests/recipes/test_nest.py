@@ -42,6 +42,8 @@ def test_a_seed_grows_and_is_pruned(tmp_path):
     first, second = summary["narrowed"]["units"].values()
     assert first[0] <= 126 and second[0] <= 46
     assert summary["test_accuracy"] > 0.7
+    assert "examples of its own" in summary["training_macs_unknown"]
+    assert "num_training_macs" not in summary
     model = keras.models.load_model(folder / "model.keras", compile=False)
     assert model.get_layer("fc1").units == first[0]
 

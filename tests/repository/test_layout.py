@@ -27,6 +27,7 @@ TOP_LEVEL = {
     ".pre-commit-config.yaml",
     "BUILD",
     "MODULE.bazel",
+    "mkdocs.yml",
     "pyproject.toml",
     "requirements_lock.txt",
     "setup.cfg",
@@ -36,6 +37,7 @@ TOP_LEVEL = {
 # Each package may import those below it.
 ORDER = [
     "commands",
+    "page",
     "comparison",
     "training",
     "recipes",

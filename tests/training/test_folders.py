@@ -224,7 +224,9 @@ def test_resuming_what_was_killed_before_its_first_checkpoint(tmp_path):
         (folder / name).write_text("epoch,x\n0,")
     train.main(arguments(folder, *SHORT, "--resume"))
     assert sorted(os.listdir(folder)) == [
+        "ages.csv",
         "checkpoints",
+        "masks.json",
         "metrics.csv",
         "mine.txt",
         "model.keras",

@@ -95,6 +95,8 @@ def assert_same_run(first, second):
     """Weights, masks, state and the moves of two runs, to the bit."""
     moves = [(f / "reallocations.csv").read_text() for f in (first, second)]
     assert moves[0] == moves[1] and moves[0].count("\n") > 10
+    ages = [(f / "ages.csv").read_text() for f in (first, second)]
+    assert ages[0] == ages[1]
     newest = [
         checkpoint.read_newest(f / "checkpoints") for f in (first, second)
     ]

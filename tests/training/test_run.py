@@ -31,6 +31,8 @@ FILES = {
     "summary.json",
     "metrics.csv",
     "reallocations.csv",
+    "ages.csv",
+    "masks.json",
     "checkpoints",
     "saved_model",
     "model.keras",
@@ -151,7 +153,7 @@ def test_resume_is_exact(whole, tmp_path, every, stop, monkeypatch):
     assert newest.step == (28 if every == 0 else 30)
     resumed = run(tmp_path / "r", *more, "--resume")
     assert resumed["test_accuracy"] == summary["test_accuracy"]
-    for name in ("reallocations.csv",):
+    for name in ("reallocations.csv", "ages.csv", "masks.json"):
         assert (tmp_path / "r" / name).read_text() == (
             folder / name
         ).read_text()

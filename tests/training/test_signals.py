@@ -150,7 +150,7 @@ def test_the_second_ends_a_run_that_hangs(number, code, name, tmp_path):
     # Each epoch reads each file; this one could not be a pipe at the start.
     last.unlink()
     os.mkfifo(last)
-    time.sleep(2)
+    time.sleep(4)  # What was read before is trained on.
     process.send_signal(number)
     time.sleep(2 * stop._SECONDS_BETWEEN)
     assert process.poll() is None

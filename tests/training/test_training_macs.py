@@ -1,5 +1,6 @@
 """What runs multiply: by hand, and of each kind of method."""
 
+import dataclasses
 import json
 import types
 
@@ -13,6 +14,7 @@ from dsr_tf.layers.summary import LayerSummary
 from dsr_tf.layers.summary import SparsitySummary
 from dsr_tf.training.training_macs import training_macs
 from tests.comparison.test_aggregate import run
+from tests.comparison.test_traits import summary as summary_of_run
 
 
 def summary_of(num_uses=3):
@@ -68,7 +70,6 @@ def test_what_is_not_known():
         ("snfs", None, None, range(20)),
         ("snfs", 2, None, range(10)),
         ("snfs", None, 3, range(15)),
-        ("nest", None, None, None),
     ],
 )
 def test_dense_gradients(method, stop_epoch, end_epoch, expected):
@@ -79,56 +80,53 @@ def test_dense_gradients(method, stop_epoch, end_epoch, expected):
         epochs=4,
     )
     found = recipes.get(method).dense_gradients(experiment, [3, 6], 20, 5)
-    assert (found if found is None else list(found)) == (
-        expected if expected is None else list(expected)
-    )
+    assert list(found) == list(expected)
 
 
-@pytest.mark.parametrize("method", ["dense", "dsr", "rigl"])
-def test_runs(method, tmp_path):
+def test_a_run(tmp_path):
+    """One step in seven of RigL has a dense gradient."""
     train.main(
         [
             "train",
             "--dataset=digits",
-            f"--method={method}",
+            "--method=rigl",
             "--sparsity=0.9",
             "--epochs=2",
             "--period=7",
-            "--num_reallocated=300",
             "--nojit_compile",
             f"--output_dir={tmp_path / 'run'}",
         ]
     )
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
-    ratio = summary["training_macs_ratio"]
-    share = summary["num_active_macs"] / summary["num_macs"]
-    if method == "dense":
-        assert ratio == share == 1
-    elif method == "dsr":
-        # Each weight of a Dense layer is used once, wherever it is.
-        assert ratio == pytest.approx(share, rel=1e-12)
-    else:
-        num_steps = summary["num_training_macs"] / ratio
-        num_steps /= 3 * summary["num_macs"] * summary["settings"]["batch_size"]
-        dense = summary["num_reallocations"] / num_steps
-        assert 0 < dense < 1
-        np.testing.assert_allclose(ratio, share + dense * (1 - share) / 3)
+    ratio, macs = summary["training_macs_ratio"], summary["num_macs"]
+    # Each weight of a Dense layer is used once, wherever it is.
+    share = summary["num_active_macs"] / macs
+    num_steps = summary["num_training_macs"] / ratio
+    num_steps /= 3 * macs * summary["settings"]["batch_size"]
+    dense = summary["num_reallocations"] / num_steps
+    assert 0 < dense < 1
+    np.testing.assert_allclose(ratio, share + dense * (1 - share) / 3)
 
 
 def test_in_a_comparison():
-    def noted(num, *arguments):
-        planned, summary = run(*arguments)
-        return planned, {**summary, "num_training_macs": num}
+    def noted(num, name, *arguments, start=None):
+        planned, summary = run(name, *arguments)
+        planned = dataclasses.replace(planned, folder=f"{name}_{num}")
+        of_traits = summary_of_run(150, 1000, start=start)
+        return planned, {**of_traits, **summary, "num_training_macs": num}
 
     runs = [
+        noted(100, "dense", "dense", None, 1, 0.96, 1000, 2.0, 1.0),
         noted(20, "mine", "dsr", 0.1, 1, 0.9, 150, 3.0),
         noted(40, "mine", "dsr", 0.1, 2, 0.9, 150, 3.0),
-        noted(100, "dense", "dense", None, 1, 0.96, 1000, 2.0, 1.0),
+        noted(50, "two", "gradual", 0.1, 2, 0.9, 150, 3.0, start="dense_100"),
     ]
-    mine, dense = aggregate.rows(runs)
+    dense, mine, two = aggregate.rows(runs)
     assert mine.training_macs_ratio == pytest.approx(0.3)
     assert dense.training_macs_ratio == 1
+    # The run that it started from counts as well.
+    assert two.training_macs_ratio == pytest.approx(1.5)
     # An earlier version noted none.
-    del runs[2][1]["num_training_macs"]
-    assert aggregate.rows(runs)[0].training_macs_ratio is None
-    assert aggregate.rows(runs[:1])[0].training_macs_ratio is None
+    del runs[0][1]["num_training_macs"]
+    for row in (*aggregate.rows(runs), *aggregate.rows(runs[1:3])):
+        assert row.training_macs_ratio is None

@@ -35,15 +35,17 @@ def einsum_dense(call: Call) -> list[Channels]:
     equation = call.layer.equation.replace(" ", "")
     match = re.fullmatch(r"(.*)(\w),\2(\w)->\1\3", equation)
     bias_axes = call.layer.bias_axes
+    # By the inputs, whose axes may be known where the outputs' are not.
+    num_uses = _num_uses(call, equation)
     if match is None or bias_axes not in (None, match and match[3]):
-        call.weight("kernel", {}, num_uses=_num_uses(call, equation))
+        call.weight("kernel", {}, num_uses)
         raise CannotFollow(f"its equation is {equation}")
     inputs = call.along(-1)
     outputs = call.fresh(call.outputs[0].shape[-1])
     call.weight(
         "kernel",
         {-2: ("in", inputs), -1: ("out", outputs)},
-        num_uses=call.num_positions(-1),
+        num_uses,
     )
     call.weight("bias", {-1: ("bias", outputs)})
     shape = call.layer.partial_output_shape

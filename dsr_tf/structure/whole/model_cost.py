@@ -161,7 +161,11 @@ def cost(model: keras.Model) -> ModelCost:
             "`cost` is of a Keras model. Received: model="
             f"{model!r} of type {type(model).__name__}"
         )
-    trace = CountingTrace(model)
+    return cost_by(CountingTrace(model), model)
+
+
+def cost_by(trace: CountingTrace, model: keras.Model) -> ModelCost:
+    """As `cost`, by a walk over the graph of the model."""
     # Of weights that are not all there: how many there are, and are active.
     weights = {
         id(weight.kernel): (weight.size, weight.num_active)

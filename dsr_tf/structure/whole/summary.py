@@ -10,7 +10,7 @@ from dsr_tf.layers import summary
 from dsr_tf.layers.summary import SparsitySummary
 from dsr_tf.structure.graph.trace import graph_of
 from dsr_tf.structure.whole.counting import CountingTrace
-from dsr_tf.structure.whole.model_cost import cost
+from dsr_tf.structure.whole.model_cost import cost_by
 
 
 def sparsity_summary(model: keras.Model) -> SparsitySummary:
@@ -22,7 +22,7 @@ def sparsity_summary(model: keras.Model) -> SparsitySummary:
     Returns:
         A `SparsitySummary`: print it for a table; `to_dict()` for values.
         It has the MACs, see `dsr_tf.cost`, where Keras knows the graph of
-        layers.
+        layers; those of the model where all of its layers' are known.
 
     Raises:
         ValueError: if a masked layer is not built yet.
@@ -32,14 +32,14 @@ def sparsity_summary(model: keras.Model) -> SparsitySummary:
         graph_of(model)
     except ValueError:
         return found
-    weights = CountingTrace(model).weights
+    trace = CountingTrace(model)
     variables = {w.path: w.kernel for w in masked_weights(model)} | {
         path: w.codebook for path, w in clustered_weights(model).items()
     }
     known = {
-        path: weights[id(variable)].num_uses
+        path: trace.weights[id(variable)].num_uses
         for path, variable in variables.items()
-        if id(variable) in weights
+        if id(variable) in trace.weights
     }
     return dataclasses.replace(
         found,
@@ -47,5 +47,6 @@ def sparsity_summary(model: keras.Model) -> SparsitySummary:
             dataclasses.replace(layer, num_uses=known.get(layer.path))
             for layer in found.layers
         ],
-        num_macs=cost(model).num_macs,
+        # A sum of some of the layers would be taken for that of all.
+        num_macs=None if trace.uncounted else cost_by(trace, model).num_macs,
     )

@@ -1,0 +1,113 @@
+"""A summary of sparsity, printed."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from dsr_tf.core.printing import short
+from dsr_tf.core.printing import size
+from dsr_tf.core.printing import total
+from dsr_tf.layers.storages import MASKED
+
+if TYPE_CHECKING:
+    from dsr_tf.layers.summary import LayerSummary
+    from dsr_tf.layers.summary import SparsitySummary
+
+
+def of(summary: "SparsitySummary") -> Table:
+    """A `rich` table, a line for each kernel, and their sums."""
+    # Names may hold brackets, which are no markup.
+    title = Text(f"Sparsity of {summary.name}", style="table.title")
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("kernel", overflow="fold")
+    columns = ["shape", "weights", "active", "density"]
+    has_bits = any(layer.bits for layer in summary.layers)
+    is_stored = any(layer.storage != MASKED for layer in summary.layers)
+    has_macs = summary.num_macs is not None or any(
+        layer.num_uses is not None for layer in summary.layers
+    )
+    columns += ["MACs", "active MACs"] if has_macs else []
+    columns += ["bits"] if has_bits else []
+    columns += ["storage"] if is_stored else []
+    for column in columns:
+        table.add_column(column, justify="right")
+
+    def add(name: str, shape: str, size: int, active: int, *more: str) -> None:
+        density = f"{active / size:.4f}"
+        table.add_row(
+            Text(name), shape, f"{size:,}", f"{active:,}", density, *more
+        )
+
+    def macs(*of: "LayerSummary | SparsitySummary") -> list[str]:
+        if not has_macs:
+            return []
+        return [
+            short(total(each.num_macs for each in of)),
+            short(total(each.num_active_macs for each in of)),
+        ]
+
+    for layer in summary.layers:
+        shape = "x".join(str(n) for n in layer.shape)
+        more = macs(layer)
+        more += [str(layer.bits or "")] if has_bits else []
+        more += [layer.storage] if is_stored else []
+        add(layer.path, shape, layer.size, layer.num_active, *more)
+    table.add_section()
+    if summary.layers:
+        add(
+            "masked kernels",
+            "",
+            summary.num_masked,
+            summary.num_active,
+            *macs(*summary.layers),
+        )
+    add(
+        "all parameters",
+        "",
+        summary.num_parameters,
+        summary.num_active_parameters,
+        *macs(summary),
+    )
+    captions = [_memory(summary)] if summary.layers else []
+    frozen = [layer.path for layer in summary.layers if not layer.trainable]
+    if frozen:
+        captions.append(f"Frozen, so nothing moves: {enumerated(frozen)}")
+    if summary.dense_note:
+        captions.append(summary.dense_note)
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in summary.skipped_layers.items():
+        by_reason.setdefault(reason, []).append(name)
+    if by_reason:
+        captions.append(
+            "Left dense: "
+            + "; ".join(
+                f"{enumerated(names)}: {reason}"
+                for reason, names in by_reason.items()
+            )
+        )
+    if captions:
+        table.caption = Text(". ".join(captions), style="table.caption")
+        table.caption_justify = "left"
+    return table
+
+
+def _memory(summary: "SparsitySummary") -> str:
+    """The bytes of the layers in one sentence."""
+    weights = sum(layer.weight_bytes for layer in summary.layers)
+    masks = sum(layer.mask_bytes for layer in summary.layers)
+    parts = [f"weights {size(weights)}", f"masks {size(masks)}"]
+    slots = [layer.slot_bytes for layer in summary.layers]
+    known = [n for n in slots if n is not None]
+    if known:
+        parts.append(f"slots of the optimizer {size(sum(known))}")
+    return f"Memory of these kernels: {', '.join(parts)}"
+
+
+def enumerated(names: Sequence[str]) -> str:
+    """Names in a sentence, of many the first two."""
+    if len(names) <= 3:
+        return ", ".join(names)
+    return f"{names[0]}, {names[1]} and {len(names) - 2} more"

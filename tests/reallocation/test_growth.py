@@ -1,0 +1,203 @@
+"""DSR's options of growth, and what grown weights start from."""
+
+import keras
+import numpy as np
+import pytest
+
+import dsr_tf
+from dsr_tf import layers
+from dsr_tf import methods
+from dsr_tf.callbacks import Reallocation
+from dsr_tf.methods import grow
+from dsr_tf.methods.method import KernelView
+from dsr_tf.reallocation.reallocator import Reallocator
+from dsr_tf.reallocation.state import ReallocationState
+from tests.conftest import assert_same
+from tests.conftest import assert_zero_outside_masks
+from tests.conftest import needs_tensorflow
+from tests.conftest import snapshot
+from tests.conftest import values
+
+NUM_DEAD = 12
+
+
+@pytest.fixture
+def data():
+    """Of 20 inputs, 12 are always 0, as the border of a picture is."""
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(64, 20)).astype("float32")
+    x[:, :NUM_DEAD] = 0
+    return x, generator.integers(0, 3, 64)
+
+
+def a_model(optimizer="adam", **arguments):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((20,))
+    x = layers.SparseDense(
+        16, 0.75, activation="tanh", seed=1, name="first", **arguments
+    )(inputs)
+    x = layers.SparseDense(3, 0.5, seed=2, name="last", **arguments)(x)
+    model = keras.Model(inputs, x)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer, loss)
+    return model
+
+
+def fit(model, data, method, epochs=2, **arguments):
+    callback = Reallocation(method, period=4, seed=3, **arguments)
+    model.fit(
+        *data,
+        batch_size=8,
+        epochs=epochs,
+        shuffle=False,
+        verbose=0,
+        callbacks=[callback],
+    )
+
+
+def generator():
+    return np.random.default_rng(7)
+
+
+def test_weights_that_a_gradient_reaches_grow_first():
+    gradients = np.array([0, 2, 0, 1, 3], "float32")
+    assert sorted(grow.alive_first(gradients, 3, generator())) == [1, 3, 4]
+    four = grow.alive_first(gradients, 4, generator())
+    assert {1, 3, 4} < set(four) and len(set(four)) == 4
+    # Among them each is as likely as the next, however large.
+    draws = generator()
+    counts = np.bincount(
+        [grow.alive_first(gradients, 1, draws)[0] for _ in range(900)],
+        minlength=5,
+    )
+    assert counts[[0, 2]].sum() == 0 and counts[[1, 3, 4]].min() > 240
+
+
+def test_half_by_gradient():
+    gradients = np.arange(100, dtype="float32")
+    chosen = grow.half_by_gradient(gradients, 9, generator())
+    assert len(set(chosen)) == 9
+    assert {99, 98, 97, 96} <= set(chosen)
+    assert min(chosen) < 90
+    assert grow.half_by_gradient(gradients, 1, generator())[0] < 90
+
+
+@pytest.mark.parametrize(
+    ("arguments", "num_counted"), [({}, 3), ({"counts_zeros": False}, 1)]
+)
+def test_which_weights_count(arguments, num_counted):
+    method = methods.DSR(4, initial_threshold=0.5, **arguments)
+    view = KernelView(np.array([0, 0.4, 0.6, 0], "float32"), 9, 1)
+    (chosen,) = method.prune([view], ReallocationState(), 0)
+    assert chosen.tolist() == [True, True, False, True]
+    assert method.num_counted(view, chosen) == num_counted
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_no_weight_grows_where_no_gradient_arrives(data, optimizer):
+    grown = {}
+    for growth in ("random", "alive"):
+        model, moved = a_model(optimizer), []
+        before = values(model.get_layer("first").mask)[:NUM_DEAD].sum()
+        method = methods.DSR(0.3, initial_threshold=0.05, growth=growth)
+        fit(model, data, method, listener=moved.append)
+        assert sum(record.num_grown for record in moved) > 30
+        assert_zero_outside_masks(model)
+        after = values(model.get_layer("first").mask)[:NUM_DEAD].sum()
+        grown[growth] = after - before
+    # There is room for all of them where there is a gradient.
+    assert grown["alive"] <= 0 and grown["random"] > grown["alive"]
+
+
+@pytest.mark.parametrize(
+    "storage", ["masked", pytest.param("lists", marks=needs_tensorflow)]
+)
+def test_what_grown_weights_start_from(storage):
+    model = a_model(storage=storage)
+    x, y = np.ones((8, 20), "float32"), np.zeros(8)
+    model.train_on_batch(x, y)
+    method = methods.DSR(0.3, initial_threshold=0.1, start_magnitude=1e-5)
+    weights = dsr_tf.masked_weights(model)
+    before = [dict(active_of(weight)) for weight in weights]
+    record = Reallocator(model, method).step(model.optimizer, 1)
+    assert record.num_grown > 5
+    signs = set()
+    for weight, old in zip(weights, before):
+        new = dict(active_of(weight))
+        grown = new.keys() - old.keys()
+        assert len(grown) == record.grown[weight.path]
+        assert all(new[place] == old[place] for place in new.keys() - grown)
+        for place in grown:
+            assert abs(new[place]) == pytest.approx(1e-5)
+            signs.add(np.sign(new[place]))
+    assert signs == {-1, 1}
+
+
+def active_of(weight):
+    variable = weight.variable
+    return zip(variable.places().tolist(), variable.groups()[:, 0].tolist())
+
+
+def test_masked_and_stored_start_alike():
+    method = methods.DSR(0.3, initial_threshold=0.1, start_magnitude=1e-3)
+    found = []
+    for storage in ("masked", "blocks"):
+        model = a_model(storage=storage, granularity="block:4")
+        if storage == "masked":
+            model = dsr_tf.with_storage(
+                a_model(storage="blocks", granularity="block:4"), "masked"
+            )
+            model.compile("adam", "mse")
+        model.optimizer.build(model.trainable_variables)
+        Reallocator(model, method).step(model.optimizer, 1)
+        found.append(
+            [
+                (w.variable.places(), w.variable.groups())
+                for w in dsr_tf.masked_weights(model)
+            ]
+        )
+    for masked, stored in zip(*found):
+        for ours, theirs in zip(masked, stored):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("growth", list(grow.RULES))
+def test_goes_on_after_loading(data, growth, tmp_path):
+    method = methods.DSR(
+        0.3,
+        initial_threshold=0.05,
+        growth=growth,
+        start_magnitude=1e-4,
+        counts_zeros=False,
+    )
+    one, two = a_model(), a_model()
+    fit(one, data, method, epochs=1)
+    one.save(tmp_path / "model.keras")
+    fit(one, data, method, epochs=1)
+    two = keras.models.load_model(tmp_path / "model.keras")
+    fit(two, data, method, epochs=1)
+    assert_same(snapshot(one), snapshot(two))
+
+
+def test_weights_that_are_not_stored_have_no_gradient(data):
+    model = a_model(storage="blocks", granularity="block:4")
+    with pytest.raises(ValueError, match="growth='alive' needs to know of"):
+        fit(model, data, methods.DSR(0.3, growth="alive"))
+    fit(model, data, methods.DSR(0.3, growth="gradient"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"growth": "dead"},
+        {"growth": None},
+        {"start_magnitude": -1},
+        {"start_magnitude": float("inf")},
+        {"start_magnitude": "1"},
+        {"counts_zeros": 1},
+    ],
+)
+def test_bad_arguments(arguments):
+    (name,) = arguments
+    with pytest.raises(ValueError, match=f"`{name}` must.*Received: {name}="):
+        methods.DSR(**arguments)
