@@ -47,6 +47,8 @@ def hold_back() -> None:
     hidden = _SEVERITIES[: int(level)] if level.isdecimal() else b""
     if not hidden or _reader is not None or "tensorflow" in sys.modules:
         return
+    if not hasattr(os, "fork"):  # Notes come, as without this.
+        return
     try:
         _kept = os.dup(_STANDARD_ERROR)
     except OSError:  # There is no standard error.

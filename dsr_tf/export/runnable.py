@@ -58,6 +58,8 @@ def _predict(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
     Keras' own traces anew for each size, of which TensorFlow warns where
     several models are compared: it counts them all as one function.
     """
+    if keras.backend.backend() != "tensorflow":
+        return model.predict_on_batch
     (given,) = model.inputs
     spec = tf.TensorSpec([None, *given.shape[1:]], given.dtype)
     call = tf.function(
