@@ -38,6 +38,11 @@ class Axis:
     low: float | None = None
     high: float | None = None
 
+    @property
+    def said(self) -> str:
+        """What it is, and how it is divided."""
+        return f"{self.label}, logarithmic" if self.is_log else self.label
+
     def scale(self, values: Iterable[float]) -> Scale:
         return Scale.over(values, self.is_log, self.low, self.high)
 
@@ -113,7 +118,7 @@ class Frame:
             yield _label(x_axis.format(value), x, low + 16, "middle")
         yield _path(f"M{self.left} {low}H{right}", "tick")
         middle = (self.left + right) / 2
-        yield _label(x_axis.label, f"{middle:g}", self.height - 5, "middle")
+        yield _label(x_axis.said, f"{middle:g}", self.height - 5, "middle")
 
 
 def lines(
@@ -141,7 +146,7 @@ def lines(
     ]
     keys = [(_sample(i), line.name) for i, line in enumerate(lines)]
     picture = frame.draw(title, x_axis, y_axis, drawn)
-    return figure(title, picture, keys if len(lines) > 1 else (), y_axis.label)
+    return figure(title, picture, keys if len(lines) > 1 else (), y_axis.said)
 
 
 def curve(
@@ -202,7 +207,7 @@ def areas(
         keys.append((_swatch(shade), name))
         bottoms = tops
     picture = frame.draw(title, x_axis, y_axis, drawn)
-    return figure(title, picture, keys, y_axis.label)
+    return figure(title, picture, keys, y_axis.said)
 
 
 def points(
@@ -223,7 +228,7 @@ def points(
     keys = [
         (_key(_marker(i, 8, 6, "")), kind.name) for i, kind in enumerate(kinds)
     ]
-    return figure(title, picture, keys, y_axis.label)
+    return figure(title, picture, keys, y_axis.said)
 
 
 def figure(

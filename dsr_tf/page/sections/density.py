@@ -56,7 +56,11 @@ def _heat(moves: Moves) -> Markup:
         for value in _legend(scale)
     ]
     return heat.strips(
-        "Densities over time", rows, _ends(moves), legend, "at the end"
+        "Densities over time",
+        rows,
+        _ends(moves),
+        legend,
+        "the numbers are those at the end",
     )
 
 

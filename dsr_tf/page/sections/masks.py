@@ -30,7 +30,7 @@ def of(run: Run) -> Markup:
     if not content:
         return Markup()
     return section(
-        "Masks at the end",
+        "Masks at the end" if run.pictures is not None else "Channels",
         "Inputs from top to bottom, outputs from left to right, a tile for "
         "each window of a convolution; colour where weights are active. A "
         "pixel is an entry of the mask (a block, or a channel, where these "
