@@ -30,6 +30,7 @@ class Axis:
         format: Function from a value to its text.
         is_log: Whether it is logarithmic.
         low, high: Ends that are known.
+        is_whole: Whether there is nothing between whole numbers.
     """
 
     label: str
@@ -37,6 +38,7 @@ class Axis:
     is_log: bool = False
     low: float | None = None
     high: float | None = None
+    is_whole: bool = False
 
     @property
     def said(self) -> str:
@@ -45,6 +47,14 @@ class Axis:
 
     def scale(self, values: Iterable[float]) -> Scale:
         return Scale.over(values, self.is_log, self.low, self.high)
+
+    def ticks(self, scale: Scale) -> list[float]:
+        """Values of a scale that have labels."""
+        return [
+            value
+            for value in scale.ticks()
+            if not self.is_whole or value.is_integer()
+        ]
 
     def exact(self, values: Iterable[float]) -> Scale:
         """One that ends where the values end, as time does."""
@@ -103,7 +113,7 @@ class Frame:
 
     def _grid(self, x_axis: Axis, y_axis: Axis) -> Iterable[Markup]:
         right, low = self.width - self.right, self.height - self.bottom
-        for value in self.y.ticks():
+        for value in y_axis.ticks(self.y):
             y = _number(self.up(value))
             yield _path(f"M{self.left} {y}H{right}", "grid")
             yield _label(
@@ -112,7 +122,7 @@ class Frame:
                 f"{float(y) + 3.5:g}",
                 "end",
             )
-        for value in self.x.ticks():
+        for value in x_axis.ticks(self.x):
             x = _number(self.across(value))
             yield _path(f"M{x} {low}v4", "tick")
             yield _label(x_axis.format(value), x, low + 16, "middle")
