@@ -65,7 +65,7 @@ background:var(--paper)}
 .ends{display:flex;justify-content:space-between;color:var(--soft);
 grid-column:2}
 .tiles{display:grid;gap:12px;margin:18px 0 0;
-grid-template-columns:repeat(auto-fill,minmax(min(100%,165px),1fr))}
+grid-template-columns:repeat(auto-fill,minmax(min(100%,140px),1fr))}
 .tiles div{padding:10px 12px;background:var(--panel);border-radius:8px}
 .tiles dt{color:var(--soft);font-size:.87em}
 .tiles dd{margin:0}

@@ -119,7 +119,8 @@ def test_a_narrowed_run_is_compared_with_the_dense_network(logged):
         },
     )
     reader, text = parsed([Run("x", run.summary)])
-    assert reader.headings == ["Channels", "Cost"]
+    assert reader.headings == ["Channels that are left", "Cost"]
+    assert text.count("Channels that are left") == 1
     assert "10.0\u00a0% of 900<" in text
     assert "10.0\u00a0% of 800, an example" in text
 
