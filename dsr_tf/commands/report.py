@@ -68,6 +68,7 @@ def main(argv: list[str] | None = None) -> None:
         folders, plot = values["run"], values["plot"]
         if not folders:
             raise UsageError("flag --run is required: the folder of a run")
+        _check_distinct(folders)
         is_one = len(folders) == 1
         html = values["html"] or os.path.join(
             folders[0] if is_one else "", "report.html"
@@ -94,10 +95,24 @@ def main(argv: list[str] | None = None) -> None:
             ),
         )
     elif is_one:
-        console.print("No weights have moved, so there is no picture.")
+        console.print(
+            "No weights have moved, so there is no picture of densities."
+        )
     _write(argv[0], html, lambda path: _write_page(path, page(runs)))
     drawn = f"{plot}, and with all else to {html}" if plot else html
     console.print(f"Drawn to {drawn}", highlight=False, soft_wrap=True)
+
+
+def _check_distinct(folders: list[str]) -> None:
+    """Refuse a folder that is named twice, in whatever way."""
+    known: dict[str, str] = {}
+    for folder in folders:
+        same = known.setdefault(os.path.realpath(folder), folder)
+        if same is not folder:
+            raise UsageError(
+                f"flag --run={','.join(folders)}: {same} and {folder} are "
+                "the same folder"
+            )
 
 
 def _print(console: Console, run: Run) -> None:
@@ -121,9 +136,7 @@ def _write(name: str, path: str, write: Callable[[str], None]) -> None:
     try:
         write(path)
     except OSError as error:
-        command_line.say(
-            name, f"the picture {path} could not be written ({error})"
-        )
+        command_line.say(name, f"{path} could not be written ({error})")
         sys.exit(command_line.RUN_ERROR)
 
 

@@ -108,7 +108,7 @@ class DSR(Method):
                 "`initial_threshold` must be a positive number. Received: "
                 f"initial_threshold={h!r}"
             )
-        if self.growth not in grow.RULES:
+        if self.growth not in tuple(grow.RULES):
             raise ValueError(
                 f"`growth` must be one of {', '.join(grow.RULES)}. Received: "
                 f"growth={self.growth!r}"

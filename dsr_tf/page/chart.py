@@ -30,6 +30,7 @@ class Axis:
         format: Function from a value to its text.
         is_log: Whether it is logarithmic.
         low, high: Ends that are known.
+        is_whole: Whether there is nothing between whole numbers.
     """
 
     label: str
@@ -37,9 +38,23 @@ class Axis:
     is_log: bool = False
     low: float | None = None
     high: float | None = None
+    is_whole: bool = False
+
+    @property
+    def said(self) -> str:
+        """What it is, and how it is divided."""
+        return f"{self.label}, logarithmic" if self.is_log else self.label
 
     def scale(self, values: Iterable[float]) -> Scale:
         return Scale.over(values, self.is_log, self.low, self.high)
+
+    def ticks(self, scale: Scale) -> list[float]:
+        """Values of a scale that have labels."""
+        return [
+            value
+            for value in scale.ticks()
+            if not self.is_whole or value.is_integer()
+        ]
 
     def exact(self, values: Iterable[float]) -> Scale:
         """One that ends where the values end, as time does."""
@@ -98,7 +113,7 @@ class Frame:
 
     def _grid(self, x_axis: Axis, y_axis: Axis) -> Iterable[Markup]:
         right, low = self.width - self.right, self.height - self.bottom
-        for value in self.y.ticks():
+        for value in y_axis.ticks(self.y):
             y = _number(self.up(value))
             yield _path(f"M{self.left} {y}H{right}", "grid")
             yield _label(
@@ -107,13 +122,13 @@ class Frame:
                 f"{float(y) + 3.5:g}",
                 "end",
             )
-        for value in self.x.ticks():
+        for value in x_axis.ticks(self.x):
             x = _number(self.across(value))
             yield _path(f"M{x} {low}v4", "tick")
             yield _label(x_axis.format(value), x, low + 16, "middle")
         yield _path(f"M{self.left} {low}H{right}", "tick")
         middle = (self.left + right) / 2
-        yield _label(x_axis.label, f"{middle:g}", self.height - 5, "middle")
+        yield _label(x_axis.said, f"{middle:g}", self.height - 5, "middle")
 
 
 def lines(
@@ -141,7 +156,7 @@ def lines(
     ]
     keys = [(_sample(i), line.name) for i, line in enumerate(lines)]
     picture = frame.draw(title, x_axis, y_axis, drawn)
-    return figure(title, picture, keys if len(lines) > 1 else (), y_axis.label)
+    return figure(title, picture, keys if len(lines) > 1 else (), y_axis.said)
 
 
 def curve(
@@ -202,7 +217,7 @@ def areas(
         keys.append((_swatch(shade), name))
         bottoms = tops
     picture = frame.draw(title, x_axis, y_axis, drawn)
-    return figure(title, picture, keys, y_axis.label)
+    return figure(title, picture, keys, y_axis.said)
 
 
 def points(
@@ -223,7 +238,7 @@ def points(
     keys = [
         (_key(_marker(i, 8, 6, "")), kind.name) for i, kind in enumerate(kinds)
     ]
-    return figure(title, picture, keys, y_axis.label)
+    return figure(title, picture, keys, y_axis.said)
 
 
 def figure(

@@ -47,9 +47,10 @@ class Scale:
             most = max(most, middle * math.sqrt(2))
             return cls(least, most, True)
         if most - least <= 1e-9 * max(abs(most), abs(least)):
-            # One value: it lies in the middle.
+            # One value: it lies in the middle, or at an end that is known.
             room = abs(most) / 2 or 1.0
-            least, most = least - room, most + room
+            least = least - room if low is None else least
+            most = most + room if high is None or low is not None else most
         step = _step(least, most, 4)
         if low is None:
             least = step * math.floor(least / step + 1e-9)

@@ -31,8 +31,8 @@ figcaption b{font-weight:600}
 .grid{display:grid;gap:14px;
 grid-template-columns:repeat(auto-fit,minmax(min(100%,360px),1fr))}
 section>.grid,section>figure,section>.scroll,section>div{margin-top:14px}
-section>figure:not(.wide){max-width:560px}
-.chart{display:block;width:100%;height:auto;max-width:540px}
+section>figure:not(.wide){max-width:464px}
+.chart{display:block;width:100%;height:auto;max-width:440px}
 .grid .chart{margin:auto}
 text{fill:var(--soft);font:12px system-ui,sans-serif}
 .grid path.grid,path.grid{stroke:var(--rule);fill:none}
@@ -40,7 +40,7 @@ path.tick{stroke:var(--soft);fill:none}
 .line{fill:none;stroke-width:1.8;stroke-linejoin:round;stroke-linecap:round}
 .c0{stroke:var(--c0)}.c1{stroke:var(--c1)}.c2{stroke:var(--c2)}
 .c3{stroke:var(--c3)}.c4{stroke:var(--c4)}.c5{stroke:var(--c5)}
-.point{stroke-width:1.5;fill:var(--panel)}
+.point{stroke-width:1.5;fill-opacity:.5}
 .point.c0{fill:var(--c0)}.point.c1{fill:var(--c1)}.point.c2{fill:var(--c2)}
 .point.c3{fill:var(--c3)}.point.c4{fill:var(--c4)}.point.c5{fill:var(--c5)}
 .area{fill:var(--up);stroke:var(--panel);stroke-width:.4}
@@ -65,7 +65,7 @@ background:var(--paper)}
 .ends{display:flex;justify-content:space-between;color:var(--soft);
 grid-column:2}
 .tiles{display:grid;gap:12px;margin:18px 0 0;
-grid-template-columns:repeat(auto-fill,minmax(min(100%,165px),1fr))}
+grid-template-columns:repeat(auto-fill,minmax(min(100%,140px),1fr))}
 .tiles div{padding:10px 12px;background:var(--panel);border-radius:8px}
 .tiles dt{color:var(--soft);font-size:.87em}
 .tiles dd{margin:0}

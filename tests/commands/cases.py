@@ -111,6 +111,7 @@ REPORT = [
         )
     ),
     ("--run=run,run", "--run=run,run: run is there twice"),
+    ("--run=run,run/", "--run=run,run/: run and run/ are the same folder"),
     ("--run=run,nothing", "--run=nothing: must be the folder of a finished"),
     ("--run=run,runs/binary", "--run=runs/binary: must be the folder of a"),
     *(

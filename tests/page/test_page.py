@@ -7,6 +7,7 @@ import pytest
 
 from dsr_tf.page.page import page
 from dsr_tf.page.run import Run
+from dsr_tf.page.sections import several
 from dsr_tf.training import run_summary
 
 NASTY = "<script>alert(1)</script>\"'&\u202e]]>"
@@ -82,10 +83,53 @@ def test_names_are_no_markup(logged):
 def test_several_runs(logged):
     runs = [read(logged([f"{n}/kernel"])) for n in range(3)]
     reader, text = parsed(runs)
-    assert reader.headings[0] == "3 runs"
+    assert reader.headings[0] == "Accuracy and cost"
     assert reader.tags.count("details") == 6  # With their settings.
     for over in ("active parameters", "active multiply-adds", "bytes"):
         assert f"Accuracy over {over}" in text
+
+
+def test_runs_of_a_method_are_told_apart_where_they_are_few(logged):
+    run = read(logged(["one/kernel"]))
+    few, many = (
+        several.of(
+            [
+                Run(f"{method}{n}", {**run.summary, "method": method})
+                for n in range(number)
+                for method in ("dsr", "set")
+            ]
+        )
+        for number in (5, 6)
+    )
+    assert few.count('class="key"') == 3 * 10
+    assert many.count('class="key"') == 3 * 2
+
+
+def test_a_narrowed_run_is_compared_with_the_dense_network(logged):
+    run = read(logged(["one/kernel"]))
+    run.summary.update(
+        num_reallocations=0,
+        kernels=[],
+        num_active_parameters=90,
+        num_active_macs=80,
+        narrowed={
+            "dense_num_parameters": 900,
+            "dense_num_macs": 800,
+            "units": {"fc1": [3, 10]},
+        },
+    )
+    reader, text = parsed([Run("x", run.summary)])
+    assert reader.headings == ["Channels that are left", "Cost"]
+    assert text.count("Channels that are left") == 1
+    assert "10.0\u00a0% of 900<" in text
+    assert "10.0\u00a0% of 800, an example" in text
+
+
+def test_logarithmic_axes_say_so(logged):
+    _, text = parsed([read(logged(["one/kernel"]))])
+    for unit in ("with penalties", "share of its weights"):
+        assert f"{unit}, logarithmic" in text
+    assert "share of images, logarithmic" not in text
 
 
 def test_what_is_not_there_is_left_out(logged):

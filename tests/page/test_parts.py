@@ -15,6 +15,7 @@ from dsr_tf.page import logs
 from dsr_tf.page import numbers
 from dsr_tf.page import png
 from dsr_tf.page.ages import class_name
+from dsr_tf.page.chart import Axis
 from dsr_tf.page.chart import Frame
 from dsr_tf.page.chart import curve
 from dsr_tf.page.markup import element
@@ -95,7 +96,14 @@ def test_scales_by_hand():
     )
     assert Scale(0.07, 0.16, True).ticks() == [0.1, 0.15]
     assert Scale.over([5.0, 5.0]) == Scale(2, 8)
+    assert Scale.over([0.0, 0.0], low=0.0) == Scale(0, 1)
+    assert Scale.over([1.0], high=1.0) == Scale(0.4, 1)
     assert Scale.over([], is_log=True).high > 1
+
+
+def test_axes_of_whole_numbers():
+    assert Axis("x", is_whole=True).ticks(Scale(1, 3)) == [1, 2, 3]
+    assert Axis("x").ticks(Scale(1, 3)) == [1, 1.5, 2, 2.5, 3]
 
 
 def test_a_line_has_gaps_and_lonely_points():

@@ -7,6 +7,7 @@ import pytest
 import dsr_tf
 from dsr_tf import layers
 from dsr_tf import methods
+from dsr_tf.callbacks import DynamicSparseReparameterization
 from dsr_tf.callbacks import Reallocation
 from dsr_tf.methods import grow
 from dsr_tf.methods.method import KernelView
@@ -191,6 +192,7 @@ def test_weights_that_are_not_stored_have_no_gradient(data):
     [
         {"growth": "dead"},
         {"growth": None},
+        {"growth": ["alive"]},
         {"start_magnitude": -1},
         {"start_magnitude": float("inf")},
         {"start_magnitude": "1"},
@@ -201,3 +203,11 @@ def test_bad_arguments(arguments):
     (name,) = arguments
     with pytest.raises(ValueError, match=f"`{name}` must.*Received: {name}="):
         methods.DSR(**arguments)
+    with pytest.raises(ValueError, match=f"`{name}` must"):
+        DynamicSparseReparameterization(**arguments)
+
+
+def test_the_short_callback_takes_all_that_the_method_takes():
+    arguments = dict(growth="half", start_magnitude=1e-5, counts_zeros=False)
+    callback = DynamicSparseReparameterization(0.2, **arguments)
+    assert callback.method == methods.DSR(0.2, **arguments)

@@ -9,7 +9,7 @@ from dsr_tf.page.run import Run
 from dsr_tf.page.sections.section import grid
 from dsr_tf.page.sections.section import section
 
-EPOCHS = Axis("epoch", numbers.short)
+EPOCHS = Axis("epoch", numbers.short, is_whole=True)
 
 
 def of(run: Run) -> Markup:

@@ -20,7 +20,7 @@ from dsr_tf.page.run import Run
 from dsr_tf.page.scale import Scale
 from dsr_tf.page.sections.section import section
 
-UPDATES = Axis("updates", numbers.short)
+UPDATES = Axis("updates", numbers.short, is_whole=True)
 # More lines than this are not told apart in one picture.
 _MAX_LINES = 8
 _AXIS = Axis("share of its weights", numbers.round_percent, is_log=True)
@@ -56,7 +56,11 @@ def _heat(moves: Moves) -> Markup:
         for value in _legend(scale)
     ]
     return heat.strips(
-        "Densities over time", rows, _ends(moves), legend, "at the end"
+        "Densities over time",
+        rows,
+        _ends(moves),
+        legend,
+        "the numbers are those at the end",
     )
 
 

@@ -70,7 +70,7 @@ def _heat(moves: Moves, change: np.ndarray) -> Markup:
         rows,
         heat.lasts(moves.steps),
         legend,
-        "in all, weights",
+        "the numbers are weights, in all",
     )
 
 

@@ -36,12 +36,16 @@ def _found(run: Run) -> list[tuple[str, str, str]]:
     if "test_top5_accuracy" in summary:
         top5 = numbers.percent(summary["test_top5_accuracy"])
         found.append(("test accuracy, top 5", top5, ""))
+    # Of a network without some of its channels, the dense one is before.
+    narrowed = summary.get("narrowed", {})
+    before = narrowed.get("dense_num_parameters", summary["num_parameters"])
+    active = summary["num_active_parameters"]
     found.append(
         (
             "active parameters",
-            numbers.count(summary["num_active_parameters"]),
-            f"{numbers.percent(summary['model_density'])} of "
-            f"{numbers.count(summary['num_parameters'])}",
+            numbers.count(active),
+            f"{numbers.percent(active / max(1, before))} of "
+            f"{numbers.count(before)}",
         )
     )
     if num_kernels := len(summary["kernels"]):
@@ -52,26 +56,27 @@ def _found(run: Run) -> list[tuple[str, str, str]]:
                 f"in {num_kernels} kernel{'s' if num_kernels > 1 else ''}",
             )
         )
-    macs, active = summary.get("num_macs"), summary.get("num_active_macs")
-    if macs and active is not None:
+    macs = narrowed.get("dense_num_macs", summary.get("num_macs"))
+    active_macs = summary.get("num_active_macs")
+    if macs and active_macs is not None:
         found.append(
             (
                 "active multiply-adds",
-                numbers.short(active),
-                f"{numbers.percent(active / macs)} of {numbers.short(macs)}, "
-                "an example",
+                numbers.short(active_macs),
+                f"{numbers.percent(active_macs / macs)} of "
+                f"{numbers.short(macs)}, an example",
             )
         )
     if "training_macs_ratio" in summary:
         ratio = numbers.percent(summary["training_macs_ratio"])
         found.append(("multiply-adds of training", ratio, "of dense training"))
     stored = summary["saved_model_bytes"]
-    dense = 4 * summary["num_parameters"]
     found.append(
         (
             "SavedModel",
             numbers.size(stored),
-            f"{numbers.percent(stored / dense)} of its parameters in float32",
+            f"{numbers.percent(stored / (4 * max(1, before)))} of "
+            f"{numbers.short(before)} parameters in float32",
         )
     )
     seconds = summary["seconds_per_epoch"]

@@ -15,6 +15,7 @@ from dsr_tf.training.mask_pictures import Picture
 
 # A blue that is seen on white and on black.
 _COLOR = (0x1C, 0x86, 0xC8)
+_CHANNELS = "Channels that are left"
 
 
 def of(run: Run) -> Markup:
@@ -30,7 +31,7 @@ def of(run: Run) -> Markup:
     if not content:
         return Markup()
     return section(
-        "Masks at the end",
+        "Masks at the end" if run.pictures is not None else _CHANNELS,
         "Inputs from top to bottom, outputs from left to right, a tile for "
         "each window of a convolution; colour where weights are active. A "
         "pixel is an entry of the mask (a block, or a channel, where these "
@@ -96,5 +97,8 @@ def _channels(run: Run) -> Markup:
         )[:MAX_ROWS]
     ]
     return table(
-        ("channels of", "all", "left", "share"), rows, "Channels that are left"
+        ("channels of", "all", "left", "share"),
+        rows,
+        # Below pictures it has a title of its own.
+        _CHANNELS if run.pictures is not None else "",
     )

@@ -35,7 +35,8 @@ def of(run: Run) -> Markup:
             Axis("weights of a reallocation", low=0.0),
         )
     ]
-    if np.isfinite(moves.thresholds).any():
+    has_threshold = np.isfinite(moves.thresholds).any()
+    if has_threshold:
         points = list(zip(steps, moves.thresholds.tolist()))
         figures.insert(
             0,
@@ -65,4 +66,5 @@ def of(run: Run) -> Markup:
         if share.any()
         else ""
     )
-    return section("Threshold and moved weights", intro, grid(*figures))
+    title = "Threshold and moved weights" if has_threshold else "Moved weights"
+    return section(title, intro, grid(*figures))

@@ -20,6 +20,8 @@ from dsr_tf.page.table import table
 
 # More lines than this cover each other.
 _MAX_LINES = 18
+# Of more runs, those of a method look the same.
+_MAX_KINDS = 10
 _COSTS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("active parameters", "num_active_parameters", numbers.short),
     ("active multiply-adds for an example", "num_active_macs", numbers.short),
@@ -45,7 +47,7 @@ def of(runs: Sequence[Run]) -> Markup:
             )
         )
     return section(
-        f"{len(runs)} runs",
+        "Accuracy and cost",
         "Higher is better, and so is further left.",
         grid(*figures),
         _table(runs),
@@ -60,7 +62,8 @@ def _over(
 ) -> Markup:
     """Accuracies over a number of the summaries, of those that have it."""
     kinds: dict[str, tuple[list, list]] = {}
-    by_method = len({run.summary["method"] for run in runs}) > 1
+    methods = {run.summary["method"] for run in runs}
+    by_method = len(runs) > _MAX_KINDS and len(methods) > 1
     for label, run in zip(names(runs), runs):
         value = run.summary.get(name)
         if not value:
