@@ -325,6 +325,10 @@ class Settings:
     tensorboard: bool = _flag(
         False, "Whether to write OUTPUT_DIR/tensorboard, see docs/training.md."
     )
+    live: bool = _flag(
+        False,
+        "Whether a terminal shows a table of all kernels while it trains.",
+    )
     strategy: str = _flag(
         "default",
         "Devices to train on: one, all GPUs of this host, those of several "
