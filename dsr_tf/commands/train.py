@@ -10,7 +10,6 @@ dense.flags beside it: one of the same settings in the folder that
 --output_dir is in, or else one that is trained first, there.
 """
 
-import os
 from collections.abc import Sequence
 
 import keras
@@ -24,11 +23,11 @@ from dsr_tf.command_line import terminal
 from dsr_tf.commands.report import channels_table
 from dsr_tf.commands.report import results_table
 from dsr_tf.comparison.earlier import earlier_runs
+from dsr_tf.comparison.earlier import origins
 from dsr_tf.comparison.plan import PlannedRun
 from dsr_tf.comparison.plan import parse
 from dsr_tf.layers.storages import MASKED
 from dsr_tf.structure.whole.summary import sparsity_summary
-from dsr_tf.training import checkpoint
 from dsr_tf.training import experiment as experiments
 from dsr_tf.training import folder
 from dsr_tf.training.cluster import Cluster
@@ -50,6 +49,8 @@ def main(argv: list[str] | None = None) -> None:
     command_line.parse(flag_values, argv, __doc__, first_steps=_FIRST_STEPS)
     with StopSignals(argv[0]) as signals:
         with command_line.run_errors(argv[0]):
+            for flag, path in origins(flag_values).items():
+                flag_values[flag].value = path
             earlier = earlier_runs(argv[1:], flag_values)
             for flag, runs in earlier.items():
                 flag_values[flag].value = runs[-1].folder
@@ -69,8 +70,6 @@ def _train_earlier(
     """Train the runs that one starts from, if they are not there."""
     with command_line.run_errors(name):
         is_chief = Cluster(experiment.strategy).is_chief
-        if _goes_on(experiment):
-            return
         if is_chief:
             # Now, and not when the others have been trained.
             folder.check(experiment.output_dir, experiment.resume)
@@ -89,12 +88,6 @@ def _train_earlier(
         _train(name, needed, signals)
         # What it named, and took of memory, is free again.
         keras.backend.clear_session()
-
-
-def _goes_on(experiment: Experiment) -> bool:
-    """Whether it has begun before, and needs no other run any more."""
-    checkpoints = os.path.join(experiment.output_dir, "checkpoints")
-    return experiment.resume and checkpoint.has_any(checkpoints)
 
 
 def _train(name: str, experiment: Experiment, signals: StopSignals) -> None:

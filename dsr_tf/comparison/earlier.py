@@ -18,6 +18,7 @@ from dsr_tf.comparison.plan import common_flags
 from dsr_tf.comparison.plan import parse
 from dsr_tf.comparison.plan import plan
 from dsr_tf.comparison.plan import references
+from dsr_tf.training import checkpoint
 from dsr_tf.training import run_summary
 
 # What a command line says of the one run that it is for.
@@ -46,7 +47,7 @@ def earlier_runs(
     Raises:
         UsageError: if a flagfile for one is not there or not valid.
     """
-    if not flag_values["output_dir"].value:
+    if not flag_values["output_dir"].value or not references(flag_values):
         return {}
     found, others = flagfiles.named(arguments)
     runs = {}
@@ -65,16 +66,30 @@ def earlier_runs(
     return runs
 
 
+def origins(flag_values: flags.FlagValues) -> dict[str, str]:
+    """Where a run that is resumed has started from: it needs that no more.
+
+    Returns:
+        Dict from each flag that stands for a run to its folder; empty if
+        there is nothing to resume.
+    """
+    folder = flag_values["output_dir"].value
+    named = references(flag_values)
+    if not (folder and named and flag_values["resume"].value):
+        return {}
+    newest = checkpoint.read_newest(os.path.join(folder, "checkpoints"))
+    return {flag: newest.settings[flag] for flag in named} if newest else {}
+
+
 def _plan(
     paths: Sequence[str], flag_values: flags.FlagValues, common: Sequence[str]
 ) -> list[PlannedRun]:
-    output_dir = os.path.normpath(flag_values["output_dir"].value)
-    density = round(1 - flag_values["sparsity"].value, 12)
+    values = flag_values.flag_values_dict()
     return plan(
         paths,
-        [flag_values["seed"].value],
-        [density],
-        os.path.dirname(output_dir),
+        [values["seed"]],
+        [round(1 - values["sparsity"], 12)],
+        os.path.dirname(os.path.normpath(values["output_dir"])),
         common,
         _kept,
     )

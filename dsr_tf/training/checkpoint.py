@@ -159,11 +159,6 @@ def _delete_others(folder: str | os.PathLike, step: int, num_kept: int) -> None:
             os.remove(path)
 
 
-def has_any(folder: str | os.PathLike) -> bool:
-    """Whether there is a checkpoint in a folder, which may be missing."""
-    return bool(_steps(folder))
-
-
 def read_newest(folder: str | os.PathLike) -> Checkpoint | None:
     """The newest checkpoint in a folder that can be read.
 

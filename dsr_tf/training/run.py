@@ -256,9 +256,13 @@ class Run:
                     *([self._board] if self._board else []),
                     *([self._progress] if self._progress else []),
                 ],
-                # A line an epoch, which the progress has too.
-                verbose=2 if self.cluster.is_chief and not self._progress else 0,
+                verbose=self._verbose,
             )
+
+    @property
+    def _verbose(self) -> int:
+        """That of `fit`: a line an epoch, which a `Progress` has too."""
+        return 2 if self.cluster.is_chief and self._progress is None else 0
 
     def _shown(self) -> Progress | None:
         """What the terminal of the chief shows; logs have lines only."""
