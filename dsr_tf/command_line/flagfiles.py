@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from collections.abc import Iterator
 
 from dsr_tf.command_line.errors import UsageError
 
@@ -26,6 +27,22 @@ def expand(arguments: Iterable[str]) -> list[str]:
             includes itself, or a hundred files are not all.
     """
     return _Expansion().expand(arguments, ".")
+
+
+def named(arguments: Iterable[str]) -> tuple[list[str], list[str]]:
+    """What a command line is made of.
+
+    Returns:
+        Where the flagfiles are that it names, and its other arguments.
+    """
+    found: list[str] = []
+    others: list[str] = []
+    for argument, path in _parts(arguments):
+        if path is None:
+            others.append(argument)
+        else:
+            found.append(_find(".", path))
+    return found, others
 
 
 def package_files() -> str:
@@ -62,17 +79,12 @@ class _Expansion:
     def expand(self, arguments: Iterable[str], folder: str) -> list[str]:
         from_files: list[str] = []
         own: list[str] = []
-        arguments = list(arguments)
-        while arguments:
-            argument = arguments.pop(0)
+        for argument, path in _parts(arguments):
             _check_text(argument)
-            name, equals, path = argument.partition("=")
-            if name.lstrip("-") != "flagfile":
+            if path is None:
                 own.append(argument)
-                continue
-            if not equals:
-                path = arguments.pop(0) if arguments else ""
-            from_files += self._read(_find(folder, path))
+            else:
+                from_files += self._read(_find(folder, path))
         return from_files + own
 
     def _read(self, path: str) -> list[str]:
@@ -92,6 +104,17 @@ class _Expansion:
         expanded = self.expand(lines, os.path.dirname(path))
         self._open.pop()
         return expanded
+
+
+def _parts(arguments: Iterable[str]) -> Iterator[tuple[str, str | None]]:
+    """Each argument, and the path that follows if it is `--flagfile`."""
+    rest = iter(arguments)
+    for argument in rest:
+        name, equals, path = argument.partition("=")
+        if name.lstrip("-") != "flagfile":
+            yield argument, None
+        else:
+            yield argument, path if equals else next(rest, "")
 
 
 def _check_text(argument: str) -> None:

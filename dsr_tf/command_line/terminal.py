@@ -21,6 +21,15 @@ def console(**arguments: Any) -> Console:
     return Console(markup=False, emoji=False, **arguments)
 
 
+def changes_in_place(console: Console) -> bool:
+    """Whether what a console has printed can be replaced: not in a log."""
+    return (
+        sys.stdout.isatty()
+        and console.is_terminal
+        and not console.is_dumb_terminal
+    )
+
+
 def in_ascii(text: str) -> str:
     """The same text, in ASCII as far as there are words for it."""
     return "".join(_IN_ASCII.get(letter, letter) for letter in text)

@@ -40,6 +40,7 @@ from dsr_tf.comparison.columns import TABLES
 from dsr_tf.comparison.execute import Stopped
 from dsr_tf.comparison.execute import execute
 from dsr_tf.comparison.plan import PlannedRun
+from dsr_tf.comparison.plan import common_flags
 from dsr_tf.comparison.plan import plan
 from dsr_tf.comparison.plot import write_plot
 from dsr_tf.core.draws import MAX_SEED
@@ -150,13 +151,7 @@ def _plan(flag_values: flags.FlagValues) -> tuple[str, list[PlannedRun]]:
             raise UsageError(
                 f"flag --{name}: is set for each run; give {instead}"
             )
-    common = [
-        f"--{name}={command_line.written(values[name])}"
-        for name in experiments.names()
-        if flag_values[name].present
-        and name not in _PER_RUN
-        and name != "output_dir"
-    ]
+    common = common_flags(flag_values, {*_PER_RUN, "output_dir"})
     folder = values["output_dir"]
     output_paths.check_folder("output_dir", folder, "logs")
     runs = plan(

@@ -4,8 +4,15 @@ Settings are flags, of which a flagfile holds a line each; a flag on the
 command line overrides the flagfile. Everything that the run writes goes to
 --output_dir: summary.json, metrics.csv, reallocations.csv, checkpoints/,
 saved_model/ and model.keras.
+
+A flagfile that says --initial_checkpoint={dense} starts from the run of
+dense.flags beside it: one of the same settings in the folder that
+--output_dir is in, or else one that is trained first, there.
 """
 
+from collections.abc import Sequence
+
+import keras
 from absl import flags
 from absl import logging
 from rich.console import Console
@@ -15,9 +22,16 @@ from dsr_tf import recipes
 from dsr_tf.command_line import terminal
 from dsr_tf.commands.results import channels_table
 from dsr_tf.commands.results import results_table
+from dsr_tf.comparison.earlier import earlier_runs
+from dsr_tf.comparison.earlier import origins
+from dsr_tf.comparison.plan import PlannedRun
+from dsr_tf.comparison.plan import parse
 from dsr_tf.layers.storages import MASKED
 from dsr_tf.structure.whole.summary import sparsity_summary
 from dsr_tf.training import experiment as experiments
+from dsr_tf.training import folder
+from dsr_tf.training.cluster import Cluster
+from dsr_tf.training.experiment import Experiment
 from dsr_tf.training.run import Run
 from dsr_tf.training.stop import StopSignals
 
@@ -34,14 +48,51 @@ def main(argv: list[str] | None = None) -> None:
     experiments.define_flags(flag_values)
     command_line.parse(flag_values, argv, __doc__, first_steps=_FIRST_STEPS)
     with StopSignals(argv[0]) as signals:
-        _train(argv[0], flag_values, signals)
+        with command_line.run_errors(argv[0]):
+            for flag, path in origins(flag_values).items():
+                flag_values[flag].value = path
+            earlier = earlier_runs(argv[1:], flag_values)
+            for flag, runs in earlier.items():
+                flag_values[flag].value = runs[-1].folder
+            experiment = experiments.from_flags(flag_values)
+        for flag, runs in earlier.items():
+            _train_earlier(argv[0], flag, runs, experiment, signals)
+        _train(argv[0], experiment, signals)
 
 
-def _train(
-    name: str, flag_values: flags.FlagValues, signals: StopSignals
+def _train_earlier(
+    name: str,
+    flag: str,
+    runs: Sequence[PlannedRun],
+    experiment: Experiment,
+    signals: StopSignals,
 ) -> None:
+    """Train the runs that one starts from, if they are not there."""
     with command_line.run_errors(name):
-        run = Run(experiments.from_flags(flag_values), signals)
+        is_chief = Cluster(experiment.strategy).is_chief
+        if is_chief:
+            # Now, and not when the others have been trained.
+            folder.check(experiment.output_dir, experiment.resume)
+        missing = [run for run in runs if run.summary() is None]
+    console = terminal.console(quiet=not is_chief)
+    for planned in runs:
+        what = "trained first" if planned in missing else "found"
+        console.print(
+            f"--{flag}={planned.folder}: the run of {planned}, {what}.",
+            highlight=False,
+            soft_wrap=True,
+        )
+    for planned in missing:
+        with command_line.run_errors(name):
+            needed = experiments.from_flags(parse(planned.arguments))
+        _train(name, needed, signals)
+        # What it named, and took of memory, is free again.
+        keras.backend.clear_session()
+
+
+def _train(name: str, experiment: Experiment, signals: StopSignals) -> None:
+    with command_line.run_errors(name):
+        run = Run(experiment, signals)
     # Of several workers, one speaks.
     console = terminal.console(quiet=not run.cluster.is_chief)
     _announce(run, console)

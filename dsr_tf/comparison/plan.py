@@ -4,7 +4,10 @@ import dataclasses
 import os
 import re
 import types
+from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,7 +25,7 @@ _REFERENCE = re.compile(r"\{(\w+)\}")
 # A run may be continued for more epochs, but here it is finished.
 _FREE = set(experiments.FREE_TO_CHANGE) - {"epochs"}
 # Flags that a flagfile may fill with the name of another.
-_REFERRING = ("initial_checkpoint", "copy_masks_from")
+REFERRING = ("initial_checkpoint", "copy_masks_from")
 # What the tables need of a summary.
 _COMPARED = (
     "settings",
@@ -79,20 +82,33 @@ class PlannedRun:
                 f"flag --output_dir: {error}; remove the folder {self.folder} "
                 "to run it again"
             ) from error
-        found = dict(summary["settings"])
-        for flag in _REFERRING:
-            # The folder of a comparison may have been moved as a whole.
-            if self._base(found.get(flag)) in map(self._base, self.needs):
-                found[flag] = self.settings[flag]
-        differing = experiments.differing(self.settings, found, _FREE)
+        differing = self.differing(summary["settings"])
         if differing:
             name, wanted, found = differing
             raise UsageError(
                 f"flag --output_dir: {self.folder} holds a run with --{name}="
-                f"{found}, where this comparison wants {wanted}; give another "
-                "folder, or remove that one"
+                f"{found}, where {wanted} is wanted; give another folder, or "
+                "remove that one"
             )
         return summary
+
+    def differing(
+        self, settings: Mapping[str, Any]
+    ) -> tuple[str, Any, Any] | None:
+        """The first of its settings that other ones differ in.
+
+        Args:
+            settings: Those in the summary of a finished run.
+
+        Returns:
+            Its name, the value that is wanted and the other; or None.
+        """
+        found = dict(settings)
+        for flag in REFERRING:
+            # The folder of a comparison may have been moved as a whole.
+            if self._base(found.get(flag)) in map(self._base, self.needs):
+                found[flag] = self.settings[flag]
+        return experiments.differing(self.settings, found, _FREE)
 
     @staticmethod
     def _base(path: object) -> str:
@@ -105,6 +121,7 @@ def plan(
     densities: Sequence[float],
     folder: str,
     common: Sequence[str],
+    kept: Callable[[PlannedRun], PlannedRun] = lambda run: run,
 ) -> list[PlannedRun]:
     """All runs of a comparison, in the order to run them.
 
@@ -114,6 +131,8 @@ def plan(
         densities: List of numbers in (0, 1].
         folder: Folder of the comparison.
         common: Flags for every run, as on a command line.
+        kept: Function that may put another folder into a run, where such a
+            run is kept already.
 
     Returns:
         List of `PlannedRun`; a dense network has one for each seed, all
@@ -123,11 +142,10 @@ def plan(
         UsageError: if a flagfile is not valid or refers to one that does
             not come before it.
     """
-    runs: list[PlannedRun] = []
-    densities_of: dict[str, Sequence[float | None]] = {}
+    runs: dict[str, list[PlannedRun]] = {}
     for path in flagfiles:
         name = os.path.splitext(os.path.basename(path))[0]
-        if name in densities_of:
+        if name in runs:
             raise UsageError(
                 f"flag --flagfiles: {name} is there twice; the files' names "
                 "must differ"
@@ -139,55 +157,42 @@ def plan(
                 f"flag --flagfiles={path}: names a folder of --output_dir="
                 f"{folder}: {error}"
             ) from error
-        values = _parse([f"--flagfile={path}", *common]).flag_values_dict()
+        values = parse([f"--flagfile={path}", *common]).flag_values_dict()
         recipe = recipes.get(values["method"])
         has_density = recipe.has_density(types.SimpleNamespace(**values))
         own: Sequence[float | None] = densities if has_density else [None]
-        for density in own:
-            runs += [
-                _planned(
-                    path, name, densities_of, density, seed, folder, common
-                )
-                for seed in seeds
-            ]
-        densities_of[name] = own
-    return runs
+        runs[name] = [
+            kept(_planned(path, name, runs, density, seed, folder, common))
+            for density in own
+            for seed in seeds
+        ]
+    return [run for of_one_file in runs.values() for run in of_one_file]
 
 
 def _planned(
     path: str,
     name: str,
-    densities_of: dict[str, Sequence[float | None]],
+    earlier: Mapping[str, Sequence[PlannedRun]],
     density: float | None,
     seed: int,
     folder: str,
     common: Sequence[str],
 ) -> PlannedRun:
-    def folder_of(other: str, other_density: float | None) -> str:
-        return _folder(folder, other, other_density, seed)
-
-    own = folder_of(name, density)
+    own = _folder(folder, name, density, seed)
     arguments = [f"--flagfile={path}", *common, f"--seed={seed}"]
     if density is not None:
         arguments.append(f"--sparsity={_sparsity(density)}")
-    flag_values = _parse(arguments)
     needs = []
-    for flag in _REFERRING:
-        value = flag_values[flag].value or ""
-        match = _REFERENCE.fullmatch(value)
-        if not match:
-            continue
-        other = match[1]
-        if other not in densities_of:
+    for flag, other in references(parse(arguments)).items():
+        if other not in earlier:
             raise UsageError(
-                f"flag --flagfiles: {name} starts from {value}, so a file "
+                f"flag --flagfiles: {name} starts from {{{other}}}, so a file "
                 f"{other}.flags must come before it"
             )
-        has_density = densities_of[other] != [None]
-        needs.append(folder_of(other, density if has_density else None))
+        needs.append(_folder_of(earlier[other], density, seed))
         arguments.append(f"--{flag}={needs[-1]}")
     arguments.append(f"--output_dir={own}")
-    flag_values = _parse(arguments)
+    flag_values = parse(arguments)
     try:
         experiment = experiments.from_flags(flag_values)
     except UsageError as error:
@@ -202,6 +207,48 @@ def _planned(
         needs=needs,
         settings=experiment.to_dict(),
     )
+
+
+def references(flag_values: flags.FlagValues) -> dict[str, str]:
+    """The flags that stand for the run of another flagfile.
+
+    Returns:
+        Dict from such a flag to the name of the file: `dense` where the
+        flag is `{dense}`.
+    """
+    found = {
+        flag: _REFERENCE.fullmatch(flag_values[flag].value or "")
+        for flag in REFERRING
+    }
+    return {flag: match[1] for flag, match in found.items() if match}
+
+
+def common_flags(
+    flag_values: flags.FlagValues, own: Collection[str]
+) -> list[str]:
+    """What a command line gives for every run, as flags.
+
+    Args:
+        flag_values: The parsed command line.
+        own: Names of flags that each run has of its own.
+    """
+    return [
+        f"--{name}={command_line.written(flag_values[name].value)}"
+        for name in experiments.names()
+        if flag_values[name].present and name not in own
+    ]
+
+
+def _folder_of(
+    runs: Sequence[PlannedRun], density: float | None, seed: int
+) -> str:
+    """Where the run of a seed is, of a density if it has one."""
+    (found,) = (
+        run.folder
+        for run in runs
+        if run.seed == seed and run.density in (None, density)
+    )
+    return found
 
 
 def _folder(folder: str, name: str, density: float | None, seed: int) -> str:
@@ -228,7 +275,12 @@ def _sparsity(density: float) -> float:
     return round(1 - density, 12)
 
 
-def _parse(arguments: Sequence[str]) -> flags.FlagValues:
+def parse(arguments: Sequence[str]) -> flags.FlagValues:
+    """The flags of `dsr_tf.train`, parsed.
+
+    Raises:
+        UsageError: if one is unknown or its value not accepted.
+    """
     flag_values = flags.FlagValues()
     experiments.define_flags(flag_values)
     command_line.parse_flags(flag_values, "dsr_tf.train", arguments)

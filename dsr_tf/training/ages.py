@@ -7,9 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 from typing import Self
 
+import keras
 import numpy as np
 
+from dsr_tf.command_line import UsageError
+from dsr_tf.layers import masked_weights
 from dsr_tf.layers.masked_weights import MaskedWeight
+from dsr_tf.training.checkpoint import Checkpoint
 
 # Ages are counted in classes; each begins here and ends before the next.
 CLASSES = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -121,6 +125,33 @@ class Ages:
         now[where[stays]] = born[stays]
         self._places[path], self._born[path] = places, now
         return born[~stays]
+
+
+def followed(model: keras.Model, newest: Checkpoint | None) -> Ages | None:
+    """The ages of a run's weights.
+
+    Args:
+        model: The model.
+        newest: The checkpoint that the run goes on from; None at its start.
+
+    Returns:
+        Them; None where the checkpoint is one of before, without ages.
+
+    Raises:
+        UsageError: if the checkpoint is damaged.
+    """
+    moving = [w for w in masked_weights(model) if w.trainable]
+    if newest is None:
+        return Ages(moving)
+    text = (newest.tables or {}).get(NAME)
+    if text is None:
+        return None
+    try:
+        return Ages.restored(moving, text)
+    except ValueError as error:
+        raise UsageError(
+            f"flag --resume: in the checkpoint {newest.path} {error}"
+        ) from error
 
 
 def _pack(born: np.ndarray) -> str:

@@ -129,8 +129,10 @@ def learning_rate(
 def prepare_keras(experiment: Experiment) -> None:
     """Set the seed and the precision that all of this process has."""
     keras.utils.set_random_seed(experiment.seed)
-    if experiment.mixed_precision != "float32":
-        keras.config.set_dtype_policy(f"mixed_{experiment.mixed_precision}")
+    precision = experiment.mixed_precision
+    keras.config.set_dtype_policy(
+        precision if precision == "float32" else f"mixed_{precision}"
+    )
 
 
 def compile_model(

@@ -34,6 +34,7 @@ FREE_TO_CHANGE = (
     "checkpoints_to_keep",
     "epochs",
     "tensorboard",
+    "live",
     "strategy",
     "jit_compile",
     "steps_per_execution",

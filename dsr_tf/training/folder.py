@@ -122,6 +122,28 @@ class RunFolder:
             self._lock = None
 
 
+def check(path: str, resume: bool) -> None:
+    """Refuse a folder that a run could not begin in.
+
+    Args:
+        path: The folder.
+        resume: Whether a run may be there that has no checkpoint yet.
+
+    Raises:
+        UsageError: if a run would be refused there.
+    """
+    folder = RunFolder(path)
+    try:
+        with usable(path):
+            if resume:
+                folder.check_nothing_is_lost()
+            else:
+                folder.check_is_new()
+            folder.check_writable()
+    finally:
+        folder.abandon()
+
+
 @contextlib.contextmanager
 def usable(path: str) -> Iterator[None]:
     """Turn an error of the system inside into a refusal of the folder."""

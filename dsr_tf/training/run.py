@@ -1,14 +1,14 @@
 """One run, from data to the folder it leaves behind."""
 
+import contextlib
 import os
-import sys
 from collections.abc import Callable
 from collections.abc import Collection
 from typing import Any
 
 from dsr_tf import data as datasets
 from dsr_tf.command_line import UsageError
-from dsr_tf.layers import masked_weights
+from dsr_tf.command_line import terminal
 from dsr_tf.reallocation.reallocator import Record
 from dsr_tf.training import ages
 from dsr_tf.training import board
@@ -29,6 +29,7 @@ from dsr_tf.training.logs import MetricsLog
 from dsr_tf.training.logs import Table
 from dsr_tf.training.logs import reallocation_row
 from dsr_tf.training.loop import Loop
+from dsr_tf.training.progress import Progress
 from dsr_tf.training.stop import StopSignals
 
 
@@ -54,6 +55,7 @@ class Run:
         self.settings = experiment.to_dict()
         self.cluster = Cluster(experiment.strategy)
         self._folder = None
+        self._progress: Progress | None = None
         if self.cluster.is_chief:
             self._folder = RunFolder(experiment.output_dir)
         try:
@@ -178,24 +180,17 @@ class Run:
         """The ages of the weights; None where nobody has followed them."""
         if not self.cluster.is_chief:
             return None
-        moving = [w for w in masked_weights(self.model) if w.trainable]
-        if self._newest is None:
-            return ages.Ages(moving)
-        text = (self._newest.tables or {}).get(ages.NAME)
-        if text is None:  # A checkpoint of before.
+        found = ages.followed(self.model, self._newest)
+        if found is None:
             self._age_rows = Table(self._chiefs("ages.csv"))
-            return None
-        try:
-            return ages.Ages.restored(moving, text)
-        except ValueError as error:
-            raise UsageError(
-                f"flag --resume: in the checkpoint {self._newest.path} {error}"
-            ) from error
+        return found
 
     def _log_reallocation(self, record: Record) -> None:
         self._reallocations.append(reallocation_row(record))
         if self._ages is not None:
             self._age_rows.append(self._ages.look(record.step))
+        if self._progress is not None:
+            self._progress.record(record)
 
     def train(self) -> dict[str, Any] | None:
         """Train to the end and write all results.
@@ -239,11 +234,13 @@ class Run:
             self._board = board.of_run(
                 self._board_folder, self.experiment, self.model
             )
-        if steps_done:
-            self._fit(epoch, epoch + 1, steps_done)
-            epoch += 1
-        if epoch < self.experiment.epochs:
-            self._fit(epoch, self.experiment.epochs)
+        self._progress = self._shown()
+        with self._progress or contextlib.nullcontext():
+            if steps_done:
+                self._fit(epoch, epoch + 1, steps_done)
+                epoch += 1
+            if epoch < self.experiment.epochs:
+                self._fit(epoch, self.experiment.epochs)
         if self.reallocation is not None:
             self.reallocation.end()
         return self._finish()
@@ -253,7 +250,6 @@ class Run:
     ) -> None:
         first_step = first_epoch * self.steps_per_epoch + steps_done
         checkpoints = self._checkpoints()
-        verbose = 1 if sys.stdout.isatty() else 2
         with (
             one_sentence("a step failed"),
             self._signals.waiting(),
@@ -271,9 +267,29 @@ class Run:
                     MetricsLog(self._metrics, self._learning_rate),
                     checkpoints,
                     *([self._board] if self._board else []),
+                    *([self._progress] if self._progress else []),
                 ],
-                verbose=verbose if self.cluster.is_chief else 0,
+                verbose=self._verbose,
             )
+
+    @property
+    def _verbose(self) -> int:
+        """That of `fit`: a line an epoch, which a `Progress` has too."""
+        return 2 if self.cluster.is_chief and self._progress is None else 0
+
+    def _shown(self) -> Progress | None:
+        """What the terminal of the chief shows; logs have lines only."""
+        console = terminal.console()
+        if not self.cluster.is_chief or not terminal.changes_in_place(console):
+            return None
+        return Progress(
+            console,
+            self.model,
+            self.experiment.epochs,
+            self.steps_per_epoch,
+            self.start,
+            self.experiment.live,
+        )
 
     def _checkpoints(self) -> CheckpointCallback:
         return CheckpointCallback(

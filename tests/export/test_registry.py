@@ -5,6 +5,7 @@ import inspect
 import sys
 
 import keras
+import numpy as np
 import pytest
 
 from dsr_tf.command_line import UsageError
@@ -14,6 +15,7 @@ from dsr_tf.export import formats
 from dsr_tf.export import registry
 from dsr_tf.export.format import ExportFormat
 from dsr_tf.export.format import Option
+from dsr_tf.export.runnable import runnable_keras
 
 # A format: the configuration and the weights, as JSON.
 PLAIN = """
@@ -187,6 +189,25 @@ def test_errors_of_a_new_format_are_sentences(plain, model, tmp_path, capsys):
         capsys=capsys,
     )
     assert "bad.plain: cannot be loaded (" in message
+
+
+def test_a_keras_model_is_traced_once():
+    """For batches of any size: TensorFlow warns of functions that are not."""
+    traced = []
+
+    class Counts(keras.layers.Layer):
+        def call(self, inputs):
+            traced.append(inputs.shape)
+            return 2 * inputs
+
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, Counts()(inputs))
+    predict = runnable_keras("model", "path", "Keras", model).predict
+    traced.clear()
+    for size in (1, 5, 32):
+        batch = np.arange(3 * size, dtype="float32").reshape(size, 3)
+        np.testing.assert_array_equal(predict(batch), 2 * batch)
+    assert not traced
 
 
 def test_what_there_is():

@@ -32,6 +32,10 @@ class RunningSettings:
     tensorboard: bool = flag(
         False, "Whether to write OUTPUT_DIR/tensorboard, see docs/training.md."
     )
+    live: bool = flag(
+        False,
+        "Whether a terminal shows a table of all kernels while it trains.",
+    )
     strategy: str = flag(
         "default",
         "Devices to train on: one, all GPUs of this host, those of several "
