@@ -66,6 +66,7 @@ _WITHOUT_EFFECT = (
     "resume",
     "checkpoint_every_steps",
     "checkpoints_to_keep",
+    "tensorboard",
     "live",
     "strategy",
 )
