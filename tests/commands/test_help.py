@@ -84,7 +84,7 @@ def test_benchmark_lists_no_flag_without_effect(help_of):
         *("num_examples", "num_places", "thinet_rule", "energy"),
         *("penalty_groups", "storage", "slack"),
         *("resume", "checkpoint_every_steps", "checkpoints_to_keep"),
-        *("strategy", "live"),
+        *("strategy", "live", "tensorboard"),
     }
     assert listed["networks"] == (
         "dense,dense_again,static,set,deep_r,rigl,snfs,dsr"
