@@ -74,7 +74,9 @@ def test_mnist_as_many_as_network_slimming(method):
 @pytest.mark.parametrize(
     "method",
     [
-        *("l1_filters", "slimming", "ssl", "brain_damage"),
+        *("l1_filters", "slimming"),
+        pytest.param("ssl", marks=pytest.mark.slow),
+        pytest.param("brain_damage", marks=pytest.mark.slow),
         pytest.param("pfa", marks=pytest.mark.slow),
         pytest.param("thinet", marks=pytest.mark.slow),
         pytest.param("lasso", marks=pytest.mark.slow),
