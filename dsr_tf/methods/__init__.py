@@ -1,6 +1,7 @@
 """How weights of a sparse model move: the rules, and a file a method."""
 
 from dsr_tf.core import discovery
+from dsr_tf.methods.adaptive import Adaptive
 from dsr_tf.methods.deep_r import DeepR
 from dsr_tf.methods.dsr import DSR
 from dsr_tf.methods.hook import InStepHook
@@ -12,6 +13,7 @@ from dsr_tf.methods.snfs import SNFS
 from dsr_tf.methods.static import Static
 
 __all__ = [
+    "Adaptive",
     "DSR",
     "DeepR",
     "InStepHook",

@@ -1,27 +1,27 @@
-"""What RigL and SNFS share: a fraction to move that falls to nothing."""
+"""What RigL and its kin share: a fraction to move that falls to nothing."""
 
 import dataclasses
 import math
 from typing import Any
 from typing import Self
-from typing import cast
 
 import numpy as np
 
 from dsr_tf.core.checks import check_fraction
 from dsr_tf.core.checks import is_integer
+from dsr_tf.methods import grow
+from dsr_tf.methods.chosen_growth import ChosenGrowth
 from dsr_tf.methods.method import KernelView
-from dsr_tf.methods.method import Method
 
 
 @dataclasses.dataclass(frozen=True)
-class Annealed(Method):
+class Annealed(ChosenGrowth):
     """Prunes the smallest weights of every kernel, a fraction that anneals.
 
     At update t the fraction is `fraction / 2 * (1 + cos(pi * t / end_step))`
     and nothing moves from `end_step` on. Where the kernel is nearly full no
-    more is pruned than there is room to grow elsewhere in it. Growth takes
-    the groups of the largest accumulated gradient.
+    more is pruned than there is room to grow elsewhere in it. What grows are
+    the groups of the largest gradient, unless a class chooses otherwise.
 
     Args:
         fraction: Share of the active weights to move at the start, (0, 1).
@@ -33,6 +33,8 @@ class Annealed(Method):
 
     fraction: float = 0.3
     end_step: int | None = None
+
+    growth = grow.GRADIENT
 
     # Share of all epochs after which nothing moves, if no flag says when.
     default_end = 1.0
@@ -77,13 +79,3 @@ class Annealed(Method):
     ) -> list[np.ndarray]:
         fraction = self.fraction_at(step)
         return [kernel.smallest(fraction) for kernel in kernels]
-
-    def grow(
-        self,
-        kernel: KernelView,
-        num_grown_groups: int,
-        generator: np.random.Generator,
-    ) -> np.ndarray:
-        # A `GradientGate` has let them through.
-        gradients = cast(np.ndarray, kernel.free_gradients)
-        return kernel.largest(gradients, num_grown_groups)

@@ -4,22 +4,17 @@ import dataclasses
 import math
 from typing import Any
 from typing import Self
-from typing import cast
 
-import keras
 import numpy as np
 from absl import logging
 
 from dsr_tf.core.checks import is_number
-from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.methods import amount
 from dsr_tf.methods import grow
 from dsr_tf.methods import prune
 from dsr_tf.methods import redistribute
-from dsr_tf.methods.gradient_gate import GradientGate
-from dsr_tf.methods.hook import InStepHook
+from dsr_tf.methods.chosen_growth import ChosenGrowth
 from dsr_tf.methods.method import KernelView
-from dsr_tf.methods.method import Method
 
 # Thresholds stay within 2**100 times the initial one, far outside of any
 # weight, so that a model whose weights are all 0 cannot run it to infinity.
@@ -30,7 +25,7 @@ _MUCH = 2
 
 
 @dataclasses.dataclass(frozen=True)
-class DSR(Method):
+class DSR(ChosenGrowth):
     """Dynamic sparse reparameterization (Mostafa & Wang, ICML 2019).
 
     Prunes all weights below one threshold for the whole model and grows as
@@ -86,7 +81,7 @@ class DSR(Method):
             num_reallocated=settings.num_reallocated,
             tolerance=settings.tolerance,
             initial_threshold=settings.initial_threshold,
-            growth=settings.growth,
+            growth=settings.growth or cls.growth,
             start_magnitude=settings.start_magnitude,
             counts_zeros=settings.count_zeros,
         )
@@ -108,11 +103,7 @@ class DSR(Method):
                 "`initial_threshold` must be a positive number. Received: "
                 f"initial_threshold={h!r}"
             )
-        if self.growth not in tuple(grow.RULES):
-            raise ValueError(
-                f"`growth` must be one of {', '.join(grow.RULES)}. Received: "
-                f"growth={self.growth!r}"
-            )
+        self.check_growth()
         start = self.start_magnitude
         if not is_number(start) or not 0 <= start < math.inf:
             raise ValueError(
@@ -124,19 +115,6 @@ class DSR(Method):
                 "`counts_zeros` must be True or False. Received: "
                 f"counts_zeros={self.counts_zeros!r}"
             )
-
-    def in_step(
-        self, masked: list[MaskedWeight], trained: keras.Model
-    ) -> InStepHook:
-        if self.growth == grow.RANDOM:
-            return super().in_step(masked, trained)
-        gate = GradientGate(self, masked, trained, every_step=False)
-        if self.growth != grow.GRADIENT:
-            gate.why_not_stored = (
-                f"with growth={self.growth!r} needs to know of each inactive "
-                "weight what gradient reaches it"
-            )
-        return gate
 
     def validate(self, num_active: int) -> None:
         amount.check_fits(self.num_reallocated, num_active)
@@ -155,19 +133,6 @@ class DSR(Method):
         if not self.counts_zeros:
             pruned = pruned & (kernel.scores > 0)
         return super().num_counted(kernel, pruned)
-
-    def grow(
-        self,
-        kernel: KernelView,
-        num_grown_groups: int,
-        generator: np.random.Generator,
-    ) -> np.ndarray:
-        if self.growth == grow.RANDOM:
-            return super().grow(kernel, num_grown_groups, generator)
-        # A `GradientGate` has let them through.
-        gradients = cast(np.ndarray, kernel.free_gradients)
-        rule = grow.RULES[self.growth]
-        return rule(gradients, num_grown_groups, generator)
 
     def start_values(
         self, num_grown_groups: int, generator: np.random.Generator

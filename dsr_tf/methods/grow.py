@@ -53,45 +53,40 @@ def largest(scores: np.ndarray, num_grown_groups: int) -> np.ndarray:
 def alive_first(
     gradients: np.ndarray, num_grown_groups: int, generator: np.random.Generator
 ) -> np.ndarray:
-    """At random among the groups that a gradient reaches; where these are
-    too few, all of them and others at random.
+    """Scores that put groups that a gradient reaches first, at random.
 
     A weight whose input is always 0, or whose output nothing reads, has a
     gradient of exactly 0: it stays at the 0 that it grew with, and is pruned
-    again.
+    again. Where the others are too few, some of these follow, at random.
 
     Args:
         gradients: Array `(num_free_groups,)`, magnitudes.
-        num_grown_groups: Number of groups to choose.
+        num_grown_groups: How many are to grow.
         generator: A `numpy.random.Generator`.
 
     Returns:
-        Integer array `(num_grown_groups,)` of distinct indices below
-        `num_free_groups`.
+        Array `(num_free_groups,)`, to take the largest of.
     """
-    return largest(
-        (gradients > 0) + generator.random(len(gradients)), num_grown_groups
-    )
+    return (gradients > 0) + generator.random(len(gradients))
 
 
 def half_by_gradient(
     gradients: np.ndarray, num_grown_groups: int, generator: np.random.Generator
 ) -> np.ndarray:
-    """Half of them of the largest gradients, the others at random.
+    """Scores by which half are of the largest gradients, others at random.
 
     Args:
         gradients: Array `(num_free_groups,)`, magnitudes.
-        num_grown_groups: Number of groups to choose; of an odd number the
-            odd one is random.
+        num_grown_groups: How many are to grow; of an odd number the odd one
+            is random.
         generator: A `numpy.random.Generator`.
 
     Returns:
-        Integer array `(num_grown_groups,)` of distinct indices below
-        `num_free_groups`.
+        Array `(num_free_groups,)`, to take the largest of.
     """
     scores = generator.random(len(gradients))
     scores[largest(gradients, num_grown_groups // 2)] = 1
-    return largest(scores, num_grown_groups)
+    return scores
 
 
 def largest_of_each(
@@ -121,13 +116,12 @@ def largest_of_each(
 
 
 RANDOM, GRADIENT = "random", "gradient"
-# For methods that leave the choice: functions of the magnitudes of the
-# gradients of free groups, how many grow, and a generator.
-RULES: dict[str, Callable[..., np.ndarray]] = {
-    RANDOM: lambda gradients, number, generator: at_random(
-        len(gradients), number, generator
-    ),
+# For methods that leave the choice: what makes scores, of which the largest
+# grow, of the magnitudes of the gradients of free groups, how many grow, and
+# a generator. At random needs no gradients.
+SCORES: dict[str, Callable[..., np.ndarray] | None] = {
+    RANDOM: None,
     "alive": alive_first,
-    GRADIENT: lambda gradients, number, generator: largest(gradients, number),
+    GRADIENT: lambda gradients, number, generator: gradients,
     "half": half_by_gradient,
 }

@@ -26,6 +26,29 @@ def smallest(scores: np.ndarray, num_pruned_groups: int) -> np.ndarray:
     return pruned
 
 
+def smallest_of_all(
+    scores: Sequence[np.ndarray], group_sizes: Sequence[int], fraction: float
+) -> list[np.ndarray]:
+    """The smallest groups of all kernels together.
+
+    Args:
+        scores: One array `(num_active_groups,)` a kernel.
+        group_sizes: Weights a group of each kernel.
+        fraction: Share of all weights, rounded. Groups go in the order of
+            their scores, ties in that of the kernels, as long as their
+            weights are no more than that.
+
+    Returns:
+        One boolean array a kernel.
+    """
+    sizes = np.repeat(group_sizes, [len(s) for s in scores])
+    order = np.argsort(np.concatenate([*scores, []]), kind="stable")
+    limit = round(fraction * int(sizes.sum()))
+    pruned = np.zeros(sizes.shape, "bool")
+    pruned[order[np.cumsum(sizes[order]) <= limit]] = True
+    return np.split(pruned, np.cumsum([len(s) for s in scores])[:-1])
+
+
 def smallest_with_room(
     scores: np.ndarray,
     num_pruned_groups: int,

@@ -2,12 +2,7 @@
 
 import dataclasses
 
-import keras
-
-from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.methods.annealed import Annealed
-from dsr_tf.methods.gradient_gate import GradientGate
-from dsr_tf.methods.hook import InStepHook
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,9 +33,3 @@ class RigL(Annealed):
     flag_name = "rigl"
     keeps_patterns = True
     default_end = 3 / 4
-    dense_gradients = "before"
-
-    def in_step(
-        self, masked: list[MaskedWeight], trained: keras.Model
-    ) -> InStepHook:
-        return GradientGate(self, masked, trained, every_step=False)

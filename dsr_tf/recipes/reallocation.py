@@ -69,15 +69,18 @@ class Reallocating(Recipe):
     def dense_gradients(
         self,
         experiment: Any,
+        num_active: int,
         moved: Sequence[int],
         num_steps: int,
         steps_per_epoch: int,
     ) -> Collection[int]:
-        if self.method.dense_gradients == "never":
+        method = self.method.from_settings(
+            experiment, num_active, steps_per_epoch
+        )
+        if method.dense_gradients == "never":
             return ()
-        if self.method.dense_gradients == "before":
+        if method.dense_gradients == "before":
             return [step - 1 for step in moved]
-        method = self.method.from_settings(experiment, 0, steps_per_epoch)
         end = num_steps
         if experiment.stop_epoch is not None:
             end = min(end, experiment.stop_epoch * steps_per_epoch)

@@ -167,6 +167,7 @@ class Recipe:
     def dense_gradients(
         self,
         experiment: Any,
+        num_active: int,
         moved: Sequence[int],
         num_steps: int,
         steps_per_epoch: int,
@@ -174,6 +175,7 @@ class Recipe:
         """Updates whose gradient is computed for inactive weights too.
 
         Args:
+            num_active: Number of active weights of the model.
             moved: Numbers of updates before each reallocation.
             num_steps: Number of updates of the run.
             steps_per_epoch: Number of updates in an epoch.

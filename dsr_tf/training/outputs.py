@@ -124,10 +124,10 @@ def _training_macs(
     steps_per_epoch = build.steps_per_epoch(experiment, data)
     num_steps = experiment.epochs * steps_per_epoch
     steps = [int(row["step"]) for row in reallocations]
-    dense_gradients = recipe.dense_gradients(
-        experiment, steps, num_steps, steps_per_epoch
-    )
     sparsity = sparsity_summary(model)
+    dense_gradients = recipe.dense_gradients(
+        experiment, sparsity.num_active, steps, num_steps, steps_per_epoch
+    )
     found = training_macs(reallocations, sparsity, num_steps, dense_gradients)
     dense = removed["dense_num_macs"] if removed else sparsity.num_macs
     if found is None or not dense:

@@ -63,3 +63,13 @@ def test_random_growth_is_uniform():
         counts[chosen] += 1
     # Expected 1500 each, standard deviation 31.
     assert abs(counts - 1500).max() < 150
+
+
+def test_the_smallest_of_all_kernels():
+    scores = [np.array([0.1, 0.5, 0.3]), np.array([0.2, 0.9])]
+    pruned = prune.smallest_of_all(scores, [1, 1], 0.6)
+    assert [p.tolist() for p in pruned] == [[1, 0, 1], [1, 0]]
+    # Of 11 weights 5: a group of four and one of one; no second of four.
+    pruned = prune.smallest_of_all(scores, [1, 4], 0.45)
+    assert [p.tolist() for p in pruned] == [[1, 0, 0], [1, 0]]
+    assert not any(p.any() for p in prune.smallest_of_all(scores, [1, 1], 0.0))

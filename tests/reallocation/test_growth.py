@@ -60,15 +60,20 @@ def generator():
     return np.random.default_rng(7)
 
 
+def chosen(growth, gradients, count, draws):
+    scores = grow.SCORES[growth](gradients, count, draws)
+    return grow.largest(scores, count)
+
+
 def test_weights_that_a_gradient_reaches_grow_first():
     gradients = np.array([0, 2, 0, 1, 3], "float32")
-    assert sorted(grow.alive_first(gradients, 3, generator())) == [1, 3, 4]
-    four = grow.alive_first(gradients, 4, generator())
+    assert sorted(chosen("alive", gradients, 3, generator())) == [1, 3, 4]
+    four = chosen("alive", gradients, 4, generator())
     assert {1, 3, 4} < set(four) and len(set(four)) == 4
     # Among them each is as likely as the next, however large.
     draws = generator()
     counts = np.bincount(
-        [grow.alive_first(gradients, 1, draws)[0] for _ in range(900)],
+        [chosen("alive", gradients, 1, draws)[0] for _ in range(900)],
         minlength=5,
     )
     assert counts[[0, 2]].sum() == 0 and counts[[1, 3, 4]].min() > 240
@@ -76,11 +81,11 @@ def test_weights_that_a_gradient_reaches_grow_first():
 
 def test_half_by_gradient():
     gradients = np.arange(100, dtype="float32")
-    chosen = grow.half_by_gradient(gradients, 9, generator())
-    assert len(set(chosen)) == 9
-    assert {99, 98, 97, 96} <= set(chosen)
-    assert min(chosen) < 90
-    assert grow.half_by_gradient(gradients, 1, generator())[0] < 90
+    found = chosen("half", gradients, 9, generator())
+    assert len(set(found)) == 9
+    assert {99, 98, 97, 96} <= set(found)
+    assert min(found) < 90
+    assert chosen("half", gradients, 1, generator())[0] < 90
 
 
 @pytest.mark.parametrize(
@@ -162,7 +167,7 @@ def test_masked_and_stored_start_alike():
             np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("growth", list(grow.RULES))
+@pytest.mark.parametrize("growth", list(grow.SCORES))
 def test_goes_on_after_loading(data, growth, tmp_path):
     method = methods.DSR(
         0.3,

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import types
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from dsr_tf.commands import train
 from dsr_tf.comparison import aggregate
 from dsr_tf.layers.summary import LayerSummary
 from dsr_tf.layers.summary import SparsitySummary
+from dsr_tf.training.experiment import Experiment
 from dsr_tf.training.training_macs import training_macs
 from tests.comparison.test_aggregate import run
 from tests.comparison.test_traits import summary as summary_of_run
@@ -66,6 +66,7 @@ def test_what_is_not_known():
     [
         ("static", None, None, []),
         ("dsr", None, None, []),
+        ("adaptive", None, None, [2, 5]),
         ("rigl", None, None, [2, 5]),
         ("snfs", None, None, range(20)),
         ("snfs", 2, None, range(10)),
@@ -73,14 +74,22 @@ def test_what_is_not_known():
     ],
 )
 def test_dense_gradients(method, stop_epoch, end_epoch, expected):
-    experiment = types.SimpleNamespace(
+    experiment = Experiment(
+        method=method,
+        output_dir="runs",
         stop_epoch=stop_epoch,
         fraction_end_epoch=end_epoch,
-        fraction=None,
         epochs=4,
     )
-    found = recipes.get(method).dense_gradients(experiment, [3, 6], 20, 5)
+    recipe = recipes.get(method)
+    found = recipe.dense_gradients(experiment, 10_000, [3, 6], 20, 5)
     assert list(found) == list(expected)
+
+
+def test_growth_by_gradients_of_dsr():
+    experiment = Experiment(method="dsr", growth="half", output_dir="runs")
+    recipe = recipes.get("dsr")
+    assert recipe.dense_gradients(experiment, 10_000, [3, 6], 20, 5) == [2, 5]
 
 
 def test_a_run(tmp_path):

@@ -10,6 +10,7 @@ from dsr_tf.command_line.flag_kinds import Steps
 from dsr_tf.command_line.flag_kinds import Whole
 from dsr_tf.core.period import AnyPeriod
 from dsr_tf.core.schedule import Schedule
+from dsr_tf.methods import adaptive
 from dsr_tf.methods import grow
 from dsr_tf.pruning import named_values
 from dsr_tf.training.settings.flag import flag
@@ -29,13 +30,14 @@ class MoveSettings:
     fraction: float | None = flag(
         None,
         "SET, RigL, SNFS: share of each kernel's active weights to move (at "
-        "the start); not given: K / active weights, 0.3, 0.5.",
+        "the start), Adaptive: of the model's; not given: K / active weights, "
+        "0.3, 0.5, 0.3.",
         Number(0, 1, above=True),
     )
     fraction_end_epoch: int | None = flag(
         None,
-        "RigL, SNFS: epoch at which the fraction is 0; not given: after three "
-        "quarters, at the end.",
+        "RigL, SNFS, Adaptive: epoch at which the fraction is 0; not given: "
+        "after three quarters, RigL and Adaptive, or at the end.",
         Whole(1),
     )
     temperature: Schedule = flag(
@@ -59,10 +61,21 @@ class MoveSettings:
     initial_threshold: float = flag(
         1e-3, "H0, the pruning threshold at the start.", Number(above=True)
     )
-    growth: str = flag(
-        "random",
-        "DSR: which weights grow, see docs/methods.md.",
-        tuple(grow.RULES),
+    scope: str | None = flag(
+        None,
+        "Adaptive: of what the smallest weights go.",
+        adaptive.SCOPES,
+    )
+    redistribution: str | None = flag(
+        None,
+        "Adaptive: which kernels the growth goes to, in proportion.",
+        adaptive.REDISTRIBUTIONS,
+    )
+    growth: str | None = flag(
+        None,
+        "DSR, Adaptive: which weights grow, see docs/methods.md; not given: "
+        "at random, and as the class has it.",
+        tuple(grow.SCORES),
     )
     start_magnitude: float = flag(
         0.0, "DSR: grown weights start from this or minus this.", Number()

@@ -1,0 +1,123 @@
+"""The rules of all methods, each to be chosen by itself."""
+
+import dataclasses
+from typing import Any
+from typing import Self
+from typing import cast
+
+import numpy as np
+
+from dsr_tf.methods import prune
+from dsr_tf.methods import redistribute
+from dsr_tf.methods.annealed import Annealed
+from dsr_tf.methods.method import KernelView
+
+SCOPES = ("model", "kernel")
+REDISTRIBUTIONS = ("survivors", "momentum", "pruned")
+
+
+@dataclasses.dataclass(frozen=True)
+class Adaptive(Annealed):
+    """Moves an exact and falling share of the weights, where they do most.
+
+    Which weights go, where growth goes and which weights grow are choices
+    that do not depend on each other. DSR, SET, RigL and SNFS are four of
+    their combinations; the defaults here are what did best, or as well as
+    the best, on all networks of docs/choosing.md.
+
+    Args:
+        fraction: Share of the active weights to move at the start, in
+            (0, 1).
+        end_step: Update from which nothing moves; the share falls to 0
+            there along a cosine, as in RigL. None keeps it constant.
+        scope: Of what the smallest weights go: of the whole `"model"`, as in
+            DSR, but an exact number in place of a threshold that adapts; or
+            of each `"kernel"`, as in SET.
+        redistribution: Where the growth goes: to kernels in proportion to
+            their `"survivors"`, as in DSR; to the mean `"momentum"` of their
+            active weights, as in SNFS; or where it was `"pruned"`.
+        growth: Which weights grow in a kernel: `"random"`, as in DSR and SET;
+            `"alive"`, at random among those that a gradient reaches in the
+            step before; `"gradient"`, those of the largest gradients there,
+            as in RigL; or `"half"`, half so and half at random.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+
+    scope: str = "model"
+    redistribution: str = "survivors"
+    growth: str = "gradient"
+
+    flag_name = "adaptive"
+    keeps_patterns = True
+    default_end = 3 / 4
+
+    @classmethod
+    def from_settings(
+        cls, settings: Any, num_active: int, steps_per_epoch: int
+    ) -> Self:
+        method = super().from_settings(settings, num_active, steps_per_epoch)
+        return dataclasses.replace(
+            method,
+            scope=settings.scope or cls.scope,
+            redistribution=settings.redistribution or cls.redistribution,
+            growth=settings.growth or cls.growth,
+        )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_growth()
+        for name, names in (
+            ("scope", SCOPES),
+            ("redistribution", REDISTRIBUTIONS),
+        ):
+            if getattr(self, name) not in names:
+                raise ValueError(
+                    f"`{name}` must be one of {', '.join(names)}. Received: "
+                    f"{name}={getattr(self, name)!r}"
+                )
+
+    @property
+    def reads_gradients(self) -> bool:
+        return super().reads_gradients or self.redistribution == "momentum"
+
+    def prune(
+        self, kernels: list[KernelView], state: Any, step: int
+    ) -> list[np.ndarray]:
+        fraction = self.fraction_at(step)
+        if self.scope == "kernel":
+            return [kernel.smallest(fraction) for kernel in kernels]
+        sharing = [kernel for kernel in kernels if kernel.bundles is None]
+        of_all = iter(
+            prune.smallest_of_all(
+                [kernel.scores for kernel in sharing],
+                [kernel.group_size for kernel in sharing],
+                fraction,
+            )
+        )
+        # A bundle of N:M grows what it loses, so each kernel is for itself.
+        return [
+            kernel.smallest(fraction) if kernel.bundles else next(of_all)
+            for kernel in kernels
+        ]
+
+    def redistribute(self, total: int, kernels: list[KernelView]) -> list[int]:
+        capacities = [kernel.num_growable_groups for kernel in kernels]
+        sizes = [kernel.group_size for kernel in kernels]
+        if self.redistribution == "survivors":
+            survivors = [
+                (kernel.num_active_groups - kernel.num_pruned_groups) * size
+                for kernel, size in zip(kernels, sizes)
+            ]
+            return redistribute.to_survivors(
+                total, survivors, capacities, sizes
+            )
+        if self.redistribution == "momentum":
+            return redistribute.by_momentum(
+                total,
+                [cast(np.ndarray, k.active_gradients) for k in kernels],
+                capacities,
+                sizes,
+            )
+        return super().redistribute(total, kernels)
