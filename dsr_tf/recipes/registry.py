@@ -19,6 +19,7 @@ _ORDER = (
     "rigl",
     "snfs",
     "dsr",
+    "adaptive",
     "gradual",
     "rnn_pruning",
     "std_threshold",

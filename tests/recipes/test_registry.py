@@ -24,9 +24,9 @@ def test_the_methods_that_there_are():
     """In the order in which --help lists them."""
     assert recipes.names() == (
         *("dense", "thin", "hashed", "static", "set", "deep_r", "rigl"),
-        *("snfs", "dsr", "gradual", "rnn_pruning", "std_threshold"),
-        *("deep_compression", "nest", "brain_damage", "l1_filters", "lasso"),
-        *("pfa", "slimming", "ssl", "sss", "thinet"),
+        *("snfs", "dsr", "adaptive", "gradual", "rnn_pruning"),
+        *("std_threshold", "deep_compression", "nest", "brain_damage"),
+        *("l1_filters", "lasso", "pfa", "slimming", "ssl", "sss", "thinet"),
     )
     for name in recipes.names():
         assert recipes.get(name).name == name
