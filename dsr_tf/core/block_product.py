@@ -23,6 +23,10 @@ FEW = 16
 # Rows of inputs that a CPU gathers at once, 8 MB of 128 examples. To gather
 # for all blocks at once saves no time, and takes much memory.
 ROWS_AT_ONCE = 16384
+# Blocks of inputs up to which GPUs add parts by a product of zeros and ones.
+# Additions to the same place wait for each other, and not always in the same
+# order, while this product costs more the more blocks there are.
+FEW_INPUTS = 1024
 
 _Gradients = Callable[[Any], tuple[Any, Any]]
 
@@ -173,12 +177,30 @@ def _by_rows(inputs: Any, kernel: Any, index: Any) -> tuple[Any, _Gradients]:
     def gradients(upstream: Any) -> tuple[Any, Any]:
         upstream = ops.reshape(upstream, (-1, num_blocks, width))
         d_kernel = ops.einsum("bnk,bno->nko", gathered(), upstream)
-        parts = ops.einsum("bno,nko->nkb", upstream, kernel)
-        parts = ops.reshape(parts, (num_blocks * num_slots, height, -1))
-        d_columns = ops.segment_sum(
-            parts, flat, num_segments=num_inputs // height
-        )
-        return ops.transpose(ops.reshape(d_columns, (num_inputs, -1))), d_kernel
+        parts = ops.einsum("bno,nko->bnk", upstream, kernel)
+        parts = ops.reshape(parts, (-1, num_blocks * num_slots, height))
+        d_inputs = _summed(parts, flat, num_inputs // height)
+        return ops.reshape(d_inputs, (-1, num_inputs)), d_kernel
 
     outputs = ops.einsum("bnk,nko->bno", gathered(), kernel)
     return ops.reshape(outputs, (-1, num_blocks * width)), gradients
+
+
+def _summed(parts: Any, reads: Any, num_inputs: int) -> Any:
+    """For each block of inputs, the sum of the parts of those that read it.
+
+    Args:
+        parts: Tensor `(batch, slots, h)`.
+        reads: int32 tensor `(slots,)`, the block of inputs that each reads.
+        num_inputs: Number of blocks of inputs.
+
+    Returns:
+        Tensor `(batch, num_inputs, h)`.
+    """
+    if num_inputs <= FEW_INPUTS:
+        hot = ops.one_hot(reads, num_inputs, dtype=parts.dtype)
+        return ops.einsum("bsh,si->bih", parts, hot)
+    sums = ops.segment_sum(
+        ops.transpose(parts, (1, 2, 0)), reads, num_segments=num_inputs
+    )
+    return ops.transpose(sums, (2, 0, 1))

@@ -59,7 +59,12 @@ def test_the_product(
         )
         return ops.sum(product * upstream), product
 
-    with mock.patch.object(block_product, "ROWS_AT_ONCE", at_once):
+    # A single block of inputs by a product, several by additions, or all so.
+    few = 1 if at_once == 3 else block_product.FEW_INPUTS
+    with (
+        mock.patch.object(block_product, "ROWS_AT_ONCE", at_once),
+        mock.patch.object(block_product, "FEW_INPUTS", few),
+    ):
         outputs, d_x, d_kernel = gradients_of(loss, traced, x, flat, upstream)
     np.testing.assert_allclose(outputs, x @ whole, atol=2e-5)
     np.testing.assert_allclose(d_x, upstream @ whole.T, atol=2e-5)
