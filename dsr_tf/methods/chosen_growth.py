@@ -44,13 +44,17 @@ class ChosenGrowth(Method):
     def dense_gradients(self) -> str:  # type: ignore[override]
         return "before" if self.reads_gradients else "never"
 
+    @property
+    def gradient_share(self) -> float:  # type: ignore[override]
+        return {grow.RANDOM: 0.0, grow.HALF: 0.5}.get(self.growth, 1.0)
+
     def in_step(
         self, masked: list[MaskedWeight], trained: keras.Model
     ) -> InStepHook:
         if not self.reads_gradients:
             return super().in_step(masked, trained)
         gate = GradientGate(self, masked, trained, every_step=False)
-        if self.growth not in (grow.RANDOM, grow.GRADIENT):
+        if self.growth == grow.ALIVE:
             gate.why_not_stored = (
                 f"with growth={self.growth!r} needs to know of each inactive "
                 "weight what gradient reaches it"

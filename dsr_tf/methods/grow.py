@@ -115,13 +115,13 @@ def largest_of_each(
     return np.flatnonzero(ranks < num_grown_groups[slots // bundle_size])
 
 
-RANDOM, GRADIENT = "random", "gradient"
+RANDOM, ALIVE, GRADIENT, HALF = "random", "alive", "gradient", "half"
 # For methods that leave the choice: what makes scores, of which the largest
 # grow, of the magnitudes of the gradients of free groups, how many grow, and
 # a generator. At random needs no gradients.
 SCORES: dict[str, Callable[..., np.ndarray] | None] = {
     RANDOM: None,
-    "alive": alive_first,
+    ALIVE: alive_first,
     GRADIENT: lambda gradients, number, generator: gradients,
-    "half": half_by_gradient,
+    HALF: half_by_gradient,
 }

@@ -137,6 +137,10 @@ class Method(KeepsIntegers, abc.ABC):
     # In which steps gradients of inactive weights are computed: "never",
     # "before" each reallocation, or "always".
     dense_gradients: ClassVar[str] = "never"
+    # Where gradients of inactive weights are known and a kernel has slots for
+    # some of them only, how much of that room is for the largest gradients;
+    # the rest is for any others.
+    gradient_share: ClassVar[float] = 1.0
     # Names of up to three integers that the method keeps from one
     # reallocation to the next, 0 at the start: `state.method_state`.
     state_names: ClassVar[tuple[str, ...]] = ()

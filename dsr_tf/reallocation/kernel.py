@@ -6,6 +6,7 @@ from typing import cast
 
 import numpy as np
 
+from dsr_tf.core.draws import distinct
 from dsr_tf.core.pattern import Pattern
 from dsr_tf.core.room import Room
 from dsr_tf.core.room import draw_in_bins
@@ -140,7 +141,9 @@ class Kernel:
             self.weight.grouping.num_groups,
         )
 
-    def find_growable(self, generator: np.random.Generator) -> None:
+    def find_growable(
+        self, generator: np.random.Generator, gradient_share: float = 1.0
+    ) -> None:
         """Choose `growable`: groups that there is room for together.
 
         So a method may choose from them as it likes. Of each bin as many as
@@ -149,41 +152,82 @@ class Kernel:
 
         Args:
             generator: A `numpy.random.Generator` for this choice alone.
+            gradient_share: Where gradients are known, how much of the room
+                of a bin is for the largest, rounded up; the rest is for any
+                others, and the method sees gradients of 0 there.
         """
         if self.room is None:
             return
-        if self.room.num_bins == 1 and self.candidates is None:
-            return
+        by_gradient = self.free_gradients is not None and gradient_share > 0
+        leaves_room = by_gradient and gradient_share < 1
+        if self.room.num_bins == 1 and not leaves_room:
+            # All that it has room for is what it may choose from.
+            if self.candidates is None or not by_gradient:
+                return
         num_to_grow = self._num_to_grow(self.room, self.pruned)
-        if self.room.is_by_rows and self.free_gradients is None:
-            self.growable = self._draw_in_rows(num_to_grow, generator)
+        if not by_gradient:
+            self.growable = self._draw(num_to_grow, generator)
             return
-        free = self.candidates
+        num_largest = np.ceil(num_to_grow * gradient_share).astype("int64")
+        largest, gradients = self._largest(num_largest)
+        if leaves_room:
+            others = self._draw(num_to_grow, generator, largest)
+            gradients = np.concatenate([gradients, np.zeros(len(others))])
+            largest = np.concatenate([largest, others])
+            order = np.argsort(largest)
+            largest, gradients = largest[order], gradients[order]
+        self.growable, self._growable_gradients = largest, gradients
+
+    def _largest(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Ranks of free groups, of each bin so many of the largest gradients,
+        and these."""
+        free, gradients = self.candidates, cast(np.ndarray, self.free_gradients)
         if free is None:
             free = np.arange(self.num_free_groups)
-        places = places_of_free(free, self.active, self.start)
-        bins = self.room.bins(places - self.start)
-        if self.free_gradients is None:
-            order = generator.permutation(len(bins))
-        else:
-            order = np.argsort(-self.free_gradients, kind="stable")
-        bins = bins[order]
-        fits = ranks(bins) < num_to_grow[bins]
-        chosen = np.sort(order[fits])
-        self.growable = free[chosen]
-        if self.free_gradients is not None:
-            self._growable_gradients = self.free_gradients[chosen]
+        order = np.argsort(-gradients, kind="stable")
+        bins = self._bins_of_free(free)[order]
+        chosen = np.sort(order[ranks(bins) < counts[bins]])
+        return free[chosen], gradients[chosen]
 
-    def _draw_in_rows(
-        self, counts: np.ndarray, generator: np.random.Generator
+    def _draw(
+        self,
+        counts: np.ndarray,
+        generator: np.random.Generator,
+        taken: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Ranks of so many free groups of each row."""
+        """Ranks of free groups, so many of each bin, any of them.
+
+        Args:
+            counts: Integers `(num_bins,)`.
+            generator: A `numpy.random.Generator`.
+            taken: Ranks of some that count already, in ascending order.
+        """
         room = cast(Room, self.room)
+        taken = np.zeros(0, "int64") if taken is None else taken
+        num_taken = np.bincount(
+            self._bins_of_free(taken), minlength=room.num_bins
+        )
         size = self.weight.grouping.num_groups // room.num_bins
-        num_free = size - room.counts(self.active - self.start)
-        rows, numbers = draw_in_bins(counts, num_free, generator)
-        free_before = np.cumsum(num_free) - num_free
-        return free_before[rows] + numbers
+        num_free = size - room.counts(self.active - self.start) - num_taken
+        counts = np.minimum(counts - num_taken, num_free)
+        # Where groups are many they are not listed: those of one bin, or of a
+        # row, follow each other.
+        if room.num_bins == 1:
+            drawn = distinct(generator, int(num_free[0]), int(counts[0]))
+            return places_of_free(drawn, taken)
+        if room.is_by_rows:
+            rows, numbers = draw_in_bins(counts, num_free, generator)
+            before = np.cumsum(num_free) - num_free
+            return places_of_free(before[rows] + numbers, taken)
+        free = np.delete(np.arange(self.num_free_groups), taken)
+        order = generator.permutation(len(free))
+        bins = self._bins_of_free(free)[order]
+        return free[np.sort(order[ranks(bins) < counts[bins]])]
+
+    def _bins_of_free(self, free: np.ndarray) -> np.ndarray:
+        """Bins of the free groups of these ranks, in ascending order."""
+        places = places_of_free(free, self.active, self.start)
+        return cast(Room, self.room).bins(places - self.start)
 
     @property
     def path(self) -> str:

@@ -4,6 +4,8 @@ All numbers are multiples of a power of two, and small, so that the sums of
 all products are exact, and many gradients equal: ties are decided as well.
 """
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -40,8 +42,9 @@ def product(y, outputs):
     return ops.sum(y * outputs, axis=-1)
 
 
-# Growth by gradients, shared out by the momentum of active weights.
-ByMomentum = run_example("docs/storage.md", "momentum")["ByMomentum"]
+def by_momentum(fraction):
+    method = run_example("docs/storage.md", "momentum")["by_momentum"]
+    return dataclasses.replace(method, fraction=fraction)
 
 
 def moved_alike(models, number, inputs, kind=methods.RigL):
@@ -89,14 +92,38 @@ def start_biases_afresh(model):
             layer.bias.assign(np.zeros(layer.bias.shape))
 
 
+def half(fraction):
+    return methods.Adaptive(fraction, growth="half")
+
+
+def at_random(fraction):
+    return methods.Adaptive(
+        fraction, growth="random", redistribution="momentum"
+    )
+
+
 @pytest.mark.parametrize(
     ("storage", "slots", "kind"),
     [
         ("blocks", TIGHT, methods.RigL),
-        pytest.param("blocks", WIDE, ByMomentum, marks=needs_tensorflow),
+        ("blocks", TIGHT, half),
+        pytest.param("blocks", WIDE, half, marks=needs_tensorflow),
+        pytest.param("blocks", TIGHT, at_random, marks=needs_tensorflow),
+        pytest.param("lists", TIGHT, half, marks=needs_tensorflow),
+        pytest.param("lists", WIDE, at_random, marks=needs_tensorflow),
+        pytest.param("blocks", WIDE, by_momentum, marks=needs_tensorflow),
         pytest.param("lists", TIGHT, methods.RigL, marks=needs_tensorflow),
     ],
-    ids=["tight blocks", "wide blocks", "lists"],
+    ids=[
+        "tight blocks",
+        "half, tight blocks",
+        "half, wide blocks",
+        "random, tight blocks",
+        "half, lists",
+        "random, lists",
+        "wide blocks",
+        "lists",
+    ],
 )
 def test_matrices(storage, slots, kind, monkeypatch):
     monkeypatch.setattr(stripes, "STRIPE", 1500)  # Of 3584, 3072 and 480.
@@ -111,11 +138,12 @@ def test_matrices(storage, slots, kind, monkeypatch):
     assert num_full or (storage, slots) != ("blocks", TIGHT)
 
 
-def test_tables(monkeypatch):
+@pytest.mark.parametrize("kind", [methods.RigL, half])
+def test_tables(kind, monkeypatch):
     monkeypatch.setattr(stripes, "STRIPE", 100)  # Of 360 and 240.
     number = 2 if keras.backend.backend() == "jax" else 5
     models = test_row_twins.twins((None, None), "sgd")
-    moved_alike(models, number, lambda g: g.integers(-30, 30, (4, 3)))
+    moved_alike(models, number, lambda g: g.integers(-30, 30, (4, 3)), kind)
 
 
 @needs_tensorflow  # JAX compiles each operation.
