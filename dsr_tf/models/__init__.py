@@ -1,7 +1,7 @@
 """The papers' networks: plain functions that return a dense Keras model."""
 
 # In the order in which --help lists them: those of the paper's experiments,
-# and those of the papers on pruning.
+# and then others.
 from dsr_tf.models.lenet import lenet_300_100
 
 # isort: split
@@ -15,16 +15,19 @@ from dsr_tf.core import discovery
 from dsr_tf.models.caffe_lenet import lenet_5
 from dsr_tf.models.cifar_resnet import resnet_cifar
 from dsr_tf.models.cifar_vgg import vgg_cifar
+from dsr_tf.models.conv_mixer import conv_mixer
 from dsr_tf.models.fully_connected import mlp
 from dsr_tf.models.lstm_rows import lstm_rows
 from dsr_tf.models.mobilenet import mobilenet
 from dsr_tf.models.registry import MODELS
 from dsr_tf.models.registry import PAPER_DENSE
 from dsr_tf.models.registry import register
+from dsr_tf.models.vit import vit
 
 __all__ = [
     "MODELS",
     "PAPER_DENSE",
+    "conv_mixer",
     "lenet_300_100",
     "lenet_5",
     "lstm_rows",
@@ -34,6 +37,7 @@ __all__ = [
     "resnet50",
     "resnet_cifar",
     "vgg_cifar",
+    "vit",
     "wrn_28_2",
 ]
 

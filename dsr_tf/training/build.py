@@ -18,6 +18,7 @@ from dsr_tf.core import period as periods
 from dsr_tf.data.streaming import AnyData
 from dsr_tf.layers import Masked
 from dsr_tf.layers import storages
+from dsr_tf.training import optimizer
 from dsr_tf.training.cluster import Cluster
 from dsr_tf.training.experiment import Experiment
 
@@ -138,14 +139,10 @@ def prepare_keras(experiment: Experiment) -> None:
 def compile_model(
     model: keras.Model, experiment: Experiment, steps_per_epoch: int
 ) -> None:
-    """Compile with SGD, the loss and the metrics of the experiment."""
+    """Compile with the optimizer, loss and metrics of the experiment."""
     model.compile(
-        optimizer=optimizers.SGD(
-            learning_rate(experiment, steps_per_epoch),
-            momentum=experiment.momentum,
-            nesterov=experiment.nesterov,
-            l2=experiment.l2,
-            proximal=recipes.get(experiment.method).proximal(experiment),
+        optimizer=optimizer.make(
+            experiment, learning_rate(experiment, steps_per_epoch)
         ),
         loss=losses.SmoothedCrossentropy(experiment.label_smoothing)
         if experiment.label_smoothing

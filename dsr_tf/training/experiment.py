@@ -23,6 +23,7 @@ from dsr_tf.export import target
 from dsr_tf.layers.storages import MASKED
 from dsr_tf.models import MODELS
 from dsr_tf.models import registry
+from dsr_tf.training import optimizer
 from dsr_tf.training.settings import Settings
 
 # A resumed run may differ from the one it continues in these only.
@@ -71,11 +72,7 @@ class Experiment(Settings):
             raise UsageError(
                 f"flag --seed={self.seed}: must be at most {MAX_SEED}"
             )
-        if self.nesterov and not self.momentum:
-            raise UsageError(
-                "flag --nesterov=true needs a momentum above 0: give "
-                "--nonesterov with --momentum=0"
-            )
+        optimizer.check(self)
         for name in ("initial_checkpoint", "copy_masks_from"):
             value = getattr(self, name)
             if value and "{" in value:

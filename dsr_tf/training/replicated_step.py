@@ -35,7 +35,8 @@ class Replicas:
 
     Args:
         model: Built in the scope of the strategy, and compiled, its optimizer
-            built too. Of that, `update_step` is used for each variable.
+            built too. Of that, `update_step` is used for each variable, and
+            the decay of weights.
     """
 
     def __init__(self, model: keras.Model) -> None:
@@ -180,7 +181,11 @@ class Replicas:
         parts = iter(_parts(total[num_counts:], [*weights, *floats]))
         gradients = [next(parts) for _ in weights]
         rate = optimizer.learning_rate
+        # Keras' own, in `apply`, is for all replicas together.
+        decay = (optimizer.weight_decay or 0) * rate
         for weight, gradient in zip(weights, gradients):
+            if optimizer.weight_decay and optimizer._use_weight_decay(weight):
+                weight.assign(weight - decay * weight)
             optimizer.update_step(gradient, weight, rate)
         for weight in weights:
             if weight.constraint is not None:

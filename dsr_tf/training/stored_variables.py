@@ -131,7 +131,9 @@ def entries(
         those of `state`; and of the candidates of stored weights that there
         are, or that are among the names.
     """
-    model.optimizer.build(model.trainable_variables)
+    # One that scales the loss gets more variables each time.
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
     owners = {
         id(variable): layer
         for layer in _masked_layers(model)

@@ -221,7 +221,7 @@ BENCHMARK = [
             ("--steps_per_execution=x", "--steps_per_execution=x: must be an"),
         )
     ),
-    ("--networks=snfs --momentum=0 --nonesterov", "--method=snfs: "),
+    ("--networks=snfs --momentum=0 --nonesterov", "--optimizer=sgd: SNFS"),
     (
         "--networks=deep_r --granularity=channel",
         "--granularity=channel: DeepR needs granularity 'element'",

@@ -19,6 +19,8 @@ VALUES = {
         *("automatic", "0:auto"),
     ),
     "momentum": ("1", "-0.1", "nan", "x"),
+    "optimizer": ("adam", "SGD", ""),
+    "weight_decay": ("-1", "inf", "nan", "0.1"),
     "l1": ("-1", "inf", "nan", "1e39"),
     "l2": ("-1", "inf", "x"),
     "tolerance": ("1", "-0.1", "nan"),
@@ -107,8 +109,28 @@ TOGETHER = [
     ("--data_dir=a\udcff", "--data_dir: must be UTF-8 text"),
     ("--output_dir=a\udcff", "--output_dir: must be UTF-8 text"),
     ("--momentum=0", "--nesterov=true needs a momentum above 0"),
+    (
+        "--optimizer=adamw --momentum=0.5",
+        "--momentum=0.5: needs --optimizer=sgd, not adamw",
+    ),
+    (
+        "--optimizer=adamw --nonesterov",
+        "--nesterov=false: needs --optimizer=sgd, not adamw",
+    ),
+    (
+        "--optimizer=adamw --l2=0.1",
+        "--l2=0.1: needs --optimizer=sgd, not adamw",
+    ),
+    (
+        "--method=sss --optimizer=adamw",
+        "--optimizer=adamw: the penalty of sss is a step of --optimizer=sgd",
+    ),
+    (
+        "--model=vit --dataset=random --image_size=30",
+        "--model=vit: Height and width of images of vit must be multiples of 4",
+    ),
     ("--cosine --learning_rate=0:1,2:.1", "one number with --cosine"),
-    ("--depth=20", "needs one of --model=resnet_cifar,vgg_cifar, not lenet_30"),
+    ("--depth=20", "needs one of --model=resnet_cifar,vgg_cifar,conv_mixer,v"),
     (
         "--model=wrn_28_2 --nobatch_normalization",
         "--batch_normalization=false: needs one of --model=lenet_300_100,mlp, ",
@@ -148,7 +170,7 @@ TOGETHER = [
         "--jit_compile=true: XLA does not have the products of layers that",
     ),
     ("--slack=2", "--slack=2: is room beside active weights, and needs a"),
-    ("--method=snfs --momentum=0 --nonesterov", "--method=snfs: "),
+    ("--method=snfs --momentum=0 --nonesterov", "--optimizer=sgd: SNFS needs"),
     (
         "--method=deep_r --granularity=channel",
         "--granularity=channel: DeepR needs granularity 'element'",

@@ -56,7 +56,7 @@ NUMBERS = {
     for field in dataclasses.fields(Experiment)
     if isinstance(field.metadata["kind"], (Whole, CountOrShare, Number, Steps))
     # They must go with the others; `tests/commands/cases_train.py` tries them.
-    and field.name not in ("schedule_scale", "depth", "slack")
+    and field.name not in ("schedule_scale", "depth", "slack", "weight_decay")
 }
 
 

@@ -13,8 +13,9 @@ SHAPE = (16, 16, 3)
 
 def small(name, **arguments):
     """A narrow network for small images, not deep where that can be said."""
-    if name == "resnet_cifar":
-        arguments["depth"] = 8
+    depth = {"resnet_cifar": 8, "conv_mixer": 2, "vit": 2}.get(name)
+    if depth:
+        arguments["depth"] = depth
     return models.MODELS[name](
         input_shape=SHAPE, num_classes=4, width=0.05, **arguments
     )

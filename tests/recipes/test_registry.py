@@ -99,8 +99,8 @@ def test_names_are_there_once(monkeypatch):
         models.register("x")(lambda input_shape, num_classes: None)
     assert list(models.MODELS) == [
         *("lenet_300_100", "wrn_28_2", "resnet50"),
-        *("lenet_5", "resnet_cifar", "vgg_cifar", "mlp", "lstm_rows"),
-        "mobilenet",
+        *("lenet_5", "resnet_cifar", "vgg_cifar", "conv_mixer"),
+        *("mlp", "lstm_rows", "mobilenet", "vit"),
     ]
 
 

@@ -96,18 +96,22 @@ def test_200_reallocations(tmp_path):
     assert_zero_outside_masks(run.model)
 
 
-STORED = ["--storage=blocks", "--granularity=block:4", "--fraction=0.1"]
+SGD = ["--learning_rate=0.05", "--l2=0.0005"]
+# With a decay that two epochs show.
+ADAMW = ["--optimizer=adamw", "--learning_rate=0.001", "--weight_decay=10"]
+STORED = ["--storage=blocks", "--granularity=block:4", "--fraction=0.1", *SGD]
 
 
 @pytest.mark.parametrize(
     ("method", "more"),
     [
-        ("dsr", []),
+        ("dsr", SGD),
         ("rigl", STORED),
+        ("static", ADAMW),
         pytest.param(
             "rigl", [*STORED, "--jit_compile"], marks=pytest.mark.slow
         ),
-        pytest.param("rigl", [], marks=pytest.mark.slow),
+        pytest.param("rigl", SGD, marks=pytest.mark.slow),
     ],
 )
 def test_as_on_one_device(method, more, tmp_path):
@@ -119,8 +123,6 @@ def test_as_on_one_device(method, more, tmp_path):
             f"--method={method}",
             f"--strategy={strategy}",
             "--nobatch_normalization",
-            "--learning_rate=0.05",
-            "--l2=0.0005",
             "--l1=1e-5",
             "--epochs=2",
             *more,

@@ -65,6 +65,28 @@ def test_repeats_and_resumes(method, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
+    ("method", "more"),
+    [
+        ("dsr", []),
+        ("dsr", ["--jit_compile"]),
+        ("deep_r", []),
+        ("snfs", ["--mixed_precision=bfloat16"]),
+        ("rigl", ["--storage=lists"]),
+    ],
+)
+def test_adamw_repeats_and_resumes(method, more, tmp_path):
+    check_resuming(
+        method,
+        tmp_path,
+        "--optimizer=adamw",
+        "--learning_rate=0.002",
+        "--weight_decay=0.1",
+        *more,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
     "method, hparams",
     [
         (

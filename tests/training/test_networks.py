@@ -7,6 +7,7 @@ import pytest
 
 from dsr_tf.commands import train
 
+ADAMW = ["--optimizer=adamw", "--weight_decay=0.05"]
 # A network, flags of its own, and its kernels with masks.
 NETWORKS = {
     "mlp": (["--initial_gamma=0.5"], 3),
@@ -14,6 +15,9 @@ NETWORKS = {
     "resnet_cifar": (["--depth=8"], 6),
     "vgg_cifar": (["--depth=19"], 15),
     "mobilenet": ([], 13),
+    "conv_mixer": (["--depth=2", *ADAMW], 4),
+    # Four projections of attention and two layers of the MLP.
+    "vit": (["--depth=1", *ADAMW], 6),
 }
 
 
@@ -23,6 +27,8 @@ NETWORKS = {
         "mlp",
         "resnet_cifar",
         "mobilenet",
+        "vit",
+        pytest.param("conv_mixer", marks=pytest.mark.slow),
         pytest.param("lenet_5", marks=pytest.mark.slow),
         pytest.param("vgg_cifar", marks=pytest.mark.slow),
     ],

@@ -245,6 +245,20 @@ def test_a_checkpoint_is_never_half_written(tmp_path, monkeypatch):
     checkpoint.restore(newest, model)
 
 
+def test_a_checkpoint_has_variables_of_a_scaled_loss_once(tmp_path):
+    """Keras would make them anew each time that it builds the optimizer."""
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4)])
+    scaled = keras.optimizers.LossScaleOptimizer(keras.optimizers.AdamW())
+    model.compile(scaled)
+    for step in (1, 2):
+        checkpoint.save(tmp_path, model, step, {})
+        newest = checkpoint.read_newest(tmp_path)
+        assert newest.names.count("dynamic_scale") == 1
+        scaled.dynamic_scale.assign(8.0)
+        checkpoint.restore(newest, model)
+        assert float(scaled.dynamic_scale) == scaled.initial_scale
+
+
 def test_old_checkpoints_go(tmp_path):
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4)])
     model.compile("sgd")

@@ -19,7 +19,8 @@ class NetworkSettings:
     depth: int | None = flag(
         None,
         "Layers of resnet_cifar (56, or others of 6 n + 2) or vgg_cifar (16 "
-        "or 19); not given: the first of these.",
+        "or 19), blocks of conv_mixer (8) or vit (6); not given: the first of "
+        "these.",
         Whole(1),
     )
     batch_normalization: bool = flag(

@@ -7,6 +7,7 @@ from dsr_tf.command_line.flag_kinds import Number
 from dsr_tf.command_line.flag_kinds import Steps
 from dsr_tf.command_line.flag_kinds import Whole
 from dsr_tf.core.schedule import Schedule
+from dsr_tf.training.optimizer import OPTIMIZERS
 from dsr_tf.training.settings.flag import flag
 
 
@@ -32,9 +33,18 @@ class OptimizationSettings:
     label_smoothing: float = flag(
         0.0, "Share of a label that goes to all classes.", Number(0, 1)
     )
+    optimizer: str = flag(
+        "sgd", "SGD with momentum, or AdamW, as Keras has them.", OPTIMIZERS
+    )
     momentum: float = flag(0.9, "Momentum of SGD.", Number(0, 1))
-    nesterov: bool = flag(True, "Whether the momentum is Nesterov's.")
+    nesterov: bool = flag(True, "Whether the momentum of SGD is Nesterov's.")
+    weight_decay: float = flag(
+        0.0,
+        "AdamW: share of all parameters, times the learning rate, that each "
+        "step takes away.",
+        Number(),
+    )
     l1: float = flag(0.0, "Penalty l1 * sum(|w|) on kernels.", Number())
     l2: float = flag(
-        0.0, "Penalty l2/2 * sum(w**2) on all parameters.", Number()
+        0.0, "SGD: penalty l2/2 * sum(w**2) on all parameters.", Number()
     )
