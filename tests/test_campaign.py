@@ -30,8 +30,8 @@ NEEDS_MOMENTUM, NEEDS_ELEMENTS = "snfs", "deep_r"
 METHODS = {
     "dsr": lambda: methods.DSR(3, initial_threshold=0.05),
     "set": lambda: methods.SET(0.3),
-    "rigl": lambda: methods.RigL(0.3),
-    "snfs": lambda: methods.SNFS(0.3),
+    "rigl": lambda: methods.RigL(0.3, None),
+    "snfs": lambda: methods.SNFS(0.3, None),
     "deep_r": lambda: methods.DeepR(1e-3),
     "gradual": None,
 }

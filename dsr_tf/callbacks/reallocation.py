@@ -13,6 +13,7 @@ from dsr_tf.core import period as periods
 from dsr_tf.core.checks import is_integer
 from dsr_tf.core.schedule import Schedule
 from dsr_tf.layers import mask_density
+from dsr_tf.methods.adaptive import Adaptive
 from dsr_tf.methods.method import Method
 from dsr_tf.reallocation.reallocator import Reallocator
 from dsr_tf.reallocation.reallocator import Record
@@ -38,7 +39,8 @@ class Reallocation(MaskCallback):
     and, where the method has one, `threshold`.
 
     Args:
-        method: A `dsr_tf.methods.Method`, such as `dsr_tf.methods.DSR()`.
+        method: A `dsr_tf.methods.Method`, such as `dsr_tf.methods.DSR()`;
+            None for `Adaptive()`.
         period: Updates between two reallocations: an integer, or a schedule
             `{first_epoch: integer}` with epochs counted from 0; or `"auto"`,
             five reallocations in an epoch and half as many from epochs 25,
@@ -86,8 +88,8 @@ class Reallocation(MaskCallback):
 
     def __init__(
         self,
-        method: Method,
-        period: int | Mapping[int, int] | str | Schedule,
+        method: Method | None = None,
+        period: int | Mapping[int, int] | str | Schedule = "auto",
         stop_epoch: int | None = None,
         seed: int | None = None,
         listener: Callable[[Record], None] | None = None,
@@ -95,6 +97,7 @@ class Reallocation(MaskCallback):
         optimizer: keras.optimizers.Optimizer | None = None,
     ) -> None:
         super().__init__(model, optimizer, listener)
+        method = Adaptive() if method is None else method
         if not isinstance(method, Method):
             raise TypeError(
                 "`method` must be an instance of a method of "
@@ -118,8 +121,10 @@ class Reallocation(MaskCallback):
         # A `Reallocator`, once `check` has made one.
         self._reallocator: Any = None
         self._warned = False
-        # The period in updates, once it is asked for in a training.
+        # The period in updates, and the method as it is for a training,
+        # once they are asked for in one.
         self._schedule: Schedule | None = None
+        self._method: Method | None = None
 
     def check(self, model: keras.Model) -> None:
         """Refuse a compiled model that this callback cannot train.
@@ -136,8 +141,13 @@ class Reallocation(MaskCallback):
         self._reallocator.check(self._optimizer(model))
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self._schedule = None  # This training may have other epochs.
+        # This training may have other epochs.
+        self._schedule = self._method = None
         super().on_train_begin(logs)
+
+    def begin(self) -> None:
+        self._schedule = self._method = None
+        super().begin()
 
     def on_epoch_begin(
         self, epoch: int, logs: dict[str, Any] | None = None
@@ -186,6 +196,7 @@ class Reallocation(MaskCallback):
         if not self.method.moves_weights:
             return None
         reallocator, hook = self._reallocator, self._reallocator.hook
+        reallocator.method = self._method_now(step)
         # Every reading waits for the device: what the method keeps is read
         # where it moves weights only.
         state = ReallocationState.read(reallocator.masked)
@@ -239,7 +250,7 @@ class Reallocation(MaskCallback):
         if self._is_over(step):
             return (
                 f"it is over after update {step} (stop_epoch="
-                f"{self.stop_epoch}, {self.method})"
+                f"{self.stop_epoch}, {self._method_now(step)})"
             )
         count = self._reallocator.read_state().num_reallocations
         if count > self._first_count:
@@ -262,11 +273,30 @@ class Reallocation(MaskCallback):
             )
         return int(self._schedule(self._epoch))
 
-    def _updates_per_epoch(self) -> int:
+    def _method_now(self, step: int) -> Method:
+        """The method, of which some say what they do by the length of the
+        training."""
+        if self._method is None:
+            first_step, last_step = step, None
+            known = self._known_updates_per_epoch()
+            epochs = (self.params or {}).get("epochs")
+            if known and epochs and not self._is_held_open:
+                first_step = max(0, step - self._epoch * known)
+                last_step = first_step + epochs * known
+            self._method = self.method.for_training(first_step, last_step)
+        return self._method
+
+    def _known_updates_per_epoch(self) -> int | None:
         steps = (self.params or {}).get("steps")
-        if steps:
-            each = getattr(self._optimizer(), "gradient_accumulation_steps", 0)
-            return int(steps) // (each or 1)
+        if not steps:
+            return None
+        each = getattr(self._optimizer(), "gradient_accumulation_steps", 0)
+        return int(steps) // (each or 1)
+
+    def _updates_per_epoch(self) -> int:
+        known = self._known_updates_per_epoch()
+        if known is not None:
+            return known
         if isinstance(self.period, periods.AutomaticPeriod):
             logging.warning(
                 "Reallocation: nothing says how many steps an epoch has, so "
@@ -277,7 +307,7 @@ class Reallocation(MaskCallback):
 
     def _is_over(self, step: int) -> bool:
         stopped = self.stop_epoch is not None and self._epoch >= self.stop_epoch
-        return stopped or self.method.is_over(step)
+        return stopped or self._method_now(step).is_over(step)
 
     def _settle_start(self, state: ReallocationState, step: int) -> None:
         """Settle the seed and the step that reallocation counts from."""

@@ -29,7 +29,9 @@ class Adaptive(Annealed):
         fraction: Share of the active weights to move at the start, in
             (0, 1).
         end_step: Update from which nothing moves; the share falls to 0
-            there along a cosine, as in RigL. None keeps it constant.
+            there along a cosine, as in RigL. `"auto"` is after three
+            quarters of the training; None keeps the share constant.
+        start_step: The update at which it begins to fall.
         scope: Of what the smallest weights go: of the whole `"model"`, as in
             DSR, but an exact number in place of a threshold that adapts; or
             of each `"kernel"`, as in SET.

@@ -6,6 +6,7 @@ from typing import Any
 from typing import Self
 
 import numpy as np
+from absl import logging
 
 from dsr_tf.core.checks import check_fraction
 from dsr_tf.core.checks import is_integer
@@ -13,30 +14,38 @@ from dsr_tf.methods import grow
 from dsr_tf.methods.chosen_growth import ChosenGrowth
 from dsr_tf.methods.method import KernelView
 
+# An end that is known once a training begins.
+AUTO = "auto"
+
 
 @dataclasses.dataclass(frozen=True)
 class Annealed(ChosenGrowth):
     """Prunes the smallest weights of every kernel, a fraction that anneals.
 
     At update t the fraction is `fraction / 2 * (1 + cos(pi * t / end_step))`
-    and nothing moves from `end_step` on. Where the kernel is nearly full no
-    more is pruned than there is room to grow elsewhere in it. What grows are
-    the groups of the largest gradient, unless a class chooses otherwise.
+    and nothing moves from `end_step` on; t and the end count from
+    `start_step`. Where the kernel is nearly full no more is pruned than there
+    is room to grow elsewhere in it. What grows are the groups of the largest
+    gradient, unless a class chooses otherwise.
 
     Args:
         fraction: Share of the active weights to move at the start, (0, 1).
-        end_step: Update at which the share has fallen to 0; None keeps it.
+        end_step: Update at which the share has fallen to 0; `"auto"`, after
+            a share of the updates of the training that the class names
+            (`default_end`); None keeps it.
+        start_step: Update at which it begins to fall.
 
     Raises:
         ValueError: if an argument is out of range.
     """
 
     fraction: float = 0.3
-    end_step: int | None = None
+    end_step: int | str | None = AUTO
+    start_step: int = 0
 
     growth = grow.GRADIENT
 
-    # Share of all epochs after which nothing moves, if no flag says when.
+    # Share of the training after which nothing moves, by default.
     default_end = 1.0
 
     @classmethod
@@ -53,26 +62,53 @@ class Annealed(ChosenGrowth):
 
     def __post_init__(self) -> None:
         check_fraction(self.fraction)
-        if self.end_step is not None and (
-            not is_integer(self.end_step) or self.end_step < 1
-        ):
+        end, start = self.end_step, self.start_step
+        if end not in (None, AUTO) and (not is_integer(end) or end < 1):
             raise ValueError(
-                "`end_step` must be None or a positive integer, a number of "
-                f"updates. Received: end_step={self.end_step!r}"
+                "`end_step` must be None, 'auto' or a positive integer, a "
+                f"number of updates. Received: end_step={end!r}"
             )
+        if not is_integer(start) or start < 0:
+            raise ValueError(
+                "`start_step` must be an integer of at least 0, a number of "
+                f"updates. Received: start_step={start!r}"
+            )
+        if is_integer(end) and start >= end:
+            raise ValueError(
+                "`start_step` must be below `end_step`. Received: "
+                f"start_step={start}, end_step={end}"
+            )
+
+    def for_training(self, first_step: int, last_step: int | None) -> Self:
+        if self.end_step != AUTO:
+            return self
+        if last_step is None:
+            logging.warning(
+                "%s: nothing says how long the training is, so it moves a "
+                "share of %g to the end. Give it `end_step`, the update from "
+                "which nothing is to move.",
+                type(self).__name__,
+                self.fraction,
+            )
+            return dataclasses.replace(self, end_step=None)
+        length = round(self.default_end * (last_step - first_step))
+        end_step = first_step + max(1, length)
+        return dataclasses.replace(
+            self, end_step=end_step, start_step=first_step
+        )
 
     def fraction_at(self, step: int) -> float:
         """The share of active weights to move after `step` updates."""
-        if self.end_step is None:
+        if not isinstance(self.end_step, int):
             return self.fraction
         if step >= self.end_step:
             return 0.0
-        return (
-            self.fraction / 2 * (1 + math.cos(math.pi * step / self.end_step))
-        )
+        length = self.end_step - self.start_step
+        progress = max(0, step - self.start_step) / length
+        return self.fraction / 2 * (1 + math.cos(math.pi * progress))
 
     def is_over(self, step: int) -> bool:
-        return self.end_step is not None and step >= self.end_step
+        return isinstance(self.end_step, int) and step >= self.end_step
 
     def prune(
         self, kernels: list[KernelView], state: Any, step: int

@@ -178,6 +178,15 @@ class Method(KeepsIntegers, abc.ABC):
         """
         return cls()
 
+    def for_training(self, first_step: int, last_step: int | None) -> Self:
+        """The method for a training of which more is known now.
+
+        Args:
+            first_step: Number of updates before the training.
+            last_step: Number of updates after it; None where nobody knows.
+        """
+        return self
+
     def validate(self, num_active: int) -> None:
         """Refuse a model whose number of active weights does not fit."""
 

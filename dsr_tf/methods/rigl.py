@@ -24,7 +24,9 @@ class RigL(Annealed):
             at the start, in (0, 1); 0.3 in the paper.
         end_step: T_end, the update from which nothing moves; the share
             falls to 0 there along a cosine. The paper stops after three
-            quarters of the training. None keeps the share constant.
+            quarters of the training, as `"auto"` does. None keeps the share
+            constant.
+        start_step: The update at which it begins to fall.
 
     Raises:
         ValueError: if an argument is out of range.

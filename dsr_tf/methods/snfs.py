@@ -29,8 +29,9 @@ class SNFS(Annealed):
         fraction: Share of the active weights of each kernel to move at the
             start, in (0, 1); 0.5 in the paper.
         end_step: Update from which nothing moves; the share falls to 0
-            there along a cosine, in the paper at the end of training. None
-            keeps the share constant.
+            there along a cosine, in the paper at the end of training, as
+            `"auto"` has it. None keeps the share constant.
+        start_step: The update at which it begins to fall.
 
     Raises:
         ValueError: if an argument is out of range.

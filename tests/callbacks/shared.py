@@ -12,8 +12,8 @@ from tests.conftest import values
 METHODS = {
     "dsr": methods.DSR(15, initial_threshold=0.05),
     "set": methods.SET(0.2),
-    "rigl": methods.RigL(0.2),
-    "snfs": methods.SNFS(0.2),
+    "rigl": methods.RigL(0.2, None),
+    "snfs": methods.SNFS(0.2, None),
     "deep_r": methods.DeepR(1e-3),
 }
 by_method = pytest.mark.parametrize(

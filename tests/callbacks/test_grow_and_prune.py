@@ -82,7 +82,7 @@ def test_policy_1_is_the_choice_of_rigl(data):
     model = make_model(keras.optimizers.SGD(1e-6, momentum=0.9))
     weights, records = layers.masked_weights(model), []
     before = [values(w.mask) for w in weights]
-    rigl = Reallocation(methods.RigL(0.2), 5, listener=records.append)
+    rigl = Reallocation(methods.RigL(0.2, None), 5, listener=records.append)
     x, y = data
     model.fit(
         x[:48], y[:48], batch_size=8, shuffle=False, verbose=0, callbacks=[rigl]

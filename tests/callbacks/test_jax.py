@@ -48,7 +48,7 @@ def two_devices():
 
 @pytest.mark.parametrize(
     "method",
-    [methods.DSR(15), methods.RigL(0.2), methods.SNFS(0.2)],
+    [methods.DSR(15), methods.RigL(0.2, None), methods.SNFS(0.2, None)],
     ids=lambda method: type(method).__name__,
 )
 def test_data_parallel(method, data, two_devices):

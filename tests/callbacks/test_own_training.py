@@ -119,7 +119,10 @@ def test_a_part_of_a_model_with_one_optimizer(data):
     model.compile(momentum())
     for callback in (
         Reallocation(
-            methods.RigL(0.2), 10, listener=records.append, model=model.encoder
+            methods.RigL(0.2, None),
+            10,
+            listener=records.append,
+            model=model.encoder,
         ),
         GradualPruning(
             target_sparsity=0.9,
@@ -140,7 +143,7 @@ def test_a_missing_momentum_shows_at_the_first_reallocation(data):
     model = Autoencoder()
     model.compile(keras.optimizers.SGD(0.1))
     with pytest.raises(ValueError, match="SNFS needs.*momentum.*SGD"):
-        fit(model, data, Reallocation(methods.SNFS(0.2), 10))
+        fit(model, data, Reallocation(methods.SNFS(0.2, None), 10))
 
 
 def train_by_hand(callback, model, optimizer, data, epochs):

@@ -103,7 +103,7 @@ def test_growth_and_pruning_on_all_replicas(data):
     assert_zero_outside_masks(model)
 
 
-@pytest.mark.parametrize("method", [methods.RigL(0.3), methods.SET(0.3)])
+@pytest.mark.parametrize("method", [methods.RigL(0.3, None), methods.SET(0.3)])
 def test_patterns_on_all_replicas(data, method):
     """2 of every 4 weights, the same ones on both."""
     with strategy().scope():

@@ -57,8 +57,8 @@ MODES = {
 METHODS = {
     "dsr": methods.DSR(15, initial_threshold=0.02),
     "set": methods.SET(0.2),
-    "rigl": methods.RigL(0.2),
-    "snfs": methods.SNFS(0.2),
+    "rigl": methods.RigL(0.2, None),
+    "snfs": methods.SNFS(0.2, None),
     "deep_r": methods.DeepR(1e-4),
 }
 ON_JAX = keras.backend.backend() == "jax"

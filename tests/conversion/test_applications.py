@@ -55,7 +55,7 @@ def test_sparsify_train_reload_and_export(family, tmp_path):
         keras.optimizers.SGD(0.01, momentum=0.9),
         "sparse_categorical_crossentropy",
     )
-    for method in (dsr_tf.methods.DSR(100), dsr_tf.methods.RigL(0.3)):
+    for method in (dsr_tf.methods.DSR(100), dsr_tf.methods.RigL(0.3, None)):
         history = sparse.fit(
             x,
             y,

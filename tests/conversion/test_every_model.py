@@ -177,7 +177,9 @@ def test_training(name):
         np.zeros(model(X).shape),
         epochs=3,
         verbose=0,
-        callbacks=[Reallocation(dsr_tf.methods.RigL(0.3), period=1, seed=0)],
+        callbacks=[
+            Reallocation(dsr_tf.methods.RigL(0.3, None), period=1, seed=0)
+        ],
     )
     assert sum(history.history["num_reallocated"])
     assert sum(w.num_active for w in weights) == budget
@@ -222,7 +224,7 @@ def test_in_place(tmp_path):
     model.compile(keras.optimizers.SGD(0.05, momentum=0.9), "mse")
     model.fit(X, y, verbose=0)
     dsr_tf.sparsify(model, 0.5, seed=0, inplace=True)
-    method = dsr_tf.methods.RigL(0.3)
+    method = dsr_tf.methods.RigL(0.3, None)
     reallocation = Reallocation(method, period=1, seed=0)
     model.fit(X, y, epochs=3, verbose=0, callbacks=[reallocation])
     assert_zero_outside_masks(model)

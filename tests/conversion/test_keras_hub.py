@@ -81,7 +81,7 @@ def test_a_backbone(name, tmp_path):
         batch_size=2,
         epochs=2,
         verbose=0,
-        callbacks=[Reallocation(dsr_tf.methods.RigL(0.3), period=1)],
+        callbacks=[Reallocation(dsr_tf.methods.RigL(0.3, None), period=1)],
     )
     assert sum(history.history["num_reallocated"])
     assert dsr_tf.sparsity_summary(model).num_active == budget

@@ -248,7 +248,7 @@ def test_exported_in_the_middle_of_training(data, tmp_path):
 
     model = make_model(keras.optimizers.SGD(0.1, momentum=0.9))
     export = Export()
-    method = dsr_tf.methods.SNFS(0.3)
+    method = dsr_tf.methods.SNFS(0.3, None)
     callback = dsr_tf.callbacks.Reallocation(method, period=50, seed=0)
     model.fit(*data, batch_size=8, verbose=0, callbacks=[callback, export])
     assert export.moved

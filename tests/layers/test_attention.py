@@ -149,7 +149,7 @@ def test_training(make):
     budget = sum(w.num_active for w in dsr_tf.masked_weights(model))
     model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse")
     dsr = dsr_tf.methods.DSR(10, initial_threshold=0.1)
-    for method in (dsr, dsr_tf.methods.SNFS(0.3)):
+    for method in (dsr, dsr_tf.methods.SNFS(0.3, None)):
         history = model.fit(
             X,
             np.zeros_like(X),

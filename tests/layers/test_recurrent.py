@@ -197,7 +197,9 @@ def test_what_holds_cells(name, tmp_path):
         batch_size=4,
         epochs=3,
         verbose=0,
-        callbacks=[Reallocation(dsr_tf.methods.RigL(0.3), period=1, seed=0)],
+        callbacks=[
+            Reallocation(dsr_tf.methods.RigL(0.3, None), period=1, seed=0)
+        ],
     )
     assert sum(history.history["num_reallocated"])
     weights = dsr_tf.masked_weights(sparse)

@@ -123,8 +123,8 @@ def test_sparsify_and_strip(kind):
 METHODS = {
     "dsr": methods.DSR(20, initial_threshold=0.3),
     "set": methods.SET(0.3),
-    "rigl": methods.RigL(0.3),
-    "snfs": methods.SNFS(0.3),
+    "rigl": methods.RigL(0.3, None),
+    "snfs": methods.SNFS(0.3, None),
 }
 if keras.backend.backend() == "tensorflow":
     METHODS["deep_r"] = methods.DeepR(1e-2)

@@ -114,7 +114,7 @@ def test_fit_keeps_the_budget(data, growth):
 @pytest.mark.parametrize("growth", list(SCORES))
 def test_bundles_grow_what_they_lose(data, growth):
     records = fit(
-        data, methods.Adaptive(0.4, growth=growth), ("2:4", "element")
+        data, methods.Adaptive(0.4, None, growth=growth), ("2:4", "element")
     )
     assert {record.num_active for record in records} == {160 + 32}
     for record in records:

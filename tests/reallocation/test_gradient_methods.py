@@ -42,7 +42,7 @@ def test_the_fraction_falls_along_a_cosine():
     assert method.fraction_at(75) == pytest.approx(0.2 * (1 - 0.5**0.5))
     assert method.fraction_at(100) == method.fraction_at(500) == 0
     assert not method.is_over(99) and method.is_over(100)
-    assert methods.RigL(0.4).fraction_at(10**9) == 0.4
+    assert methods.RigL(0.4, None).fraction_at(10**9) == 0.4
 
 
 def test_rigl_on_one_kernel():
@@ -134,7 +134,7 @@ def test_rigl_grows_where_the_gradient_is_largest(
     model = make_model(optimizer(), steps_per_execution=steps_per_execution)
     records = []
     callback = Reallocation(
-        methods.RigL(0.2), period=10, seed=0, listener=records.append
+        methods.RigL(0.2, None), period=10, seed=0, listener=records.append
     )
     # Nine steps without, to know the weights at which the tenth is made.
     twin = make_model(optimizer())
@@ -308,7 +308,7 @@ def test_a_shorter_period_waits_for_its_gradient(data):
     no gradient was let through before it."""
     model, records = make_model(sgd()), []
     callback = Reallocation(
-        methods.RigL(0.3),
+        methods.RigL(0.3, None),
         period={0: 16, 1: 5},
         seed=0,
         listener=records.append,
@@ -319,7 +319,7 @@ def test_a_shorter_period_waits_for_its_gradient(data):
 
 def test_training_without_the_callback_afterwards(data):
     model = make_model(sgd())
-    callback = Reallocation(methods.SNFS(0.3), period=10, seed=0)
+    callback = Reallocation(methods.SNFS(0.3, None), period=10, seed=0)
     model.fit(*data, batch_size=8, verbose=0, callbacks=[callback])
     window = layers.masked_weights(model)[0].layer.gradient_window
     assert not values(window).any()
@@ -328,7 +328,7 @@ def test_training_without_the_callback_afterwards(data):
 @needs_jax
 def test_rigl_needs_single_steps_on_jax(data):
     model = make_model(sgd(), steps_per_execution=5)
-    callback = Reallocation(methods.RigL(0.2), period=10)
+    callback = Reallocation(methods.RigL(0.2, None), period=10)
     with pytest.raises(ValueError, match="steps_per_execution=1.*jax"):
         model.fit(*data, batch_size=8, verbose=0, callbacks=[callback])
     assert int(model.optimizer.iterations) == 0

@@ -48,7 +48,7 @@ def look_at_gradients(model, x):
     """Two steps, of which the second follows a reallocation by RigL."""
     records = []
     callback = Reallocation(
-        methods.RigL(0.2), 1, seed=0, listener=records.append
+        methods.RigL(0.2, None), 1, seed=0, listener=records.append
     )
     model.fit(x, x, batch_size=1, verbose=0, callbacks=[callback])
     assert [record.num_grown > 0 for record in records] == [True]

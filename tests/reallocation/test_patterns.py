@@ -163,7 +163,7 @@ def mixed():
     return model
 
 
-@pytest.mark.parametrize("method", [methods.SET(0.4), methods.RigL(0.4)])
+@pytest.mark.parametrize("method", [methods.SET(0.4), methods.RigL(0.4, None)])
 def test_a_model_of_several_granularities(method):
     model = mixed()
     a, b, c = layers.masked_weights(model)
@@ -180,7 +180,7 @@ def test_a_model_of_several_granularities(method):
 
 
 @pytest.mark.parametrize(
-    "method", [methods.DSR(5), methods.SNFS(0.3), methods.DeepR(1e-3)]
+    "method", [methods.DSR(5), methods.SNFS(0.3, None), methods.DeepR(1e-3)]
 )
 def test_methods_that_cannot_keep_it_are_refused(method):
     name = type(method).__name__
@@ -260,7 +260,9 @@ def test_a_sparsity_by_path_that_does():
 
 FIT = {
     "set": lambda: dsr_tf.callbacks.Reallocation(methods.SET(0.3), 5, seed=0),
-    "rigl": lambda: dsr_tf.callbacks.Reallocation(methods.RigL(0.3), 5, seed=0),
+    "rigl": lambda: dsr_tf.callbacks.Reallocation(
+        methods.RigL(0.3, None), 5, seed=0
+    ),
     "static": lambda: dsr_tf.callbacks.Reallocation(methods.Static(), 5),
     "gradual": lambda: dsr_tf.callbacks.GradualPruning(
         target_sparsity=0.5,

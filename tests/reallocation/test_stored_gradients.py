@@ -56,7 +56,7 @@ def compiled(model, optimizer="adam", **arguments):
 def fitted(model, epochs=1, callbacks=(), first=0, period=10, **arguments):
     records = []
     callback = Reallocation(
-        methods.RigL(0.3), period, seed=0, listener=records.append
+        methods.RigL(0.3, None), period, seed=0, listener=records.append
     )
     model.fit(
         *data(),
@@ -202,7 +202,7 @@ def test_a_damaged_file():
 def test_gradients_that_are_not_finite():
     model = compiled(a_model())
     model.train_on_batch(*data(8))
-    reallocator = Reallocator(model, methods.RigL(0.3))
+    reallocator = Reallocator(model, methods.RigL(0.3, None))
     for weight in masked_weights(model):
         shape = shape_of(weight.grouping)
         infinite = Found(np.full(shape, np.inf), np.zeros(shape, "int32"))
@@ -230,7 +230,7 @@ def test_no_tensor_of_the_whole_size(storage, granularity, monkeypatch):
     hidden = SparseDense(64, 0.9, **kind, seed=1)
     model = keras.Model(inputs, SparseDense(10, 0.9, seed=2)(hidden(inputs)))
     compiled(model).optimizer.build(model.trainable_variables)
-    reallocator = Reallocator(model, methods.RigL(0.3))
+    reallocator = Reallocator(model, methods.RigL(0.3, None))
     reallocator.begin(model.optimizer, 0)
     reallocator.hook.open(0, 1)
     batch = np.ones((2, 56), "float32"), np.zeros(2, "int32")
