@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dsr_tf.layers import masked_weights
-from dsr_tf.reallocation.reallocator import Record
+from dsr_tf.reallocation.record import Record
 
 # Drawing takes at most this share of the time, and is no use more often.
 _SHARE, _SECONDS_BETWEEN = 0.01, 0.1

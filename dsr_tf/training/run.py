@@ -9,7 +9,7 @@ from typing import Any
 from dsr_tf import data as datasets
 from dsr_tf.command_line import UsageError
 from dsr_tf.command_line import terminal
-from dsr_tf.reallocation.reallocator import Record
+from dsr_tf.reallocation.record import Record
 from dsr_tf.training import ages
 from dsr_tf.training import board
 from dsr_tf.training import build
@@ -188,7 +188,7 @@ class Run:
     def _log_reallocation(self, record: Record) -> None:
         self._reallocations.append(reallocation_row(record))
         if self._ages is not None:
-            self._age_rows.append(self._ages.look(record.step))
+            self._age_rows.append(self._ages.look(record))
         if self._progress is not None:
             self._progress.record(record)
 
