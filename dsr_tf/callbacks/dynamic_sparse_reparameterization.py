@@ -8,7 +8,7 @@ import keras
 from dsr_tf.callbacks.reallocation import Reallocation
 from dsr_tf.core.schedule import Schedule
 from dsr_tf.methods import DSR
-from dsr_tf.reallocation.reallocator import Record
+from dsr_tf.reallocation.record import Record
 
 
 class DynamicSparseReparameterization(Reallocation):

@@ -8,7 +8,7 @@ import keras
 from dsr_tf.callbacks.pruning import Pruning
 from dsr_tf.pruning import PruningHyperparameters
 from dsr_tf.pruning.gradual import Gradual
-from dsr_tf.reallocation.reallocator import Record
+from dsr_tf.reallocation.record import Record
 
 
 class GradualPruning(Pruning):

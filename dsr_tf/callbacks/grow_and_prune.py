@@ -13,7 +13,7 @@ from dsr_tf.growth import measuring
 from dsr_tf.growth.grower import Grower
 from dsr_tf.layers import mask_density
 from dsr_tf.layers.masked_weights import are_those_of
-from dsr_tf.reallocation.reallocator import Record
+from dsr_tf.reallocation.record import Record
 
 
 class GrowAndPrune(MaskCallback):

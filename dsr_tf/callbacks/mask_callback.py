@@ -10,7 +10,7 @@ from keras import ops
 from dsr_tf.callbacks.keras_limits import check_replicas
 from dsr_tf.callbacks.last_of_all import when_all_have_ended
 from dsr_tf.layers import masked_weights
-from dsr_tf.reallocation.reallocator import Record
+from dsr_tf.reallocation.record import Record
 
 
 class MaskCallback(keras.callbacks.Callback):

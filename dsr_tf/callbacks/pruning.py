@@ -11,7 +11,7 @@ from dsr_tf.layers import mask_density
 from dsr_tf.layers.masked_weights import are_those_of
 from dsr_tf.pruning.pruner import Pruner
 from dsr_tf.pruning.rule import Rule
-from dsr_tf.reallocation.reallocator import Record
+from dsr_tf.reallocation.record import Record
 
 
 class Pruning(MaskCallback):

@@ -16,7 +16,7 @@ from dsr_tf.layers import mask_density
 from dsr_tf.methods.adaptive import Adaptive
 from dsr_tf.methods.method import Method
 from dsr_tf.reallocation.reallocator import Reallocator
-from dsr_tf.reallocation.reallocator import Record
+from dsr_tf.reallocation.record import Record
 from dsr_tf.reallocation.state import ReallocationState
 
 

@@ -6,7 +6,7 @@ import keras
 
 from dsr_tf.callbacks.pruning import Pruning
 from dsr_tf.pruning import Rule
-from dsr_tf.reallocation.reallocator import Record
+from dsr_tf.reallocation.record import Record
 
 
 class ThresholdPruning(Pruning):

@@ -18,7 +18,7 @@ from dsr_tf.core import period as periods
 from dsr_tf.core.schedule import Schedule
 from dsr_tf.data.streaming import AnyData
 from dsr_tf.layers.storages import MASKED
-from dsr_tf.reallocation.reallocator import Record
+from dsr_tf.reallocation.record import Record
 from dsr_tf.training import build
 from dsr_tf.training import checkpoint
 from dsr_tf.training import networks

@@ -36,6 +36,7 @@ from dsr_tf.commands.benchmark_network import CLOCKS
 from dsr_tf.commands.benchmark_network import Arm
 from dsr_tf.commands.benchmark_network import Setting
 from dsr_tf.commands.benchmark_network import Training
+from dsr_tf.core.folding import Name
 from dsr_tf.layers import SparseDense
 from dsr_tf.training.settings.running import PRECISIONS
 
@@ -169,7 +170,7 @@ def _measured(arms: list[Arm], values: dict[str, Any]) -> Table:
             for dense, own in zip(arms[0].milliseconds, arm.milliseconds)
         )
         table.add_row(
-            arm.name,
+            Name(arm.name),
             f"{statistics.median(arm.milliseconds):.2f}",
             f"{ratio:.2f}",
             f"{memory / 1e6:,.0f}",

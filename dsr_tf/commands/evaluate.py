@@ -21,9 +21,9 @@ from rich.table import Table
 from dsr_tf import command_line
 from dsr_tf import data as datasets
 from dsr_tf.command_line import UsageError
-from dsr_tf.command_line import folding
 from dsr_tf.command_line import terminal
 from dsr_tf.command_line.flag_kinds import Whole
+from dsr_tf.core import folding
 from dsr_tf.data.streaming import AnyData
 from dsr_tf.export import registry
 from dsr_tf.export import target

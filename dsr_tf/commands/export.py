@@ -14,12 +14,12 @@ import numpy as np
 from absl import flags
 from rich import box
 from rich.table import Table
-from rich.text import Text
 
 from dsr_tf import command_line
 from dsr_tf.command_line import RunError
 from dsr_tf.command_line import UsageError
 from dsr_tf.command_line import terminal
+from dsr_tf.core.folding import Name
 from dsr_tf.data.augmentation import standardise
 from dsr_tf.export import registry
 from dsr_tf.export import sizes
@@ -134,8 +134,7 @@ def _print(report: Report, model: keras.Model, output: str) -> None:
     table = Table(box=box.SIMPLE_HEAD, show_header=False, title="Export")
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    # As text: brackets in names would be read as markup.
-    table.add_row("written", Text(output))
+    table.add_row("written", Name(output))
     table.add_row("bytes", f"{bytes_written:,}")
     dense = sizes.dense_bytes(model)
     times = dense / bytes_written
@@ -146,7 +145,7 @@ def _print(report: Report, model: keras.Model, output: str) -> None:
     table.add_row("outputs", _difference(output, model))
     table.add_row("what it gains", report.gain)
     for heading, note in report.notes:
-        table.add_row(heading, Text(note))
+        table.add_row(heading, Name(note))
     terminal.console().print(table)
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from rich import box
 from rich.table import Table
-from rich.text import Text
 
+from dsr_tf.core.folding import Name
+from dsr_tf.core.named_numbers import NamedNumbers
 from dsr_tf.core.printing import short
 
 # Not all methods move weights, and a folder may have been tidied up.
@@ -41,7 +42,10 @@ def results_table(
         title="Results",
         box=box.SIMPLE_HEAD,
         show_header=False,
-        caption=f"Written to {folder}: {', '.join(_written(folder))}",
+        caption=Name(
+            f"Written to {folder}: {', '.join(_written(folder))}",
+            style="table.caption",
+        ),
         caption_justify="left",
     )
     table.add_column(style="bold")
@@ -155,13 +159,12 @@ def channels_table(summary: Mapping[str, Any]) -> Table:
     Args:
         summary: Dict as in `summary.json`, of a run that has been narrowed.
     """
-    table = Table(title="Channels that are left", box=box.SIMPLE_HEAD)
-    table.add_column("channels of", overflow="fold")
-    for column in ("all", "left", "share"):
-        table.add_column(column, justify="right")
+    table = NamedNumbers(
+        "Channels that are left", "channels of", ("all", "left", "share")
+    )
     for name, (left, total) in summary["narrowed"]["units"].items():
         share = f"{left / total:.4f}" if total else ""
-        table.add_row(Text(name), f"{total:,}", f"{left:,}", share)
+        table.add_line(name, f"{total:,}", f"{left:,}", share)
     return table
 
 
@@ -171,13 +174,11 @@ def kernels_table(summary: Mapping[str, Any]) -> Table:
     Args:
         summary: Dict as in `summary.json`.
     """
-    table = Table(title="Masked kernels", box=box.SIMPLE_HEAD)
-    table.add_column("kernel", overflow="fold")
     # Runs of earlier versions did not note them.
     has_macs = any("num_uses" in kernel for kernel in summary["kernels"])
     columns = ["weights", "active", "density"]
-    for column in columns + (["MACs", "active MACs"] if has_macs else []):
-        table.add_column(column, justify="right")
+    columns += ["MACs", "active MACs"] if has_macs else []
+    table = NamedNumbers("Masked kernels", "kernel", columns)
 
     def macs(kernel: Mapping[str, Any]) -> list[str]:
         uses = kernel.get("num_uses")
@@ -187,7 +188,7 @@ def kernels_table(summary: Mapping[str, Any]) -> Table:
         ]
 
     for kernel in summary["kernels"]:
-        table.add_row(
+        table.add_line(
             kernel["path"],
             f"{kernel['size']:,}",
             f"{kernel['num_active']:,}",

@@ -34,6 +34,7 @@ from dsr_tf.training.cluster import Cluster
 from dsr_tf.training.experiment import Experiment
 from dsr_tf.training.run import Run
 from dsr_tf.training.stop import StopSignals
+from dsr_tf.training.unused import unused_moves
 
 _FIRST_STEPS = """
 To begin: {command} --flagfile=flags/quickstart.flags --output_dir=runs/first
@@ -96,7 +97,10 @@ def _train(name: str, experiment: Experiment, signals: StopSignals) -> None:
     # Of several workers, one speaks.
     console = terminal.console(quiet=not run.cluster.is_chief)
     _announce(run, console)
-    for sentence in recipes.unused_amounts(run.experiment):
+    for sentence in (
+        *recipes.unused_amounts(run.experiment),
+        *unused_moves(run.settings, run.asked),
+    ):
         if run.cluster.is_chief:
             logging.warning("%s", sentence)
     with command_line.run_errors(name, command_line.GOES_ON):

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from dsr_tf.comparison.aggregate import Row
 from dsr_tf.comparison.columns import TABLES
+from dsr_tf.core.folding import Name
 
 
 def rich_table(
@@ -33,7 +34,7 @@ def rich_table(
     )
     columns = [column for column in layout.columns if column.in_terminal]
     for column in columns:
-        # Where a terminal is narrow words are broken, numbers never cut.
+        # Where a terminal is narrow names are folded, numbers never cut.
         shown.add_column(
             column.title,
             justify="left" if column.is_text else "right",
@@ -44,7 +45,10 @@ def rich_table(
     for row in _by_density(rows):
         if last is not None and row.density != last.density:
             shown.add_section()
-        shown.add_row(*(column.cell(row) for column in columns))
+        cells = ((column, column.cell(row)) for column in columns)
+        shown.add_row(
+            *(Name(text) if column.is_text else text for column, text in cells)
+        )
         last = row
     return shown
 

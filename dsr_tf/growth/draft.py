@@ -9,6 +9,7 @@ from keras import ops
 
 from dsr_tf.core import optimizer_slots
 from dsr_tf.layers.masked_weights import MaskedWeight
+from dsr_tf.reallocation.record import Moves
 
 
 class Draft:
@@ -87,27 +88,26 @@ class Draft:
             weight.mask.assign(mask)
             weight.kernel.assign(kernel)
 
-    def store(
-        self, optimizer: keras.optimizers.Optimizer
-    ) -> tuple[dict[str, int], dict[str, int]]:
+    def store(self, optimizer: keras.optimizers.Optimizer) -> dict[str, Moves]:
         """Write; what has changed starts with empty optimizer slots.
 
         Returns:
-            Numbers of weights pruned, and grown, by path of the kernel.
+            The `Moves` of the weights, by path of the kernel.
         """
         self.write()
-        pruned, grown = {}, {}
+        moves = {}
         for weight, mask, before in zip(
             self.weights, self._masks, self._before
         ):
-            pruned[weight.path] = int((before & ~mask).sum())
-            grown[weight.path] = int((mask & ~before).sum())
+            moves[weight.path] = Moves(
+                np.flatnonzero(before & ~mask), np.flatnonzero(mask & ~before)
+            )
             changed = (mask != before).reshape(-1)
             if changed.any():
                 optimizer_slots.start_afresh(
                     optimizer, weight.kernel, weight.grouping, changed
                 )
-        return pruned, grown
+        return moves
 
 
 def _as_array(variable: keras.Variable) -> np.ndarray:

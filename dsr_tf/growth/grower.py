@@ -27,7 +27,7 @@ from dsr_tf.layers.masked_weights import refuse_stored
 from dsr_tf.reallocation.agreement import Agreement
 from dsr_tf.reallocation.device import clear
 from dsr_tf.reallocation.in_step import start_clean
-from dsr_tf.reallocation.reallocator import Record
+from dsr_tf.reallocation.record import Record
 from dsr_tf.reallocation.state import ReallocationState
 from dsr_tf.structure import Structure
 
@@ -142,7 +142,9 @@ class Grower:
         else:
             self._prune_or_wait(draft, state, step)
         state.write(self.masked)
-        pruned, grown = draft.store(optimizer)
+        moves = draft.store(optimizer)
+        pruned = {path: len(of_one.pruned) for path, of_one in moves.items()}
+        grown = {path: len(of_one.grown) for path, of_one in moves.items()}
         if not any(pruned.values()) and not any(grown.values()):
             return None
         return Record(
@@ -152,6 +154,7 @@ class Grower:
             grown=grown,
             active={weight.path: weight.num_active for weight in self.trained},
             carry=0,
+            moves=moves,
         )
 
     def _grow(

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.table import Table
-from rich.text import Text
 
+from dsr_tf.core.named_numbers import NamedNumbers
 from dsr_tf.core.printing import short
 from dsr_tf.core.printing import size
 from dsr_tf.core.printing import total
@@ -19,27 +18,26 @@ if TYPE_CHECKING:
 
 def of(summary: "SparsitySummary") -> Table:
     """A `rich` table, a line for each kernel, and their sums."""
-    # Names may hold brackets, which are no markup.
-    title = Text(f"Sparsity of {summary.name}", style="table.title")
-    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("kernel", overflow="fold")
     columns = ["shape", "weights", "active", "density"]
     has_bits = any(layer.bits for layer in summary.layers)
     is_stored = any(layer.storage != MASKED for layer in summary.layers)
     has_macs = summary.num_macs is not None or any(
         layer.num_uses is not None for layer in summary.layers
     )
-    columns += ["MACs", "active MACs"] if has_macs else []
+    columns += ["MACs", "active\nMACs"] if has_macs else []
     columns += ["bits"] if has_bits else []
     columns += ["storage"] if is_stored else []
-    for column in columns:
-        table.add_column(column, justify="right")
+    table = NamedNumbers(
+        f"Sparsity of {summary.name}",
+        "kernel",
+        columns,
+        _caption(summary),
+        num_folded=1,
+    )
 
     def add(name: str, shape: str, size: int, active: int, *more: str) -> None:
         density = f"{active / size:.4f}"
-        table.add_row(
-            Text(name), shape, f"{size:,}", f"{active:,}", density, *more
-        )
+        table.add_line(name, shape, f"{size:,}", f"{active:,}", density, *more)
 
     def macs(*of: "LayerSummary | SparsitySummary") -> list[str]:
         if not has_macs:
@@ -71,6 +69,11 @@ def of(summary: "SparsitySummary") -> Table:
         summary.num_active_parameters,
         *macs(summary),
     )
+    return table
+
+
+def _caption(summary: "SparsitySummary") -> str:
+    """What is to say below the table."""
     captions = [_memory(summary)] if summary.layers else []
     frozen = [layer.path for layer in summary.layers if not layer.trainable]
     if frozen:
@@ -88,10 +91,7 @@ def of(summary: "SparsitySummary") -> Table:
                 for reason, names in by_reason.items()
             )
         )
-    if captions:
-        table.caption = Text(". ".join(captions), style="table.caption")
-        table.caption_justify = "left"
-    return table
+    return ". ".join(captions)
 
 
 def _memory(summary: "SparsitySummary") -> str:

@@ -15,7 +15,8 @@ from dsr_tf.reallocation.agreement import Agreement
 from dsr_tf.reallocation.device import NotFinite
 from dsr_tf.reallocation.device import clear
 from dsr_tf.reallocation.in_step import start_clean
-from dsr_tf.reallocation.reallocator import Record
+from dsr_tf.reallocation.record import Moves
+from dsr_tf.reallocation.record import Record
 from dsr_tf.reallocation.state import ReallocationState
 
 
@@ -109,11 +110,11 @@ class Pruner:
             ValueError: if the rule keeps what it may not, or nothing.
         """
         self._agreement.check()
-        pruned, thresholds = {}, set()
+        moves, thresholds = {}, set()
         for weight in self.trained:
-            before = weight.num_active
-            thresholds.add(self._prune(weight, optimizer, step))
-            pruned[weight.path] = before - weight.num_active
+            threshold, places = self._prune(weight, optimizer, step)
+            thresholds.add(threshold)
+            moves[weight.path] = Moves(places, grown=_none())
         state = self.read_state()
         state.num_reallocations += 1
         state.last_step = step
@@ -121,10 +122,14 @@ class Pruner:
         return Record(
             step=step,
             threshold=thresholds.pop() if len(thresholds) == 1 else None,
-            pruned=pruned,
+            pruned={
+                weight.path: len(moves[weight.path].pruned) * weight.group_size
+                for weight in self.trained
+            },
             grown={weight.path: 0 for weight in self.trained},
             active={weight.path: weight.num_active for weight in self.trained},
             carry=0,
+            moves=moves,
         )
 
     def _prune(
@@ -132,8 +137,12 @@ class Pruner:
         weight: MaskedWeight,
         optimizer: keras.optimizers.Optimizer,
         step: int,
-    ) -> float | None:
-        """Prune one kernel; returns the threshold, if there is one."""
+    ) -> tuple[float | None, np.ndarray]:
+        """Prune one kernel.
+
+        Returns:
+            The threshold, if there is one, and the places of what went.
+        """
         grouping, groups, active = self._read(weight)
         if not np.isfinite(groups).all():
             raise NotFinite(
@@ -151,28 +160,31 @@ class Pruner:
             step,
         )
         if kept is None:
-            return None
+            return None, _none()
         _check_mask(self.rule, kept.mask, active, weight.path)
         if kept.remembered is not None:
             self._remember(weight, kept.remembered)
+        pruned = np.flatnonzero(active & ~kept.mask)
         if isinstance(weight.variable, StoredVariable):
             weight.variable.move(
                 np.flatnonzero(kept.mask),
                 optimizer_slots.slots(optimizer, weight.kernel),
             )
-            return kept.threshold
+            return kept.threshold, pruned
         if grouping is weight.grouping:
             weight.mask.assign(kept.mask.reshape(grouping.mask_shape))
         else:
             mask = ops.convert_to_numpy(weight.mask)
             spread = np.repeat(kept.mask[:, None], grouping.group_size, axis=1)
-            weight.mask.assign(mask & grouping.ungroup(spread))
+            kept_too = grouping.ungroup(spread)
+            pruned = np.flatnonzero(mask & ~kept_too)
+            weight.mask.assign(mask & kept_too)
         groups[~kept.mask] = 0
         weight.kernel.assign(grouping.ungroup(groups))
         optimizer_slots.start_afresh(
             optimizer, weight.kernel, grouping, ~kept.mask
         )
-        return kept.threshold
+        return kept.threshold, pruned
 
     def _read(
         self, weight: MaskedWeight
@@ -206,6 +218,11 @@ class Pruner:
         numbers = ops.convert_to_numpy(variable).copy()
         numbers[weight.variable.index] = number
         variable.assign(numbers)
+
+
+def _none() -> np.ndarray:
+    """The places of no groups."""
+    return np.zeros(0, "int64")
 
 
 def _check_stored(rule: Rule, weight: MaskedWeight) -> None:

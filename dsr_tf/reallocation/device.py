@@ -109,19 +109,16 @@ class Device:
             kernels: What `read` returned, with `pruned` and `grown` set.
         """
         parts = [
-            part
+            kernel.start + part
             for kernel in kernels
-            for part in (
-                kernel.active[kernel.pruned],
-                kernel.grown_places(),
-            )
+            for part in (kernel.moves.pruned, kernel.moves.grown)
         ]
         places = np.concatenate(parts, dtype="int32")
         if self._one_size_fits_many:
             places = _padded(places)
         self._move(ops.convert_to_tensor(places))
         starts = [
-            (kernel.grown_places(), kernel.start_values)
+            (kernel.start + kernel.moves.grown, kernel.start_values)
             for kernel in kernels
             if kernel.start_values is not None
         ]

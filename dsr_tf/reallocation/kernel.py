@@ -14,6 +14,7 @@ from dsr_tf.core.room import ranks
 from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.methods.method import Bundles
 from dsr_tf.methods.method import KernelView
+from dsr_tf.reallocation.record import Moves
 
 
 @dataclasses.dataclass
@@ -275,9 +276,14 @@ class Kernel:
             chosen = self.growable[chosen]
         self.grown, self.start_values = chosen, start_values
 
-    def grown_places(self) -> np.ndarray:
-        """Where the groups of `grown` are, in ascending order."""
-        return places_of_free(self.grown, self.active, self.start)
+    @functools.cached_property
+    def moves(self) -> Moves:
+        """Which groups move, once `pruned` and `grown` are settled; places
+        are counted from the start of the kernel."""
+        return Moves(
+            self.active[self.pruned] - self.start,
+            places_of_free(self.grown, self.active, self.start) - self.start,
+        )
 
 
 def places_of_free(

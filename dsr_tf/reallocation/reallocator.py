@@ -6,8 +6,6 @@ whose shapes would change each time; and numpy draws are the same on every
 backend, replica and worker.
 """
 
-import dataclasses
-
 import keras
 import numpy as np
 from keras import ops
@@ -26,41 +24,9 @@ from dsr_tf.reallocation.exchange import Exchange
 from dsr_tf.reallocation.exchange import is_on_one_gpu
 from dsr_tf.reallocation.in_step import InStep
 from dsr_tf.reallocation.kernel import Kernel
+from dsr_tf.reallocation.record import Record
 from dsr_tf.reallocation.state import ReallocationState
 from dsr_tf.reallocation.state import check_names
-
-
-@dataclasses.dataclass(frozen=True)
-class Record:
-    """What one reallocation did; counts are weights.
-
-    Attributes:
-        step: `optimizer.iterations` when it happened.
-        threshold: Magnitude below which weights were pruned, or None.
-        pruned: Weights pruned, by path of the kernel.
-        grown: Weights grown, by path of the kernel.
-        active: Active weights afterwards, by path of the kernel.
-        carry: Weights of the budget left over, see `ReallocationState`.
-    """
-
-    step: int
-    threshold: float | None
-    pruned: dict[str, int]
-    grown: dict[str, int]
-    active: dict[str, int]
-    carry: int
-
-    @property
-    def num_pruned(self) -> int:
-        return sum(self.pruned.values())
-
-    @property
-    def num_grown(self) -> int:
-        return sum(self.grown.values())
-
-    @property
-    def num_active(self) -> int:
-        return sum(self.active.values())
 
 
 class BudgetBroken(RuntimeError):
@@ -226,6 +192,7 @@ class Reallocator:
             grown={k.path: k.num_grown_weights for k in kernels},
             active=active,
             carry=state.carry,
+            moves={k.path: k.moves for k in kernels},
         )
 
     def _exchange_for(self, optimizer: keras.optimizers.Optimizer) -> Exchange:

@@ -104,7 +104,7 @@ def move(kernel: Kernel, optimizer: keras.optimizers.Optimizer) -> None:
         kernel: What `read` returned, with `pruned` and `grown` set.
         optimizer: The optimizer that holds the slots.
     """
-    grown = kernel.grown_places()
+    grown = kernel.moves.grown
     if not len(grown) and not kernel.pruned.any():
         return
     variable = kernel.weight.variable

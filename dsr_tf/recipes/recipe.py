@@ -148,6 +148,9 @@ class Recipe:
     ) -> keras.callbacks.Callback | None:
         """What moves or prunes weights during training; None if nothing.
 
+        Of flags that say how weights move, a run says that it does not use
+        those that `experiment` is not asked for here.
+
         Args:
             model: The compiled model.
             steps_per_epoch: Number of updates in an epoch.

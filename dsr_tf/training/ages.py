@@ -13,6 +13,8 @@ import numpy as np
 from dsr_tf.command_line import UsageError
 from dsr_tf.layers import masked_weights
 from dsr_tf.layers.masked_weights import MaskedWeight
+from dsr_tf.reallocation.record import Moves
+from dsr_tf.reallocation.record import Record
 from dsr_tf.training.checkpoint import Checkpoint
 
 # Ages are counted in classes; each begins here and ends before the next.
@@ -25,9 +27,10 @@ class Ages:
     """Follows active weights from one reallocation to the next.
 
     The age of a weight is the number of reallocations that it has survived:
-    0 as long as none came after the one that it grew in. Masks are compared
-    with those of the reallocation before, so that it is true of any method;
-    what moves inside of training steps, to and back, has not moved.
+    0 as long as none came after the one that it grew in. Records say what
+    has moved, which costs as much as there are active weights, where reading
+    masks costs as much as there are weights. What moves inside of training
+    steps, to and back, has not moved.
 
     Args:
         masked: List of `MaskedWeight`, those that may move.
@@ -69,11 +72,11 @@ class Ages:
         born = {path: _pack(born) for path, born in self._born.items()}
         return json.dumps({"count": self._count, "born": born})
 
-    def look(self, step: int) -> dict[str, Any]:
-        """Compare masks after a reallocation with those of the last.
+    def look(self, record: Record) -> dict[str, Any]:
+        """Follow a reallocation.
 
         Args:
-            step: Number of updates so far.
+            record: The `Record` of it.
 
         Returns:
             A row for `ages.csv`; numbers are weights. `age:N` are active
@@ -84,47 +87,65 @@ class Ages:
             and the mean age of all that are active, `mean_age:PATH`.
         """
         self._count += 1
-        row: dict[str, Any] = {"step": step}
-        classes = np.zeros(len(CLASSES), "int64")
+        row: dict[str, Any] = {"step": record.step}
+        ages = np.arange(self._count, -1, -1)  # By when a group grew.
+        classes = np.searchsorted(CLASSES, ages[1:], "right") - 1
+        in_classes = np.zeros(len(CLASSES), "int64")
         columns: dict[str, dict[str, Any]] = {
             name: {}
             for name in ("grown", "pruned_at_once", "from_start", "mean_age")
         }
         for weight in self._masked:
-            path, size = weight.path, weight.group_size
-            lost = self._follow(weight)
-            born = self._born[path]
-            ages = self._count - born
-            which = np.searchsorted(CLASSES, ages[born > 0], "right") - 1
-            classes += size * np.bincount(which, minlength=len(CLASSES))
+            path, size = weight.path, int(weight.group_size)
+            lost = self._follow(weight, record)
+            born = np.bincount(self._born[path], minlength=len(ages))
+            np.add.at(in_classes, classes, size * born[1:])
             at_once = np.count_nonzero(lost == self._count - 1)
-            columns["grown"][path] = size * np.count_nonzero(ages == 0)
+            columns["grown"][path] = size * int(born[self._count])
             # Nothing had been grown before the first.
             columns["pruned_at_once"][path] = (
                 size * at_once if self._count > 1 else 0
             )
-            columns["from_start"][path] = size * np.count_nonzero(born == 0)
-            mean = float(ages.mean()) if len(ages) else 0.0
+            columns["from_start"][path] = size * int(born[0])
+            mean = int(ages @ born) / max(1, int(born.sum()))
             columns["mean_age"][path] = round(mean, 3)
-        row.update({f"age:{n}": k for n, k in zip(CLASSES, classes.tolist())})
+        row.update(
+            {f"age:{n}": k for n, k in zip(CLASSES, in_classes.tolist())}
+        )
         row["from_start"] = sum(columns["from_start"].values())
         for name, numbers in columns.items():
             row.update({f"{name}:{path}": n for path, n in numbers.items()})
         return row
 
-    def _follow(self, weight: MaskedWeight) -> np.ndarray:
-        """Take over the mask as it is; returns when those grew that went."""
+    def _follow(self, weight: MaskedWeight, record: Record) -> np.ndarray:
+        """Let groups go and come; returns when those grew that went."""
         path = weight.path
-        before, born = self._places[path], self._born[path]
-        places = weight.variable.places()
-        now = np.full(len(places), self._count, "int32")
-        # Both are ascending.
-        where = np.searchsorted(places, before)
-        stays = where < len(places)
-        stays[stays] = places[where[stays]] == before[stays]
-        now[where[stays]] = born[stays]
-        self._places[path], self._born[path] = places, now
-        return born[~stays]
+        places, born = self._places[path], self._born[path]
+        moves = _moves(weight, places, record)
+        # All are ascending.
+        went = np.searchsorted(places, moves.pruned)
+        lost = born[went]
+        places, born = np.delete(places, went), np.delete(born, went)
+        at = np.searchsorted(places, moves.grown)
+        self._places[path] = np.insert(places, at, moves.grown)
+        self._born[path] = np.insert(born, at, self._count)
+        return lost
+
+
+def _moves(weight: MaskedWeight, before: np.ndarray, record: Record) -> Moves:
+    """Those of a kernel.
+
+    Only where weights move inside of training steps, as by DeepR, the mask
+    is read and compared with the places of before: a record of all that
+    moved there, most of it to and back, would cost each step.
+    """
+    if record.moves is not None:
+        return record.moves[weight.path]
+    now = weight.variable.places()
+    return Moves(
+        np.setdiff1d(before, now, assume_unique=True),
+        np.setdiff1d(now, before, assume_unique=True),
+    )
 
 
 def followed(model: keras.Model, newest: Checkpoint | None) -> Ages | None:

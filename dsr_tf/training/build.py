@@ -127,6 +127,19 @@ def learning_rate(
     return optimizers.WarmUp(rate, num_steps) if num_steps else rate
 
 
+def rate_of(
+    experiment: Experiment, steps_per_epoch: int
+) -> Callable[[int], float]:
+    """A function from an epoch to the learning rate of its first step."""
+    rate = learning_rate(experiment, steps_per_epoch)
+
+    def of(epoch: int) -> float:
+        now = rate(epoch * steps_per_epoch) if callable(rate) else rate
+        return float(f"{float(now):.6g}")  # Schedules compute in float32.
+
+    return of
+
+
 def prepare_keras(experiment: Experiment) -> None:
     """Set the seed and the precision that all of this process has."""
     keras.utils.set_random_seed(experiment.seed)
@@ -205,7 +218,7 @@ def steps_per_execution(experiment: Experiment, steps_per_epoch: int) -> int:
 
 
 def checked_callback(
-    experiment: Experiment,
+    experiment: Any,
     model: keras.Model,
     steps_per_epoch: int,
     listener: Callable | None = None,
@@ -214,7 +227,8 @@ def checked_callback(
     """The callback that moves or prunes weights, None if none does.
 
     Args:
-        experiment: The `Experiment`.
+        experiment: The `Experiment`, or the same that remembers what it is
+            asked for, `Asked`.
         model: The compiled model.
         steps_per_epoch: Number of updates in an epoch.
         listener: Function that receives the `Record` of each change.

@@ -13,7 +13,7 @@ import keras
 from absl import logging
 
 from dsr_tf.command_line import UsageError
-from dsr_tf.reallocation.reallocator import Record
+from dsr_tf.reallocation.record import Record
 from dsr_tf.training import files
 
 

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dsr_tf.layers import masked_weights
-from dsr_tf.reallocation.reallocator import Record
+from dsr_tf.reallocation.record import Record
 
 # Drawing takes at most this share of the time, and is no use more often.
 _SHARE, _SECONDS_BETWEEN = 0.01, 0.1
@@ -176,7 +176,13 @@ class Progress(keras.callbacks.Callback):
         return f"{start}:{seconds:02} left"
 
     def _kernels(self) -> Table:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        # A line a kernel, and as much of its name as there is room for.
+        table = Table(
+            box=box.SIMPLE_HEAD,
+            padding=(0, 1, 0, 0),
+            pad_edge=False,
+            show_edge=False,
+        )
         table.add_column("kernel", overflow="ellipsis", no_wrap=True)
         for name in ("weights", "active", "density", "change", "last"):
             table.add_column(name, justify="right", no_wrap=True)

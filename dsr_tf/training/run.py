@@ -9,7 +9,7 @@ from typing import Any
 from dsr_tf import data as datasets
 from dsr_tf.command_line import UsageError
 from dsr_tf.command_line import terminal
-from dsr_tf.reallocation.reallocator import Record
+from dsr_tf.reallocation.record import Record
 from dsr_tf.training import ages
 from dsr_tf.training import board
 from dsr_tf.training import build
@@ -31,6 +31,7 @@ from dsr_tf.training.logs import reallocation_row
 from dsr_tf.training.loop import Loop
 from dsr_tf.training.progress import Progress
 from dsr_tf.training.stop import StopSignals
+from dsr_tf.training.unused import Asked
 
 
 class Run:
@@ -168,8 +169,9 @@ class Run:
                 checkpoint.restore(self._newest, self.model)
         self._ages = self._find_ages()
         self._newest = None  # As large as model and optimizer.
+        self.asked = Asked(experiment)
         self.reallocation = build.checked_callback(
-            experiment,
+            self.asked,
             self.model,
             self.steps_per_epoch,
             self._log_reallocation,
@@ -188,7 +190,7 @@ class Run:
     def _log_reallocation(self, record: Record) -> None:
         self._reallocations.append(reallocation_row(record))
         if self._ages is not None:
-            self._age_rows.append(self._ages.look(record.step))
+            self._age_rows.append(self._ages.look(record))
         if self._progress is not None:
             self._progress.record(record)
 
@@ -264,7 +266,10 @@ class Run:
                 callbacks=[
                     *([self.reallocation] if self.reallocation else []),
                     Guard(checkpoints.save, self._asked_to_stop),
-                    MetricsLog(self._metrics, self._learning_rate),
+                    MetricsLog(
+                        self._metrics,
+                        build.rate_of(self.experiment, self.steps_per_epoch),
+                    ),
                     checkpoints,
                     *([self._board] if self._board else []),
                     *([self._progress] if self._progress else []),
@@ -321,13 +326,6 @@ class Run:
     @property
     def _board_folder(self) -> str:
         return os.path.join(self.experiment.output_dir, board.FOLDER)
-
-    def _learning_rate(self, epoch: int) -> float:
-        """The learning rate of the first step of an epoch."""
-        steps = self.steps_per_epoch
-        rate = build.learning_rate(self.experiment, steps)
-        rate = float(rate(epoch * steps) if callable(rate) else rate)
-        return float(f"{rate:.6g}")  # Schedules compute in float32.
 
     def _finish(self) -> dict[str, Any] | None:
         """Write the results; every worker waits for the chief."""

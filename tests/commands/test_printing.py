@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.table import Table
 
 import dsr_tf
-from dsr_tf.command_line import folding
 from dsr_tf.command_line import terminal
 from dsr_tf.commands import evaluate
 from dsr_tf.commands import export
@@ -22,6 +21,7 @@ from dsr_tf.commands import report
 from dsr_tf.commands.results import results_table
 from dsr_tf.comparison import aggregate
 from dsr_tf.comparison import tables
+from dsr_tf.core import folding
 from tests.comparison.test_aggregate import run as compared
 
 NAMES = ("a[/b]", "run[dsr]", "[red]x", "x:smile:")
@@ -94,6 +94,11 @@ def test_names_in_an_evaluation(bracketed, capsys, monkeypatch):
         # Where a part alone is too long.
         ("lenet_300/x", 7, ["lenet_", "300/x"]),
         ("abcdefgh", 3, ["abc", "def", "gh"]),
+        ("1x1x512x2048", 10, ["1x1x512x", "2048"]),
+        ("exact", 4, ["exac", "t"]),
+        # Words of a sentence stay whole if they can.
+        ("of a/b c/d", 6, ["of a/b", "c/d"]),
+        ("in long_name/x y", 8, ["in long_", "name/x y"]),
         ("日本語", 4, ["日本", "語"]),
         ("", 4, [""]),
     ],
@@ -172,9 +177,28 @@ def test_names_in_a_comparison():
     assert "set[dsr]" in console.file.getvalue()
 
 
+def test_names_in_a_comparison_of_80_columns():
+    name = "masks_original_weights"
+    rows = aggregate.rows([compared(name, "dsr", 0.1, 1, 0.9, 150, 3.0)])
+    console = terminal.console(width=80, file=io.StringIO())
+    console.print(tables.rich_table(rows, "title"))
+    printed = console.file.getvalue().split()
+    assert {"masks_", "original_", "weights"} < set(printed)
+
+
+def test_the_folder_of_a_run_is_folded_between_its_parts(world):
+    summary = json.loads((world / "run" / "summary.json").read_text())
+    console = terminal.console(width=80, file=io.StringIO())
+    console.print(results_table(summary, "/a_long_folder_of_runs" * 5))
+    printed = console.file.getvalue().split()
+    lines = [word for word in printed if "folder" in word]
+    assert len(lines) > 1
+    assert "/".join(lines).count("a_long_folder_of_runs") == 5
+
+
 IN_ASCII = """
 import sys
-from dsr_tf.command_line import folding
+from dsr_tf.core import folding
 from dsr_tf.command_line import terminal
 from dsr_tf.comparison import aggregate, tables
 from tests.comparison.test_aggregate import run

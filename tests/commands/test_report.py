@@ -86,7 +86,8 @@ def test_it_names_the_files_that_there_are(run, tmp_path):
         ),
     ):
         table = results.results_table(summary, str(folder))
-        assert table.caption == f"Written to {folder}: summary.json, {names}"
+        caption = f"Written to {folder}: summary.json, {names}"
+        assert str(table.caption) == caption
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import types
 import numpy as np
 import pytest
 
-from dsr_tf.reallocation.reallocator import Record
+from dsr_tf.reallocation.record import Record
 from dsr_tf.training import mask_pictures
 from dsr_tf.training.ages import Ages
 from dsr_tf.training.logs import Table
@@ -29,8 +29,9 @@ class Logged:
             Table(folder / name) for name in ("reallocations.csv", "ages.csv")
         ]
         for step in range(5, 5 * num_reallocations + 1, 5):
-            tables[0].append(reallocation_row(self._move(step)))
-            tables[1].append(ages.look(step))
+            record = self._move(step)
+            tables[0].append(reallocation_row(record))
+            tables[1].append(ages.look(record))
         metrics = Table(folder / "metrics.csv")
         for epoch in range(num_epochs):
             row = {

@@ -9,7 +9,7 @@ from rich.console import Console
 
 import dsr_tf
 from dsr_tf.command_line import terminal
-from dsr_tf.reallocation.reallocator import Record
+from dsr_tf.reallocation.record import Record
 from dsr_tf.training.progress import Progress
 
 

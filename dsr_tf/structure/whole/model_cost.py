@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import keras
-from rich import box
 from rich.table import Table
-from rich.text import Text
 
+from dsr_tf.core.named_numbers import NamedNumbers
 from dsr_tf.core.printing import printed
 from dsr_tf.layers import clustered_weights
 from dsr_tf.layers import masked_weights
@@ -88,16 +87,17 @@ class ModelCost:
 
     def table(self) -> Table:
         """The same as a `rich` table."""
-        # Names may hold brackets, which are no markup.
-        title = Text(f"Cost of {self.name}", style="table.title")
-        table = Table(title=title, box=box.SIMPLE_HEAD)
-        table.add_column("layer", overflow="fold")
-        for column in ("parameters", "active", "MACs", "active MACs"):
-            table.add_column(column, justify="right")
+        unknown = ", ".join(self.uncounted)
+        table = NamedNumbers(
+            f"Cost of {self.name}",
+            "layer",
+            ("parameters", "active", "MACs", "active MACs"),
+            f"MACs are not known of: {unknown}" if unknown else "",
+        )
 
         def add(name: str, numbers: Iterable[int | None]) -> None:
             cells = ("–" if n is None else f"{n:,}" for n in numbers)
-            table.add_row(Text(name), *cells)
+            table.add_line(name, *cells)
 
         for layer in self.layers:
             path, *numbers = dataclasses.astuple(layer)
@@ -112,12 +112,6 @@ class ModelCost:
                 self.num_active_macs,
             ),
         )
-        if self.uncounted:
-            table.caption = Text(
-                f"MACs are not known of: {', '.join(self.uncounted)}",
-                style="table.caption",
-            )
-            table.caption_justify = "left"
         return table
 
     def __str__(self) -> str:

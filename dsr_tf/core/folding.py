@@ -10,13 +10,20 @@ from rich.console import Console
 from rich.containers import Lines
 from rich.text import Text
 
-# Where a name may go on in the next line: behind what separates its parts;
-# where a part alone is too long, behind the next best, and then anywhere.
-_PLACES = (r"(?<=[ /-])", r"(?<=[_.=,])", r"(?=.)")
+# Where a name may go on in the next line: between words; where a word alone
+# is too long, behind what separates its parts; where one of these alone is,
+# behind the next best, and then anywhere.
+_PLACES = (
+    r"(?<= )",
+    r"(?<=[/-])",
+    r"(?<=[_.=,])|(?<=\dx)(?=\d)",
+    r"(?=.)",
+)
 
 
 class Name(Text):
-    """A path or other name, folded between its parts and not inside them."""
+    """A path or other name, or a sentence that holds such, folded between
+    parts and not inside them."""
 
     def wrap(self, console: Console, width: int, **arguments: Any) -> Lines:
         lines = [
@@ -40,7 +47,7 @@ def fold(name: str, width: int) -> list[str]:
 
 def longest_part(name: str) -> str:
     """The longest part of a name, which needs a line that wide."""
-    return max(re.split(_PLACES[0], name), key=cell_len).rstrip()
+    return max(re.split("(?<=[ /-])", name), key=cell_len).rstrip()
 
 
 def _pieces(name: str, width: int, places: Sequence[str]) -> Iterator[str]:
