@@ -87,7 +87,7 @@ def test_benchmark_lists_no_flag_without_effect(help_of):
         *("strategy", "live", "tensorboard"),
     }
     assert listed["networks"] == (
-        "dense,dense_again,static,set,deep_r,rigl,snfs,dsr"
+        "dense,dense_again,static,set,deep_r,rigl,snfs,dsr,adaptive"
     )
 
 
