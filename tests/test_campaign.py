@@ -32,6 +32,10 @@ METHODS = {
     "set": lambda: methods.SET(0.3),
     "rigl": lambda: methods.RigL(0.3, None),
     "snfs": lambda: methods.SNFS(0.3, None),
+    "adaptive": lambda: methods.Adaptive(0.3, None, growth="half"),
+    "by_momentum": lambda: methods.Adaptive(
+        0.3, None, scope="kernel", redistribution="momentum", growth="alive"
+    ),
     "deep_r": lambda: methods.DeepR(1e-3),
     "gradual": None,
 }
