@@ -47,6 +47,7 @@ class Checkpoint:
         path: The file.
         format: Number of its format.
         step: Number of updates before it.
+        num_batches: Number of batches before it, in float16 more than that.
         settings: Dict of plain values, those of the run.
         names: Names of the variables.
         shapes: Their shapes.
@@ -63,6 +64,7 @@ class Checkpoint:
     path: str | os.PathLike
     format: int
     step: int
+    num_batches: int
     settings: dict
     names: list[str]
     shapes: list[tuple[int, ...]]
@@ -96,6 +98,7 @@ def save(
     num_kept: int = 2,
     tables: Mapping[str, str] | None = None,
     architecture: str | None = None,
+    num_batches: int | None = None,
 ) -> None:
     """Write a checkpoint and delete all but the newest.
 
@@ -103,10 +106,11 @@ def save(
         folder: Folder of checkpoints; made where it does not exist.
         model: A compiled Keras model whose optimizer is built.
         step: Number of updates so far.
-        settings: Dict of plain values to store with it.
+        settings: Dict of plain values.
         num_kept: Number of checkpoints to leave, at least 1.
         tables: Dict from the name of a table of the run to its text.
         architecture: Text of a network that flags do not describe.
+        num_batches: Number of batches so far; as many as updates, if None.
 
     Raises:
         RunError: if a weight is no longer a finite number; nothing is
@@ -125,6 +129,7 @@ def save(
     header = {
         "format": _FORMAT,
         "step": step,
+        "batches": step if num_batches is None else num_batches,
         "settings": settings,
         "names": names,
         "shapes": [array.shape for array in arrays],
@@ -235,9 +240,10 @@ def _checked(
     stored: dict[str, np.ndarray],
 ) -> Checkpoint:
     """A `Checkpoint` whose parts are what they should be."""
-    names, shapes = header["names"], header["shapes"]
+    names, shapes, step = header["names"], header["shapes"], header["step"]
     format, state = header.get("format", 1), header.get("state")
     architecture, storages = header.get("architecture"), header.get("storages")
+    num_batches = header.get("batches", step)
     has_state = format >= stored_variables.FIRST_WITH_STATE_APART
     numbers = {f"{number:05d}" for number in range(len(names))}
     found = [name.partition(".") for name in stored]
@@ -247,8 +253,8 @@ def _checked(
         and len(shapes) == len(names)
         and all(type(n) is int and n >= 0 for shape in shapes for n in shape)
         and type(format) is int
-        and type(header["step"]) is int
-        and header["step"] >= 0
+        and type(step) is type(num_batches) is int
+        and num_batches >= step >= 0
         and isinstance(header["settings"], dict)
         and isinstance(tables, dict | None)
         and isinstance(architecture, str | None)
@@ -262,7 +268,8 @@ def _checked(
     return Checkpoint(
         path,
         format,
-        header["step"],
+        step,
+        num_batches,
         header["settings"],
         names,
         [tuple(shape) for shape in shapes],
@@ -331,10 +338,9 @@ def restore(checkpoint: Checkpoint, model: keras.Model) -> None:
 
 
 def _newest_is(folder: str | os.PathLike, step: int) -> str:
-    steps = [other for other in _steps(folder) if other <= step]
-    if not steps:
-        return "there is no checkpoint"
-    return f"the last checkpoint is of step {steps[-1]}"
+    if steps := [other for other in _steps(folder) if other <= step]:
+        return f"the last checkpoint is of step {steps[-1]}"
+    return "there is no checkpoint"
 
 
 def _steps(folder: str | os.PathLike) -> list[int]:

@@ -25,14 +25,15 @@ class Guard(keras.callbacks.Callback):
     It must come before the callbacks that save and log.
 
     Args:
-        save: Function of no arguments that saves a checkpoint.
+        save: Function that saves a checkpoint, of the number of the batch
+            in the epoch.
         asked: Function that gives the number of the signal that has asked
             any of several workers to stop, 0 if none has: they must stop
             together.
     """
 
     def __init__(
-        self, save: Callable[[], None], asked: Callable[[], int]
+        self, save: Callable[[int], None], asked: Callable[[], int]
     ) -> None:
         super().__init__()
         self._save, self._asked = save, asked
@@ -49,7 +50,7 @@ class Guard(keras.callbacks.Callback):
             )
         # At the end of an epoch come its metrics first, then a checkpoint.
         if batch + 1 < self.params["steps"] and (number := self._asked()):
-            self._save()
+            self._save(batch)
             raise Stopped(number, ", with a checkpoint; --resume goes on")
 
     def on_epoch_begin(

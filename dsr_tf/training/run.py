@@ -92,7 +92,7 @@ class Run:
         self._metrics = self._table(
             "metrics.csv",
             "epoch",
-            self.start // self.steps_per_epoch,
+            self._batches_done // self.steps_per_epoch,
             ("test_accuracy", "seconds"),
         )
         # A reallocation at the step of the checkpoint comes after it, so
@@ -125,6 +125,8 @@ class Run:
             self._folder.check_nothing_is_lost()
         if self._folder is not None:
             self._folder.check_writable()
+        # More batches than updates, where gradients have overflowed.
+        self._batches_done = self._newest.num_batches if self._newest else 0
         return self._newest.step if self._newest else 0
 
     def _table(
@@ -218,14 +220,14 @@ class Run:
                 # From here on the run needs nothing but its folder.
                 checkpoints = self._checkpoints()
                 checkpoints.set_model(self.model)
-                checkpoints.save()
+                checkpoints.save(0)
             return self._train()
         finally:
             if self._folder is not None:
                 self._folder.abandon()
 
     def _train(self) -> dict[str, Any] | None:
-        epoch, steps_done = divmod(self.start, self.steps_per_epoch)
+        epoch, steps_done = divmod(self._batches_done, self.steps_per_epoch)
         self._fitting: Callable[..., None] = self._fit_on_one
         if self.cluster.is_distributed:
             self._fitting = Loop(self.model, self.cluster, self.data).fit
@@ -251,7 +253,7 @@ class Run:
         self, first_epoch: int, end_epoch: int, steps_done: int = 0
     ) -> None:
         first_step = first_epoch * self.steps_per_epoch + steps_done
-        checkpoints = self._checkpoints()
+        checkpoints = self._checkpoints(first_step)
         with (
             one_sentence("a step failed"),
             self._signals.waiting(),
@@ -265,7 +267,7 @@ class Run:
                 steps_per_epoch=self.steps_per_epoch - steps_done,
                 callbacks=[
                     *([self.reallocation] if self.reallocation else []),
-                    Guard(checkpoints.save, self._asked_to_stop),
+                    Guard(checkpoints.save_within, self._asked_to_stop),
                     MetricsLog(
                         self._metrics,
                         build.rate_of(self.experiment, self.steps_per_epoch),
@@ -292,11 +294,11 @@ class Run:
             self.model,
             self.experiment.epochs,
             self.steps_per_epoch,
-            self.start,
+            self._batches_done,
             self.experiment.live,
         )
 
-    def _checkpoints(self) -> CheckpointCallback:
+    def _checkpoints(self, first_batch: int = 0) -> CheckpointCallback:
         return CheckpointCallback(
             self._chiefs("checkpoints"),
             self.experiment.checkpoint_every_steps,
@@ -310,6 +312,7 @@ class Run:
                 **({ages.NAME: self._ages} if self._ages else {}),
             },
             self._architecture,
+            first_batch,
         )
 
     def _asked_to_stop(self) -> int:

@@ -186,6 +186,8 @@ def save_with(path, read, **changed):
     [
         {"step": -1},
         {"step": "7"},
+        {"batches": 6},
+        {"batches": "7"},
         {"names": []},
         {"names": None},
         {"shapes": [[1]]},

@@ -12,6 +12,7 @@ from dsr_tf import command_line
 from dsr_tf import layers
 from dsr_tf.commands import train
 from dsr_tf.models import lenet_300_100
+from dsr_tf.training import checkpoint
 from dsr_tf.training import experiment as experiments
 from dsr_tf.training.run import Run
 from tests.conftest import values
@@ -61,6 +62,13 @@ def load(folder):
 )
 def test_repeats_and_resumes(method, tmp_path):
     check_resuming(method, tmp_path)
+
+
+def test_batches_that_are_no_updates(tmp_path):
+    """In float16 gradients overflow at first, and the run goes on."""
+    check_resuming("dsr", tmp_path, "--mixed_precision=float16")
+    newest = checkpoint.read(checkpoints(tmp_path / "whole")[-1])
+    assert newest.num_batches == 42 > newest.step
 
 
 @pytest.mark.slow
@@ -132,6 +140,12 @@ def test_patterns(method, tmp_path):
         assert (bundles.sum(axis=1) == 2).all()
 
 
+def checkpoints(folder):
+    """Those of a run, in the order of their steps."""
+    files = (folder / "checkpoints").glob("step-*.npz")
+    return sorted(files, key=lambda file: int(file.stem.split("-")[1]))
+
+
 def check_resuming(method, tmp_path, *flags):
     """Run at once, and again up to step 20 of 42 and from there.
 
@@ -142,8 +156,9 @@ def check_resuming(method, tmp_path, *flags):
     whole, halved = tmp_path / "whole", tmp_path / "halved"
     assert run(whole, *arguments)["test_accuracy"] > 0.6
     run(halved, *arguments, "--epochs=2")
-    (halved / "checkpoints" / "step-28.npz").unlink()
-    assert (halved / "checkpoints" / "step-20.npz").exists()
+    at_20, at_28 = checkpoints(halved)
+    at_28.unlink()
+    assert checkpoint.read(at_20).num_batches == 20
     run(halved, *arguments, "--resume")
     if method != "static":
         tables = [
