@@ -100,6 +100,7 @@ def _train(name: str, experiment: Experiment, signals: StopSignals) -> None:
     for sentence in (
         *recipes.unused_amounts(run.experiment),
         *unused_moves(run.settings, run.asked),
+        *_unseen(run.experiment, console),
     ):
         if run.cluster.is_chief:
             logging.warning("%s", sentence)
@@ -113,6 +114,12 @@ def _train(name: str, experiment: Experiment, signals: StopSignals) -> None:
     if "narrowed" in summary:
         console.print(channels_table(summary))
     console.print(results_table(summary, run.experiment.output_dir))
+
+
+def _unseen(experiment: Experiment, console: Console) -> list[str]:
+    if experiment.live and not terminal.changes_in_place(console):
+        return ["flag --live: needs a terminal, and the output goes elsewhere"]
+    return []
 
 
 def _announce(run: Run, console: Console) -> None:

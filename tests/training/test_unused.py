@@ -148,8 +148,10 @@ def test_flagfiles_use_what_they_give(model, path):
 
 def test_a_run_says_so_in_one_line(tmp_path, caplog):
     given = ["--method=set", "--epochs=1", "--nojit_compile", "--growth=alive"]
-    train.main(["train", *given, f"--output_dir={tmp_path / 'run'}"])
+    output = f"--output_dir={tmp_path / 'run'}"
+    train.main(["train", *given, "--live", output])
     sentences = [x.getMessage() for x in caplog.records if "flag" in x.message]
     assert sentences == [
-        "flag --growth=alive: this run of --method=set does not use it"
+        "flag --growth=alive: this run of --method=set does not use it",
+        "flag --live: needs a terminal, and the output goes elsewhere",
     ]
