@@ -14,6 +14,7 @@ def experiment(folder="x", **settings):
         **{
             "output_dir": str(folder),
             "jit_compile": False,
+            "steps_per_execution": 1,
             "epochs": 2,
             **settings,
         }

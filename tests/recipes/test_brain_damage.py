@@ -1,18 +1,17 @@
 """`--method=brain_damage`, trained in both of its phases."""
 
-import shutil
-
 import keras
 import numpy as np
 import pytest
 
 from dsr_tf.layers import masked_weights
 from tests.recipes.narrowed_runs import trained
-from tests.training.test_bad_days import at_step
+from tests.training import left_behind
 
 RUN = {
     "model": "resnet_cifar",
     "depth": 8,
+    "width": 0.5,
     "method": "brain_damage",
     "epochs": 3,
 }
@@ -34,11 +33,7 @@ def second(folder, first, **settings):
     )
 
 
-class Killed(Exception):
-    pass
-
-
-def test_active_weights_meet_the_budget(first, tmp_path, monkeypatch):
+def test_active_weights_meet_the_budget(first, tmp_path):
     """And a run that was killed goes on without the first one."""
     path = first[0] / "model.keras"
     before = keras.models.load_model(path, compile=False)
@@ -46,9 +41,9 @@ def test_active_weights_meet_the_budget(first, tmp_path, monkeypatch):
     assert [p.granularity.name for p in penalty.regularizers] == ["shape"]
     whole = first[1]["num_parameters"]
 
-    moved = (shutil.copytree(first[0], tmp_path / "first"), first[1])
-    summary = second(tmp_path / "run", moved, steps_per_execution=1)
-    # A shape of the last group has 64 weights.
+    kept = {"checkpoint_every_steps": 2, "checkpoints_to_keep": 9}
+    summary = second(tmp_path / "run", first, **kept)
+    # A shape of the last group has 32 weights.
     active = summary["num_active_parameters"]
     assert 0.3 * whole - 100 < active <= 0.3 * whole
     assert active < summary["num_parameters"] < whole
@@ -63,16 +58,9 @@ def test_active_weights_meet_the_budget(first, tmp_path, monkeypatch):
         summary["num_parameters"] - active
     )
 
-    def kill():
-        raise Killed
-
-    again = {"checkpoint_every_steps": 2, "steps_per_execution": 1}
-    with monkeypatch.context() as patch:
-        at_step(patch, 3, kill)
-        with pytest.raises(Killed):
-            second(tmp_path / "killed", moved, **again)
-    shutil.rmtree(moved[0])
-    second(tmp_path / "killed", moved, resume=True, **again)
+    left_behind.after(2, tmp_path / "run", tmp_path / "killed")
+    with left_behind.gone(first[0]):
+        second(tmp_path / "killed", first, resume=True, **kept)
     resumed = keras.models.load_model(
         tmp_path / "killed" / "model.keras", compile=False
     )

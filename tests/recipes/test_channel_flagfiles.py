@@ -48,7 +48,10 @@ def narrowed(name, image_shape, *more, images=None):
         # 784-100-60-10, of Network Slimming's Table 3.
         ("mlp_mnist/slimming", (28, 28, 1), 78400 + 6000 + 600 + 10 + 320),
         ("vgg16_cifar10/l1_filters", (32, 32, 3), 5397034),
-        ("resnet56_cifar10/l1_filters_a", (32, 32, 3), 773336),
+        pytest.param(
+            *("resnet56_cifar10/l1_filters_a", (32, 32, 3), 773336),
+            marks=pytest.mark.slow,
+        ),
         ("resnet56_cifar10/l1_filters_b", (32, 32, 3), 735712),
     ],
 )
@@ -74,7 +77,8 @@ def test_mnist_as_many_as_network_slimming(method):
 @pytest.mark.parametrize(
     "method",
     [
-        *("l1_filters", "slimming"),
+        "slimming",
+        pytest.param("l1_filters", marks=pytest.mark.slow),
         pytest.param("ssl", marks=pytest.mark.slow),
         pytest.param("brain_damage", marks=pytest.mark.slow),
         pytest.param("pfa", marks=pytest.mark.slow),

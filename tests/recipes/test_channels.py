@@ -2,17 +2,17 @@
 
 import json
 import os
-import shutil
 
 import keras
 import numpy as np
 import pytest
 
+from dsr_tf import models
 from dsr_tf.commands import compare
 from dsr_tf.commands import train
 from dsr_tf.comparison.plan import plan
 from dsr_tf.training import checkpoint
-from tests.training.test_bad_days import at_step
+from tests.training import left_behind
 
 # Batches of 100 digits, 14 steps an epoch; 64-500-300-10.
 FLAGS = [
@@ -21,6 +21,7 @@ FLAGS = [
     "--initial_gamma=0.5",
     "--epochs=2",
     "--nojit_compile",
+    "--steps_per_execution=1",
     "--checkpoint_every_steps=5",
 ]
 # Of fc2 by its scales, fc1 stays.
@@ -74,23 +75,11 @@ def test_the_largest_scales_stay(first, second):
     assert model.get_layer("fc2_bn").gamma_regularizer is None
 
 
-class Killed(Exception):
-    pass
-
-
-def test_resumes_without_the_first_run(first, second, tmp_path, monkeypatch):
-    started = shutil.copytree(first[0], tmp_path / "first")
-    flags = [*NARROW, f"--initial_checkpoint={started}"]
-
-    def kill():
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        at_step(patch, 3, kill)
-        with pytest.raises(Killed):
-            run(tmp_path / "run", *flags, "--steps_per_execution=1")
-    shutil.rmtree(started)
-    summary, model = run(tmp_path / "run", *flags, "--resume")
+def test_resumes_without_the_first_run(first, second, tmp_path):
+    left_behind.after(0, second[0], tmp_path / "run")
+    flags = [*NARROW, f"--initial_checkpoint={first[0]}", "--resume"]
+    with left_behind.gone(first[0]):
+        summary, model = run(tmp_path / "run", *flags)
     assert summary["narrowed"] == second[1]["narrowed"]
     for ours, theirs in zip(model.weights, second[2].weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -127,8 +116,9 @@ def refusal(folder, capsys, *more):
 def test_networks_without_scales_are_refused(tmp_path, capsys):
     message = "--method=slimming: needs a network whose channels are scaled"
     assert message in refusal(tmp_path / "run", capsys)
-    run(tmp_path / "dense", *PLAIN, "--method=dense", "--epochs=1")
-    started = f"--initial_checkpoint={tmp_path}/dense"
+    dense = models.mlp((8, 8, 1), 10, batch_normalization=False)
+    dense.save(tmp_path / "dense.keras")
+    started = f"--initial_checkpoint={tmp_path}/dense.keras"
     message = "--method=slimming: Model 'mlp' has no channels that `slimming`"
     assert message in refusal(tmp_path / "run", capsys, started)
 

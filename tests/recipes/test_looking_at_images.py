@@ -28,6 +28,7 @@ def test_it_trains_what_a_budget_leaves(settings, dense_run, tmp_path):
         initial_checkpoint=str(folder),
         parameter_budget=0.25,
         num_examples=300,
+        epochs=1,
         **settings,
     )
     num_parameters = summary["num_parameters"]

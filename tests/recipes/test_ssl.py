@@ -1,7 +1,5 @@
 """`--method=ssl`, trained in both of its phases."""
 
-import shutil
-
 import keras
 import numpy as np
 import pytest
@@ -11,7 +9,7 @@ from dsr_tf.core.schedule import Schedule
 from dsr_tf.training.run import Run
 from tests.recipes.narrowed_runs import experiment
 from tests.recipes.narrowed_runs import trained
-from tests.training.test_bad_days import at_step
+from tests.training import left_behind
 
 # 64-500-300-10, without normalization.
 MLP = {"model": "mlp", "batch_normalization": False}
@@ -66,45 +64,37 @@ def test_what_is_left_trains_under_a_budget(first, tmp_path):
     assert list(summary["narrowed"]["units"]) == ["fc1", "fc2"]
 
 
-class Killed(Exception):
-    pass
+# Of the inputs half.
+SELECTED = {
+    "keep_share": "^fc1/selection:0.5",
+    "epochs": 1,
+    "checkpoint_every_steps": 4,
+    "checkpoints_to_keep": 9,
+}
 
 
-def test_inputs_go_as_well(first, tmp_path):
-    summary = second(
-        tmp_path / "run", first, keep_share="^fc1/selection:0.5", epochs=1
-    )
+@pytest.fixture(scope="module")
+def selected(first, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "selected"
+    return folder, second(folder, first, **SELECTED)
+
+
+def test_inputs_go_as_well(selected):
+    _, summary = selected
     assert summary["narrowed"]["units"]["fc1/selection"] == [32, 64]
     assert summary["test_accuracy"] > 0.85
 
 
-def test_resumes_without_the_first_run(first, tmp_path, monkeypatch):
+def test_resumes_without_the_first_run(first, selected, tmp_path):
     """Selections of inputs are in the network that checkpoints hold."""
-    moved = (shutil.copytree(first[0], tmp_path / "first"), *first[1:])
-    settings = {"keep_share": "0.1", "steps_per_execution": 1}
-    expected = second(tmp_path / "whole", moved, **settings)
-
-    def kill():
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        at_step(patch, 3, kill)
-        with pytest.raises(Killed):
-            second(
-                tmp_path / "run", moved, checkpoint_every_steps=2, **settings
-            )
-    shutil.rmtree(moved[0])
-    resumed = second(
-        tmp_path / "run",
-        moved,
-        checkpoint_every_steps=2,
-        resume=True,
-        **settings,
-    )
+    whole, expected = selected
+    left_behind.after(4, whole, tmp_path / "run")
+    with left_behind.gone(first[0]):
+        resumed = second(tmp_path / "run", first, resume=True, **SELECTED)
     assert resumed["narrowed"] == expected["narrowed"]
     models = [
-        keras.models.load_model(tmp_path / name / "model.keras")
-        for name in ("whole", "run")
+        keras.models.load_model(folder / "model.keras")
+        for folder in (whole, tmp_path / "run")
     ]
     for ours, theirs in zip(*(m.weights for m in models), strict=True):
         np.testing.assert_array_equal(ours, theirs)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 
 import keras
@@ -73,16 +74,22 @@ def at_step(monkeypatch, step, action):
     )
 
 
-@pytest.fixture
-def halfway(tmp_path, monkeypatch):
-    """A run that was stopped after 23 of its 56 steps."""
-    folder = tmp_path / "halfway"
-    with monkeypatch.context() as patch:
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """The folder of a run that was stopped after 23 of its 56 steps."""
+    folder = tmp_path_factory.mktemp("runs") / "stopped"
+    with pytest.MonkeyPatch.context() as patch:
         at_step(patch, 23, lambda: os.kill(os.getpid(), signal.SIGTERM))
         ends(143, folder)
     names = sorted(os.listdir(folder / "checkpoints"))
     assert names == ["step-20.npz", "step-23.npz"]
     return folder
+
+
+@pytest.fixture
+def halfway(stopped, tmp_path):
+    """A copy of it."""
+    return shutil.copytree(stopped, tmp_path / "halfway")
 
 
 def damage(path, kind):

@@ -18,7 +18,7 @@ from dsr_tf.training import architecture
 from dsr_tf.training import checkpoint
 from dsr_tf.training.experiment import Experiment
 from dsr_tf.training.run import Run
-from tests.training.test_bad_days import at_step
+from tests.training import left_behind
 from tests.training.test_damage import save_with
 from tests.training.test_distributed import assert_replicas_equal
 
@@ -153,32 +153,21 @@ def test_images_are_as_they_are_tested(dense, tmp_path, halved):
     assert len(shown) > 1390
 
 
-class Killed(Exception):
-    pass
-
-
 @pytest.mark.parametrize(
-    "step", [2, pytest.param(13, marks=pytest.mark.slow), 23]
+    "step", [0, pytest.param(10, marks=pytest.mark.slow), 20]
 )
 def test_resumes_without_what_it_started_from(
-    step, whole, dense, tmp_path, monkeypatch, halved
+    step, whole, dense, tmp_path, halved
 ):
     """Before its first checkpoint but the one of step 0, and later."""
-    first = shutil.copytree(dense, tmp_path / "dense")
-    started = {"initial_checkpoint": str(first)}
-
-    def kill():
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        at_step(patch, step, kill)
-        with pytest.raises(Killed):
-            prepared(tmp_path / "run", **started).train()
-    shutil.rmtree(first)
+    left_behind.after(step, whole[0], tmp_path / "run")
     halved.seen.clear()
-    resumed = prepared(tmp_path / "run", **started, resume=True)
-    assert resumed.is_resumed and resumed.start == step // 5 * 5
-    resumed.train()
+    with left_behind.gone(dense):
+        resumed = prepared(
+            tmp_path / "run", initial_checkpoint=dense, resume=True
+        )
+        assert resumed.is_resumed and resumed.start == step
+        resumed.train()
     assert not halved.seen
     assert_same_weights(whole[0], tmp_path / "run")
 
@@ -191,22 +180,15 @@ def test_resumes_without_what_it_started_from(
         pytest.param("gradual", marks=pytest.mark.slow),
     ],
 )
-def test_so_do_runs_of_other_methods(method, dense, tmp_path, monkeypatch):
+def test_so_do_runs_of_other_methods(method, dense, tmp_path):
     first = shutil.copytree(dense, tmp_path / "dense")
     started = {"initial_checkpoint": str(first), "method": method}
     started["pruning_hparams"] = "pruning_frequency=5"
     if method == "static":
         prepared(tmp_path / "masks", method="static", seed=8, epochs=1).train()
         started["copy_masks_from"] = str(tmp_path / "masks")
-
-    def kill():
-        raise Killed
-
     prepared(tmp_path / "whole", **started).train()
-    with monkeypatch.context() as patch:
-        at_step(patch, 13, kill)
-        with pytest.raises(Killed):
-            prepared(tmp_path / "run", **started).train()
+    left_behind.after(10, tmp_path / "whole", tmp_path / "run")
     shutil.rmtree(first)
     shutil.rmtree(tmp_path / "masks", ignore_errors=True)
     prepared(tmp_path / "run", **started, resume=True).train()

@@ -15,6 +15,7 @@ from dsr_tf.layers import masked_weights
 from dsr_tf.layers.storages import devices
 from dsr_tf.training import checkpoint
 from tests.conftest import values
+from tests.training import left_behind
 
 FLAGS = [
     "--dataset=digits",
@@ -27,8 +28,9 @@ FLAGS = [
     "--width=0.3",
     "--batch_size=200",
     "--seed=3",
-    # Compiling takes longer than these runs.
+    # Compiling takes longer than these runs, as does a loop over steps.
     "--nojit_compile",
+    "--steps_per_execution=1",
 ]
 # What storages need.
 STORAGES = {
@@ -58,7 +60,7 @@ def test_a_run_is_resumed_and_its_model_used(storage, tmp_path, capsys):
     assert [k["storage"] for k in summary["kernels"]] == [storage] * 3
     assert f"Stored as {storage}: " in capsys.readouterr().out
 
-    run(halved, *more, "--epochs=1")
+    left_behind.after(7, whole, halved)
     run(halved, *more, "--resume")
     models = load(whole), load(halved)
     for ours, theirs in zip(*(model.variables for model in models)):
@@ -84,7 +86,7 @@ def test_rigl_goes_on_from_the_gradients_that_it_has_found(tmp_path):
     more += STORAGES["blocks"]
     whole, halved = tmp_path / "whole", tmp_path / "halved"
     assert run(whole, *more)["num_reallocations"] == 1
-    run(halved, *more, "--epochs=1")
+    left_behind.after(7, whole, halved)
     newest = checkpoint.read_newest(halved / "checkpoints")
     found = [name for name in newest.names if "candidates" in name]
     assert len(found) == 6
