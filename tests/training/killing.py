@@ -33,6 +33,7 @@ FLAGS = [
     "--period=5",
     "--checkpoint_every_steps=4",
     "--nojit_compile",
+    "--steps_per_execution=1",
     "--temperature=1e-5",
     "--fraction_end_epoch=2",
     "--pruning_hparams=pruning_frequency=5,sparsity_function_end_step=28",

@@ -96,6 +96,7 @@ def test_200_reallocations(tmp_path):
     assert_zero_outside_masks(run.model)
 
 
+ONE = ["--steps_per_execution=1"]
 SGD = ["--learning_rate=0.05", "--l2=0.0005"]
 # With a decay that two epochs show.
 ADAMW = ["--optimizer=adamw", "--learning_rate=0.001", "--weight_decay=10"]
@@ -106,8 +107,8 @@ STORED = ["--storage=blocks", "--granularity=block:4", "--fraction=0.1", *SGD]
     ("method", "more"),
     [
         ("dsr", SGD),
-        ("rigl", STORED),
-        ("static", ADAMW),
+        ("rigl", [*STORED, *ONE]),
+        ("static", [*ADAMW, *ONE]),
         pytest.param(
             "rigl", [*STORED, "--jit_compile"], marks=pytest.mark.slow
         ),

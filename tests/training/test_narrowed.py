@@ -24,6 +24,7 @@ FLAGS = [
     "--period=7",
     "--epochs=2",
     "--nojit_compile",
+    "--steps_per_execution=1",
 ]
 
 

@@ -26,8 +26,8 @@ NETWORKS = {
     [
         "mlp",
         "resnet_cifar",
-        "mobilenet",
         "vit",
+        pytest.param("mobilenet", marks=pytest.mark.slow),
         pytest.param("conv_mixer", marks=pytest.mark.slow),
         pytest.param("lenet_5", marks=pytest.mark.slow),
         pytest.param("vgg_cifar", marks=pytest.mark.slow),
@@ -48,6 +48,7 @@ def test_a_run_of_a_network(name, tmp_path):
             "--batch_size=600",
             "--learning_rate=0.05",
             "--nojit_compile",
+            "--steps_per_execution=1",
             f"--output_dir={tmp_path}",
             *more,
         ]

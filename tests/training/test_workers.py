@@ -92,15 +92,16 @@ def whole(tmp_path_factory):
     return folder, train(folder)
 
 
-def test_workers_agree(whole):
-    folder, (chief, other) = whole
+def test_workers_agree(tmp_path):
+    folder = tmp_path / "run"
+    chief, other = train(folder, "--epochs=1")
     assert chief == other
     moved = rows(folder)
-    assert len(moved) == 20
+    assert len(moved) == 6
     assert {row["num_active"] for row in moved} == {"5020"}
     summary = json.loads((folder / "summary.json").read_text())
-    assert summary["test_accuracy"] > 0.9
-    assert len(rows(folder, "metrics")) == 3
+    assert summary["test_accuracy"] > 0.8
+    assert len(rows(folder, "metrics")) == 1
 
 
 @pytest.mark.slow
