@@ -82,61 +82,6 @@ def test_empty_slots_stay_empty(optimizer):
         assert not active.all()
 
 
-def test_files(tmp_path):
-    model = compiled(a_model(**STORED))
-    x, y = data()
-    model.fit(x, y, verbose=0)
-    model.save(tmp_path / "m.keras")
-    loaded = keras.models.load_model(tmp_path / "m.keras")
-    np.testing.assert_array_equal(
-        loaded.predict(x, verbose=0), model.predict(x, verbose=0)
-    )
-    for trained in (model, loaded):
-        trained.fit(x, y, shuffle=False, verbose=0)
-    for ours, theirs in zip(loaded.variables, model.variables):
-        np.testing.assert_array_equal(values(ours), values(theirs))
-
-
-def test_a_masked_layer_reads_the_weights_of_a_stored_one(tmp_path):
-    stored = a_model(**STORED)
-    masked = a_model(granularity="block:16", sparsity=0.5)
-    stored.save_weights(tmp_path / "w.weights.h5")
-    masked.load_weights(tmp_path / "w.weights.h5")
-    x = data()[0]
-    np.testing.assert_allclose(
-        masked.predict(x, verbose=0), stored.predict(x, verbose=0), atol=1e-6
-    )
-
-
-def test_a_file_that_there_are_no_slots_for(tmp_path):
-    a_model(granularity="block:16", sparsity=0.1).save_weights(
-        tmp_path / "w.weights.h5"
-    )
-    stored = a_model(**STORED)
-    before = [values(v) for v in stored.variables]
-    with pytest.raises(ValueError, match="as many slots"):
-        stored.load_weights(tmp_path / "w.weights.h5")
-    for old, new in zip(before, stored.variables):
-        np.testing.assert_array_equal(old, values(new))
-
-
-def test_there_and_back():
-    masked = dsr_tf.sparsify(
-        a_dense_model(), 0.8, granularity="block:16", seed=3
-    )
-    x = data()[0]
-    outputs = masked.predict(x, verbose=0)
-    stored = dsr_tf.with_storage(masked, "blocks")
-    back = dsr_tf.with_storage(stored, "masked")
-    np.testing.assert_allclose(stored.predict(x, verbose=0), outputs, atol=1e-6)
-    np.testing.assert_array_equal(back.predict(x, verbose=0), outputs)
-    names = [[v.path for v in m.variables] for m in (masked, back)]
-    assert names[0] == names[1]
-    dense = dsr_tf.strip(stored)
-    assert type(dense.layers[1]) is keras.layers.Dense
-    np.testing.assert_array_equal(dense.predict(x, verbose=0), outputs)
-
-
 def a_dense_model():
     inputs = keras.Input((56,))
     x = keras.layers.Dense(64, activation="relu", kernel_regularizer="l2")(
@@ -250,13 +195,6 @@ def test_fit_compiled_and_in_executions_of_several_steps(jit):
         for i in (0, -1)
     )
     assert last < first
-
-
-def test_penalties():
-    layer = blocks(kernel_regularizer=keras.regularizers.L2(0.1))
-    layer.build((None, 64))
-    expected = 0.1 * (values(layer.kernel) ** 2).sum()
-    assert float(sum(layer.losses)) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(

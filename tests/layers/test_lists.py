@@ -14,6 +14,9 @@ from tests.conftest import needs_tensorflow
 from tests.conftest import outputs_of
 from tests.conftest import snapshot
 from tests.conftest import values
+from tests.layers.test_blocks import a_dense_model
+from tests.layers.test_blocks import compiled
+from tests.layers.test_blocks import data
 
 pytestmark = needs_tensorflow
 
@@ -28,27 +31,6 @@ def a_model(**arguments):
     inputs = keras.Input((56,))
     x = SparseDense(64, **arguments, activation="relu", seed=1)(inputs)
     return keras.Model(inputs, SparseDense(10, **arguments, seed=2)(x))
-
-
-def a_dense_model():
-    inputs = keras.Input((56,))
-    x = keras.layers.Dense(64, activation="relu", kernel_regularizer="l2")(
-        inputs
-    )
-    x = keras.layers.LayerNormalization()(x)
-    return keras.Model(inputs, keras.layers.Dense(10)(x))
-
-
-def data(number=64, size=56):
-    generator = np.random.default_rng(0)
-    x = generator.normal(size=(number, size)).astype("float32")
-    return x, generator.integers(0, 10, number)
-
-
-def compiled(model, optimizer="adam", **arguments):
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer, loss, **arguments)
-    return model
 
 
 @pytest.mark.parametrize("shape", [(6, 40), (2, 3, 40)])
@@ -142,55 +124,6 @@ def test_a_batch_without_examples(shape):
     assert found[0].shape == shape and not values(found[1]).any()
 
 
-def test_files_and_the_next_step(tmp_path):
-    model = compiled(a_model())
-    x, y = data()
-    model.fit(x, y, verbose=0)
-    model.save(tmp_path / "m.keras")
-    loaded = keras.models.load_model(tmp_path / "m.keras")
-    assert not any(layer.supports_jit for layer in loaded.layers[1:])
-    for ours, theirs in zip(snapshot(loaded), snapshot(model)):
-        np.testing.assert_array_equal(ours, theirs)
-    for trained in (model, loaded):
-        trained.fit(x, y, shuffle=False, verbose=0)
-    for ours, theirs in zip(snapshot(loaded), snapshot(model)):
-        np.testing.assert_array_equal(ours, theirs)
-
-
-def test_a_masked_layer_reads_the_weights_of_a_stored_one(tmp_path):
-    stored, masked = a_model(), a_model(storage="masked")
-    stored.save_weights(tmp_path / "w.weights.h5")
-    masked.load_weights(tmp_path / "w.weights.h5")
-    x = data()[0]
-    np.testing.assert_allclose(
-        masked.predict(x, verbose=0), stored.predict(x, verbose=0), atol=1e-6
-    )
-
-
-def test_a_file_that_there_are_no_slots_for(tmp_path):
-    a_model(sparsity=0.5).save_weights(tmp_path / "w.weights.h5")
-    with pytest.raises(ValueError, match="as many slots"):
-        a_model().load_weights(tmp_path / "w.weights.h5")
-
-
-def test_there_and_back():
-    masked = dsr_tf.sparsify(a_dense_model(), 0.8, seed=3)
-    x = data()[0]
-    outputs = masked.predict(x, verbose=0)
-    stored = dsr_tf.with_storage(masked, "lists")
-    assert not stored.layers[1].supports_jit
-    back = dsr_tf.with_storage(stored, "masked")
-    assert back.layers[1].supports_jit
-    np.testing.assert_allclose(stored.predict(x, verbose=0), outputs, atol=1e-6)
-    np.testing.assert_array_equal(back.predict(x, verbose=0), outputs)
-    names = [[v.path for v in m.variables] for m in (masked, back)]
-    assert names[0] == names[1]
-    dense = dsr_tf.strip(stored)
-    assert type(dense.layers[1]) is keras.layers.Dense
-    assert dense.layers[1].supports_jit
-    np.testing.assert_array_equal(dense.predict(x, verbose=0), outputs)
-
-
 @pytest.mark.parametrize("mask", ["random", "magnitude"])
 def test_sparsify(mask):
     model = dsr_tf.sparsify(
@@ -276,13 +209,6 @@ def test_pruning_in_small_steps():
     for weight in masked_weights(model):
         assert weight.num_active == pytest.approx(weight.size / 10, abs=1)
         assert np.count_nonzero(values(weight.kernel)) == weight.num_active
-
-
-def test_penalties():
-    layer = lists(kernel_regularizer=keras.regularizers.L2(0.1))
-    layer.build((None, 64))
-    expected = 0.1 * (values(layer.kernel) ** 2).sum()
-    assert float(sum(layer.losses)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_layer_that_becomes_dense_before_it_is_built():
