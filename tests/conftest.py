@@ -90,6 +90,10 @@ needs_jax = pytest.mark.skipif(
     keras.backend.backend() != "jax", reason="about Keras' JAX backend"
 )
 
+# Marks of what runs by hand on JAX, which compiles it for long, and which has
+# a case like it that always runs.
+slow_on_jax = [pytest.mark.slow] if keras.backend.backend() == "jax" else []
+
 
 @pytest.fixture(autouse=True)
 def _fresh_keras():

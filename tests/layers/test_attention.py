@@ -144,22 +144,28 @@ def test_some_projections_store_active_weights(tmp_path):
     np.testing.assert_array_equal(values(loaded(X)), values(model(X)))
 
 
-def test_training(make):
-    model = model_of(make(sparsity=0.6, seed=3))
+@pytest.mark.parametrize(
+    "name, method",
+    [
+        ("heads", dsr_tf.methods.DSR(10, initial_threshold=0.1)),
+        ("gate", dsr_tf.methods.SNFS(0.3, None)),
+        ("grouped", dsr_tf.methods.SNFS(0.3, None)),
+    ],
+)
+def test_training(name, method):
+    model = model_of(LAYERS[name](sparsity=0.6, seed=3))
     budget = sum(w.num_active for w in dsr_tf.masked_weights(model))
     model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse")
-    dsr = dsr_tf.methods.DSR(10, initial_threshold=0.1)
-    for method in (dsr, dsr_tf.methods.SNFS(0.3, None)):
-        history = model.fit(
-            X,
-            np.zeros_like(X),
-            epochs=3,
-            verbose=0,
-            callbacks=[Reallocation(method, period=1, seed=0)],
-        )
-        assert sum(history.history["num_reallocated"])
-        weights = dsr_tf.masked_weights(model)
-        assert sum(w.num_active for w in weights) == budget
+    history = model.fit(
+        X,
+        np.zeros_like(X),
+        epochs=3,
+        verbose=0,
+        callbacks=[Reallocation(method, period=1, seed=0)],
+    )
+    assert sum(history.history["num_reallocated"])
+    weights = dsr_tf.masked_weights(model)
+    assert sum(w.num_active for w in weights) == budget
 
 
 def test_whole_heads():

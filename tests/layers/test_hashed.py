@@ -6,6 +6,7 @@ import dsr_tf
 from dsr_tf import layers
 from tests.conftest import gradient_of
 from tests.conftest import needs_tensorflow
+from tests.conftest import slow_on_jax
 from tests.conftest import values
 
 
@@ -68,7 +69,10 @@ def conv_model():
 
 @pytest.mark.parametrize(
     "jit_compile, policy",
-    [(False, "float32"), (True, "mixed_bfloat16")],
+    [
+        pytest.param(False, "float32", marks=slow_on_jax),
+        (True, "mixed_bfloat16"),
+    ],
 )
 def test_trains_saves_and_loads(tmp_path, policy, jit_compile):
     keras.config.set_dtype_policy(policy)

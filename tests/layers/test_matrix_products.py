@@ -79,6 +79,8 @@ def make(request):
     return build, x
 
 
+# JAX compiles each operation of a step that runs eagerly.
+EAGERLY = keras.backend.backend() == "tensorflow"
 STORAGES = [
     ("blocks", "block:8"),
     pytest.param("lists", "element", marks=needs_tensorflow),
@@ -99,7 +101,7 @@ def test_outputs_steps_and_copies(make, storage, granularity):
         outputs = [values(model(x)) for model in models]
         np.testing.assert_allclose(*outputs, atol=1e-5)
         for model in models:
-            model.compile(keras.optimizers.SGD(0.5), "mse", run_eagerly=True)
+            model.compile(keras.optimizers.SGD(0.5), "mse", run_eagerly=EAGERLY)
             model.train_on_batch(x, y)
     assert_alike(*models)
     back = dsr_tf.with_storage(models[1], storage)

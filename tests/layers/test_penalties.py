@@ -10,6 +10,7 @@ from dsr_tf.regularizers import GroupLasso
 from tests.conftest import assert_same
 from tests.conftest import assert_zero_outside_masks
 from tests.conftest import needs_tensorflow
+from tests.conftest import slow_on_jax
 from tests.conftest import snapshot
 from tests.conftest import values
 
@@ -68,7 +69,9 @@ def assert_noise_is_not_read(model, data):
     [
         ("float32", {"jit_compile": True}),
         ("mixed_bfloat16", {"steps_per_execution": 4}),
-        ("mixed_float16", {"jit_compile": False}),
+        pytest.param(
+            *("mixed_float16", {"jit_compile": False}), marks=slow_on_jax
+        ),
     ],
 )
 def test_inputs_of_noise_vanish(half_noise, policy, arguments):

@@ -9,6 +9,7 @@ import pytest
 import dsr_tf
 from dsr_tf import layers
 from dsr_tf.callbacks import Reallocation
+from tests.conftest import slow_on_jax
 from tests.conftest import values
 
 X = np.random.default_rng(0).normal(size=(4, 6, 5)).astype("float32")
@@ -158,33 +159,40 @@ def test_the_fused_implementation_gets_masked_kernels(kind, name, monkeypatch):
     )
 
 
-def recurrent_models():
-    def sequential(*parts, batch=None):
-        shape = (batch, *X.shape[1:])
-        return keras.Sequential([keras.Input(batch_shape=shape), *parts])
-
-    plain = keras.layers
-    cells = [plain.LSTMCell(6), plain.GRUCell(4)]
-    return {
-        "bidirectional": sequential(plain.Bidirectional(plain.LSTM(4))),
-        "two ways": sequential(
-            plain.Bidirectional(
-                plain.GRU(4), backward_layer=plain.LSTM(4, go_backwards=True)
-            )
-        ),
-        "cell": sequential(plain.RNN(plain.SimpleRNNCell(6))),
-        "cells": sequential(plain.RNN(cells)),
-        "each": sequential(plain.TimeDistributed(plain.Dense(4))),
-        "stateful": sequential(plain.LSTM(4, stateful=True), batch=4),
-        "half precision": sequential(
-            plain.RNN(plain.LSTMCell(4, dtype="mixed_bfloat16"))
-        ),
-    }
+def held(*parts, batch=None):
+    shape = (batch, *X.shape[1:])
+    return keras.Sequential([keras.Input(batch_shape=shape), *parts])
 
 
-@pytest.mark.parametrize("name", recurrent_models())
+plain = keras.layers
+HOLDERS = {
+    "bidirectional": lambda: held(plain.Bidirectional(plain.LSTM(4))),
+    "two ways": lambda: held(
+        plain.Bidirectional(
+            plain.GRU(4), backward_layer=plain.LSTM(4, go_backwards=True)
+        )
+    ),
+    "cell": lambda: held(plain.RNN(plain.SimpleRNNCell(6))),
+    "cells": lambda: held(plain.RNN([plain.LSTMCell(6), plain.GRUCell(4)])),
+    "each": lambda: held(plain.TimeDistributed(plain.Dense(4))),
+    "stateful": lambda: held(plain.LSTM(4, stateful=True), batch=4),
+    "half precision": lambda: held(
+        plain.RNN(plain.LSTMCell(4, dtype="mixed_bfloat16"))
+    ),
+}
+# A cell that is given, one that a layer has, and two of a wrapper.
+ON_JAX = ("bidirectional", "cell", "stateful")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in ON_JAX else slow_on_jax)
+        for name in HOLDERS
+    ],
+)
 def test_what_holds_cells(name, tmp_path):
-    model = recurrent_models()[name]
+    model = HOLDERS[name]()
     twin = dsr_tf.sparsify(model, 0.0)
     np.testing.assert_array_equal(values(twin(X)), values(model(X)))
     sparse = dsr_tf.sparsify(model, 0.5, seed=0)

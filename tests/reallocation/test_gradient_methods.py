@@ -20,6 +20,8 @@ from tests.conftest import needs_jax
 from tests.conftest import snapshot
 from tests.conftest import values
 
+ON_JAX = keras.backend.backend() == "jax"
+
 
 def sgd(momentum=0.9):
     return keras.optimizers.SGD(0.1, momentum=momentum)
@@ -108,28 +110,49 @@ def gradient_of_inactive(model, x, y):
     return [gradient_of(loss, kernel) for kernel in kernels]
 
 
-@pytest.mark.parametrize("size", [120, 80])
+OPTIMIZERS = {
+    "plain": (lambda: sgd(0.0), 1),
+    "momentum": (sgd, 5),
+    "nesterov": (
+        lambda: keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True),
+        1,
+    ),
+    "adam": (lambda: keras.optimizers.Adam(0.01), 5),
+    "rmsprop": (lambda: keras.optimizers.RMSprop(0.01), 1),
+    "adagrad": (lambda: keras.optimizers.Adagrad(0.01), 5),
+    "schedule_free": (schedule_free, 1),
+}
+# At an epoch's end in single steps and in several; the rest by hand.
+AT_THE_END = ("nesterov", "adam")
+
+
 @pytest.mark.parametrize(
-    "optimizer, steps_per_execution",
+    "size, name",
     [
-        (lambda: sgd(0.0), 1),
-        (sgd, 5),
-        (lambda: keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True), 1),
-        (lambda: keras.optimizers.Adam(0.01), 5),
-        (lambda: keras.optimizers.RMSprop(0.01), 1),
-        (lambda: keras.optimizers.Adagrad(0.01), 5),
-        pytest.param(schedule_free, 1, marks=needs_schedule_free),
+        pytest.param(
+            size,
+            name,
+            marks=[
+                *([needs_schedule_free] if name == "schedule_free" else []),
+                *(
+                    [pytest.mark.slow]
+                    if size == 80 and name not in AT_THE_END
+                    else []
+                ),
+            ],
+        )
+        for size in (120, 80)
+        for name in OPTIMIZERS
     ],
 )
-def test_rigl_grows_where_the_gradient_is_largest(
-    data, optimizer, steps_per_execution, size
-):
+def test_rigl_grows_where_the_gradient_is_largest(data, name, size):
     """The gradient is that of the step before, on its batch: the 10th.
 
     Of 80 points it is the last of an epoch.
     """
     x, y = data
-    if keras.backend.backend() == "jax":
+    optimizer, steps_per_execution = OPTIMIZERS[name]
+    if ON_JAX:
         steps_per_execution = 1  # Others are refused.
     model = make_model(optimizer(), steps_per_execution=steps_per_execution)
     records = []
@@ -164,8 +187,15 @@ def test_rigl_grows_where_the_gradient_is_largest(
     assert_zero_outside_masks(model)
 
 
-@pytest.mark.parametrize("kind", [methods.RigL, methods.SNFS])
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    "kind, jit_compile",
+    [
+        (methods.RigL, True),
+        (methods.SNFS, ON_JAX),
+        pytest.param(methods.RigL, False, marks=pytest.mark.slow),
+        pytest.param(methods.SNFS, not ON_JAX, marks=pytest.mark.slow),
+    ],
+)
 def test_inactive_weights_do_not_act(data, kind, jit_compile):
     """With nothing to move, training is that with fixed masks."""
 

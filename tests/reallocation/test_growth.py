@@ -99,7 +99,9 @@ def test_which_weights_count(arguments, num_counted):
     assert method.num_counted(view, chosen) == num_counted
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize(
+    "optimizer", ["sgd", pytest.param("adam", marks=pytest.mark.slow)]
+)
 def test_no_weight_grows_where_no_gradient_arrives(data, optimizer):
     grown = {}
     for growth in ("random", "alive"):
@@ -167,7 +169,15 @@ def test_masked_and_stored_start_alike():
             np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("growth", list(grow.SCORES))
+@pytest.mark.parametrize(
+    "growth",
+    [
+        pytest.param(
+            name, marks=[] if name in ("alive", "half") else pytest.mark.slow
+        )
+        for name in grow.SCORES
+    ],
+)
 def test_goes_on_after_loading(data, growth, tmp_path):
     method = methods.DSR(
         0.3,

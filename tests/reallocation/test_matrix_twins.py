@@ -1,5 +1,7 @@
 """Convolutions of 1x1 and attention move stored weights as masks do."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -10,9 +12,9 @@ from dsr_tf.reallocation.reallocator import Reallocator
 from tests.conftest import needs_tensorflow
 from tests.reallocation.test_twins import GRANULARITIES
 from tests.reallocation.test_twins import METHODS
-from tests.reallocation.test_twins import STORAGES
 from tests.reallocation.test_twins import assert_alike
 from tests.reallocation.test_twins import renew
+from tests.reallocation.test_twins import saved_after
 
 
 def pointwise():
@@ -41,10 +43,23 @@ def transformer():
 
 
 MODELS = {"pointwise": pointwise, "transformer": transformer}
-# JAX compiles each operation of a step that runs eagerly.
-TWINS = [
-    pytest.param(make, marks=[] if make is pointwise else needs_tensorflow)
-    for make in MODELS.values()
+# Each pair of a storage, a model and a method; the rest by hand.
+OFTEN = [
+    ("blocks", "pointwise", "dsr"),
+    ("blocks", "transformer", "set"),
+    ("lists", "pointwise", "set"),
+    ("lists", "transformer", "dsr"),
+]
+ON_JAX = ("blocks", "pointwise")
+CASES = [
+    pytest.param(
+        *case,
+        marks=[
+            *([] if case in OFTEN else [pytest.mark.slow]),
+            *([] if case[:2] == ON_JAX else [needs_tensorflow]),
+        ],
+    )
+    for case in itertools.product(GRANULARITIES, MODELS, ("dsr", "set"))
 ]
 
 
@@ -61,25 +76,20 @@ def sparse(make, storage, **arguments):
     )
 
 
-@pytest.mark.parametrize("method", ["dsr", "set"])
-@pytest.mark.parametrize("make", TWINS, ids=MODELS)
-@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("storage, make, method", CASES)
 def test_reallocations(storage, make, method):
-    stored = sparse(make, storage)
+    stored = sparse(MODELS[make], storage)
     weights = masked_weights(stored)
     assert {weight.layer.storage for weight in weights} == {storage}
     models = [stored, dsr_tf.with_storage(stored, "masked")]
     for model in models:
-        model.compile(
-            keras.optimizers.SGD(0.1, momentum=0.9), "mse", run_eagerly=True
-        )
-        x = np.ones((2, *model.input_shape[1:]))
-        model.train_on_batch(x, np.zeros(model(x).shape))
+        model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse")
+        model.optimizer.build(model.trainable_variables)
     reallocators = [Reallocator(m, METHODS[method]()) for m in models]
     budget = sum(weight.num_active for weight in weights)
     generator = np.random.default_rng(0)
     num_moved = 0
-    for step in range(25 if keras.backend.backend() == "tensorflow" else 4):
+    for step in range(10 if keras.backend.backend() == "tensorflow" else 3):
         renew(models, generator)
         ours, theirs = (
             r.step(m.optimizer, step) for r, m in zip(reallocators, models)
@@ -95,7 +105,7 @@ def test_reallocations(storage, make, method):
 def test_in_fit_and_resumed(make, tmp_path):
     """It learns while weights move, and goes on from a file to the bit."""
 
-    def fitted(model, epochs, first=0):
+    def fitted(model, epochs, first=0, saved=None):
         callback = dsr_tf.callbacks.DynamicSparseReparameterization(
             num_reallocated=0.2, initial_threshold=0.05, period=3, seed=0
         )
@@ -110,21 +120,18 @@ def test_in_fit_and_resumed(make, tmp_path):
             epochs=epochs,
             shuffle=False,
             verbose=0,
-            callbacks=[callback],
+            callbacks=[callback, *saved_after(2, model, saved)],
         )
         return history.history
 
-    whole, half = (sparse(make, "blocks") for _ in range(2))
-    for model in (whole, half):
-        model.compile(keras.optimizers.Adam(0.01), "mse")
+    whole, path = sparse(make, "blocks"), tmp_path / "m.keras"
+    whole.compile(keras.optimizers.Adam(0.01), "mse")
     before = [weight.variable.places() for weight in masked_weights(whole)]
-    history = fitted(whole, 6)
+    history = fitted(whole, 6, saved=path)
     assert history["loss"][-1] < 0.9 * history["loss"][0]
     after = [weight.variable.places() for weight in masked_weights(whole)]
     assert not all(map(np.array_equal, before, after))
-    fitted(half, 3)
-    half.save(tmp_path / "m.keras")
-    resumed = keras.models.load_model(tmp_path / "m.keras")
+    resumed = keras.models.load_model(path)
     fitted(resumed, 6, 3)
     for ours, theirs in zip(resumed.variables, whole.variables):
         np.testing.assert_array_equal(

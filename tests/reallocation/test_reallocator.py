@@ -14,6 +14,7 @@ from dsr_tf.reallocation.reallocator import Reallocator
 from dsr_tf.reallocation.state import ReallocationState
 from tests.conftest import assert_zero_outside_masks
 from tests.conftest import make_model
+from tests.conftest import slow_on_jax
 from tests.conftest import values
 
 OPTIMIZERS = {
@@ -109,7 +110,7 @@ def test_a_full_model_moves_only_what_has_room(data):
 
 
 @settings(
-    max_examples=8,
+    max_examples=6 if keras.backend.backend() == "tensorflow" else 3,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
@@ -175,7 +176,21 @@ def test_growth_is_not_of_what_was_just_pruned(data):
     assert mask[:120].sum() == 1 and mask[120:].sum() == 119
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+# A pair of each form of slots.
+ON_JAX = ("sgd", "nesterov", "adam", "ftrl", "adafactor", "accumulation")
+ON_JAX += ("loss_scale", "schedule_free")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(
+            name,
+            marks=[] if name in ON_JAX else slow_on_jax,
+        )
+        for name in OPTIMIZERS
+    ],
+)
 def test_slots_of_every_optimizer(name, data):
     """Moved weights start afresh; training goes on and keeps zeros."""
     if name == "ema" and keras.backend.backend() == "jax":

@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import settings
 from hypothesis import strategies as st
 
 import dsr_tf
@@ -15,6 +14,7 @@ from dsr_tf.layers import masked_weights
 from dsr_tf.reallocation.reallocator import Reallocator
 from tests.conftest import values
 from tests.reallocation.test_twins import assert_alike
+from tests.reallocation.test_twins import few
 from tests.reallocation.test_twins import renew
 
 METHODS = {
@@ -53,16 +53,16 @@ def twins(num_slots, optimizer="adam", sparsity=0.7):
 @pytest.mark.parametrize(
     ("method", "num_slots", "number", "optimizer"),
     [
-        ("dsr", (None, None), 40, "sgd"),
-        ("set", (None, None), 40, "sgd"),
-        ("dsr", (9, 5), 20, "adam"),
+        ("dsr", (None, None), 15, "sgd"),
+        ("set", (None, None), 15, "sgd"),
+        ("dsr", (9, 5), 10, "adam"),
         pytest.param("dsr", (None, None), 200, "sgd", marks=pytest.mark.slow),
         pytest.param("set", (None, None), 200, "sgd", marks=pytest.mark.slow),
     ],
 )
 def test_reallocations(method, num_slots, number, optimizer):
     if keras.backend.backend() == "jax":
-        number = 20  # It compiles for each number of places anew.
+        number = 4  # It compiles for each number of places anew.
     models = twins(num_slots, optimizer)
     reallocators = [Reallocator(m, METHODS[method]()) for m in models]
     budget = sum(weight.num_active for weight in masked_weights(models[0]))
@@ -81,7 +81,7 @@ def test_reallocations(method, num_slots, number, optimizer):
     assert (len(numbers) > 1) == (method == "dsr")
 
 
-@settings(max_examples=5)
+@few
 @given(
     st.sampled_from(["dsr", "set"]),
     st.tuples(st.integers(1, 12), st.integers(1, 8)),

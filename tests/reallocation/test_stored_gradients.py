@@ -18,6 +18,7 @@ from dsr_tf.reallocation.reallocator import Reallocator
 from tests.conftest import assert_same
 from tests.conftest import needs_jax
 from tests.conftest import needs_tensorflow
+from tests.conftest import slow_on_jax
 from tests.conftest import snapshot
 from tests.layers.test_lists import largest_tensor
 
@@ -103,7 +104,7 @@ def assert_same_places(model, other):
     "arguments",
     [
         {"jit_compile": True},
-        {"steps_per_execution": 5 if IS_TENSORFLOW else 1},
+        pytest.param({"steps_per_execution": 5}, marks=needs_tensorflow),
     ],
 )
 def test_the_places_of_a_masked_model(arguments):
@@ -115,7 +116,9 @@ def test_the_places_of_a_masked_model(arguments):
     assert_moves_as_masked(stored, **arguments)
 
 
-@pytest.mark.parametrize("run_eagerly", [False, True])
+@pytest.mark.parametrize(
+    "run_eagerly", [False, pytest.param(True, marks=slow_on_jax)]
+)
 def test_a_layer_that_is_called_twice(run_eagerly):
     """In a step, so that it has the gradients of both calls."""
     assert_moves_as_masked(a_model(num_calls=2), run_eagerly=run_eagerly)
