@@ -12,6 +12,7 @@ from dsr_tf.comparison.plan import plan
 from tests.commands.test_commands import refuse
 
 COMMON = ["--dataset=digits", "--epochs=2", "--period=7", "--nojit_compile"]
+COMMON.append("--steps_per_execution=1")
 
 
 @pytest.fixture
@@ -89,18 +90,20 @@ def test_a_flag_that_does_not_fit_names_the_flagfile(flagfiles, tmp_path):
 
 def test_runs_and_does_not_run_again(flagfiles, tmp_path, capsys):
     folder = tmp_path / "out"
-    arguments = [
-        "compare",
-        "--flagfiles="
-        + ",".join(flagfiles[name] for name in ("dense", "mine", "ticket")),
-        "--densities=0.1",
-        "--parallel_runs=2",
-        f"--output_dir={folder}",
-        *COMMON,
-    ]
-    compare.main(arguments)
+
+    def arguments(folder, *names):
+        return [
+            "compare",
+            "--flagfiles=" + ",".join(flagfiles[name] for name in names),
+            "--densities=0.1",
+            "--parallel_runs=2",
+            f"--output_dir={folder}",
+            *COMMON,
+        ]
+
+    compare.main(arguments(folder, "dense", "mine"))
     output = capsys.readouterr().out
-    assert "3 runs, 0 of them finished before" in output
+    assert "2 runs, 0 of them finished before" in output
     files = set(os.listdir(folder))
     assert {"comparison.csv", "comparison.md", "comparison.png"} <= files
     assert "comparison_macs.png" in files and "comparison_macs.png" in output
@@ -109,27 +112,26 @@ def test_runs_and_does_not_run_again(flagfiles, tmp_path, capsys):
         return json.loads((folder / name / "summary.json").read_text())
 
     assert summary("dense-seed1")["method"] == "dense"
-    # The masks of the other run, where it left them.
-    assert summary("ticket-0.1-seed1")["mask_density"] == 0.1
     times = {
         name: os.path.getmtime(folder / name / "summary.json")
         for name in files
         if name.endswith("seed1")
     }
 
-    # One of them is lost, the folder has moved: only that one runs again.
+    # The folder has moved, and one is missing: only that one runs.
     moved = tmp_path / "moved"
-    shutil.move(folder, moved)
-    shutil.rmtree(moved / "ticket-0.1-seed1")
-    arguments[4] = f"--output_dir={moved}"
-    compare.main(arguments)
+    folder = shutil.move(folder, moved)
+    again = arguments(moved, "dense", "mine", "ticket")
+    compare.main(again)
     assert "3 runs, 2 of them finished before" in capsys.readouterr().out
+    assert sorted(times) == ["dense-seed1", "mine-0.1-seed1"]
     for name, time in times.items():
-        same = os.path.getmtime(moved / name / "summary.json") == time
-        assert same == (name != "ticket-0.1-seed1")
+        assert os.path.getmtime(moved / name / "summary.json") == time
+    # With the masks of the other run, where it left them.
+    assert summary("ticket-0.1-seed1")["mask_density"] == 0.1
 
     # The same runs in the columns of another table.
-    compare.main([*arguments, "--table=6"])
+    compare.main([*again, "--table=6"])
     assert "3 runs, 3 of them finished before" in capsys.readouterr().out
     table = (moved / "comparison.md").read_text().splitlines()
     cells = {line.split(" | ")[0]: line.split(" | ") for line in table}
@@ -144,7 +146,7 @@ def test_runs_and_does_not_run_again(flagfiles, tmp_path, capsys):
         ("--epochs=3", "--epochs=2"),
     ):
         with pytest.raises(SystemExit) as error:
-            compare.main([*arguments, flag])
+            compare.main([*again, flag])
         assert error.value.code == 2
         assert f"holds a run with {message}" in capsys.readouterr().err
 
