@@ -37,6 +37,7 @@ def run(tmp_path_factory):
     """Folder of a run of LeNet-300-100 on digits."""
     folder = tmp_path_factory.mktemp("run") / "run"
     arguments = ["--dataset=digits", "--epochs=2", "--nojit_compile"]
+    arguments.append("--steps_per_execution=1")
     train.main(["train", *arguments, f"--output_dir={folder}"])
     return folder
 

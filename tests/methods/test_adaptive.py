@@ -1,5 +1,7 @@
 """A method of chosen parts: which go, where growth goes, what grows."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -95,20 +97,31 @@ def fit(data, method, granularity=("element", "element"), optimizer="adam"):
     return records
 
 
-@pytest.mark.parametrize("growth", list(SCORES))
-def test_fit_keeps_the_budget(data, growth):
-    for scope, redistribution in zip(SCOPES * 2, REDISTRIBUTIONS):
-        method = methods.Adaptive(
-            0.3, 20, scope=scope, redistribution=redistribution, growth=growth
-        )
-        records = fit(data, method)
-        assert {record.num_active for record in records} == {160 + 32}
-        moved = [record.num_grown for record in records]
-        wanted = [round(method.fraction_at(n) * 192) for n in (4, 8, 12, 16)]
-        if scope == "model":
-            assert moved[:4] == wanted
-        # A kernel that is nearly full moves no more than it has room for.
-        assert 0 < moved[0] <= wanted[0] + 1
+PARTS = [*itertools.product(SCORES, zip(SCOPES * 2, REDISTRIBUTIONS))]
+# Each part with some of the others.
+OFTEN = PARTS[:: len(REDISTRIBUTIONS) + 1]
+
+
+@pytest.mark.parametrize(
+    "growth, others",
+    [
+        pytest.param(*case, marks=[] if case in OFTEN else pytest.mark.slow)
+        for case in PARTS
+    ],
+)
+def test_fit_keeps_the_budget(data, growth, others):
+    scope, redistribution = others
+    method = methods.Adaptive(
+        0.3, 20, scope=scope, redistribution=redistribution, growth=growth
+    )
+    records = fit(data, method)
+    assert {record.num_active for record in records} == {160 + 32}
+    moved = [record.num_grown for record in records]
+    wanted = [round(method.fraction_at(n) * 192) for n in (4, 8, 12, 16)]
+    if scope == "model":
+        assert moved[:4] == wanted
+    # A kernel that is nearly full moves no more than it has room for.
+    assert 0 < moved[0] <= wanted[0] + 1
 
 
 @pytest.mark.parametrize("growth", list(SCORES))

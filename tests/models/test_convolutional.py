@@ -11,14 +11,14 @@ from dsr_tf import models
 from dsr_tf.models.parts import Parts
 
 
-def sparse_summary(name, sparsity, sparse_shortcuts=False):
+def sparse_summary(name, sparsity, sparse_shortcuts=False, width=1.0):
     kept = [
         pattern
         for pattern in models.PAPER_DENSE[name]
         if not (sparse_shortcuts and "shortcut" in pattern)
     ]
     model = dsr_tf.sparsify(
-        models.MODELS[name](),
+        models.MODELS[name](width=width),
         sparsity,
         filters=lambda layer: not any(re.search(p, layer.name) for p in kept),
         seed=0,
@@ -27,7 +27,12 @@ def sparse_summary(name, sparsity, sparse_shortcuts=False):
 
 
 @pytest.mark.parametrize(
-    "sparsity, active", [(0.9, 161_242), (0.8, 306_394), (0.5, 741_850)]
+    "sparsity, active",
+    [
+        (0.9, 161_242),
+        pytest.param(0.8, 306_394, marks=pytest.mark.slow),
+        pytest.param(0.5, 741_850, marks=pytest.mark.slow),
+    ],
 )
 def test_active_parameters_of_wrn_28_2(sparsity, active):
     """As many as in the authors' runs, exactly."""
@@ -57,9 +62,9 @@ def test_active_parameters_of_resnet50(sparsity, active):
 
 
 def test_sparse_shortcuts():
-    wrn = sparse_summary("wrn_28_2", 0.9, sparse_shortcuts=True)
+    wrn = sparse_summary("wrn_28_2", 0.9, True, width=0.1)
     assert len(wrn.layers) == 27
-    resnet = sparse_summary("resnet50", 0.9, sparse_shortcuts=True)
+    resnet = sparse_summary("resnet50", 0.9, True, width=0.1)
     assert len(resnet.layers) == 53
 
 
@@ -122,11 +127,14 @@ def test_padding_is_the_same_on_every_side(size, stride, is_depthwise):
     np.testing.assert_allclose(output, expected, atol=1e-5)
 
 
-def test_shapes_inside():
+def test_shapes_inside_of_wrn():
     """Strides are where they belong."""
     wrn = models.wrn_28_2()
     assert wrn.get_layer("group1_block4_add").output.shape == (None, 32, 32, 32)
     assert wrn.get_layer("relu").output.shape == (None, 8, 8, 128)
+
+
+def test_shapes_and_constants_inside_of_resnet():
     resnet = models.resnet50()
     for name, shape in (
         ("stem_pool", (None, 56, 56, 64)),
@@ -136,9 +144,6 @@ def test_shapes_inside():
         ("group4_block3_relu", (None, 7, 7, 2048)),
     ):
         assert resnet.get_layer(name).output.shape == shape
-
-
-def test_constants_of_normalization():
-    for layer in models.resnet50().layers:
+    for layer in resnet.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             assert (layer.momentum, layer.epsilon) == (0.9, 1e-5)

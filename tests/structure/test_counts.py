@@ -64,7 +64,12 @@ def test_vgg_19():
 
 @pytest.mark.parametrize(
     ("share", "parameters"),
-    [(0.3, 8665318), (0.5, 12381864), (0.7, 16945246)],
+    [
+        (0.5, 12381864),
+        # As by flagfiles, in `tests/recipes/test_channel_flagfiles.py`.
+        pytest.param(0.3, 8665318, marks=pytest.mark.slow),
+        pytest.param(0.7, 16945246, marks=pytest.mark.slow),
+    ],
 )
 def test_resnet_50(share, parameters):
     """ThiNet (Luo et al., 2017): both widths inside of each block."""
