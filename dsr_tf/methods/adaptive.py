@@ -7,6 +7,7 @@ from typing import cast
 
 import numpy as np
 
+from dsr_tf.methods import grow
 from dsr_tf.methods import prune
 from dsr_tf.methods import redistribute
 from dsr_tf.methods.annealed import Annealed
@@ -22,8 +23,8 @@ class Adaptive(Annealed):
 
     Which weights go, where growth goes and which weights grow are choices
     that do not depend on each other. DSR, SET, RigL and SNFS are four of
-    their combinations; the defaults here are what did best, or as well as
-    the best, on all networks of docs/choosing.md.
+    their combinations; the defaults here did as well as the best on all
+    networks that they were tried on so far (docs/results.md).
 
     Args:
         fraction: Share of the active weights to move at the start, in
@@ -49,7 +50,7 @@ class Adaptive(Annealed):
 
     scope: str = "model"
     redistribution: str = "survivors"
-    growth: str = "gradient"
+    growth: str = grow.HALF
 
     flag_name = "adaptive"
     keeps_patterns = True
