@@ -48,6 +48,12 @@ def test_vit_has_six_masks_a_block():
     assert summary.num_parameters == 2_693_002
     assert len(summary.layers) == 36
     assert summary.num_masked == 6 * masked
+    # Queries by keys, and what they give by values.
+    products = 2 * 64 * 64 * 192
+    whole = 64 * 48 * 192 + 6 * (64 * masked + products) + 1920
+    assert summary.num_macs == whole
+    inactive = summary.num_masked - summary.num_active
+    assert summary.num_active_macs == whole - 64 * inactive
 
 
 def test_a_token_is_a_patch_and_its_position():
