@@ -38,7 +38,8 @@ class Adaptive(Annealed):
             of each `"kernel"`, as in SET.
         redistribution: Where the growth goes: to kernels in proportion to
             their `"survivors"`, as in DSR; to the mean `"momentum"` of their
-            active weights, as in SNFS; or where it was `"pruned"`.
+            active weights, as in SNFS, of an optimizer that keeps one; or
+            where it was `"pruned"`.
         growth: Which weights grow in a kernel: `"random"`, as in DSR and SET;
             `"alive"`, at random among those that a gradient reaches in the
             step before; `"gradient"`, those of the largest gradients there,
@@ -82,8 +83,8 @@ class Adaptive(Annealed):
                 )
 
     @property
-    def reads_gradients(self) -> bool:
-        return super().reads_gradients or self.redistribution == "momentum"
+    def reads_momentum(self) -> bool:
+        return self.redistribution == "momentum"
 
     def prune(
         self, kernels: list[KernelView], state: Any, step: int
