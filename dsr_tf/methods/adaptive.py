@@ -110,12 +110,11 @@ class Adaptive(Annealed):
         capacities = [kernel.num_growable_groups for kernel in kernels]
         sizes = [kernel.group_size for kernel in kernels]
         if self.redistribution == "survivors":
-            survivors = [
-                (kernel.num_active_groups - kernel.num_pruned_groups) * size
-                for kernel, size in zip(kernels, sizes)
-            ]
             return redistribute.to_survivors(
-                total, survivors, capacities, sizes
+                total,
+                [kernel.num_surviving_weights for kernel in kernels],
+                capacities,
+                sizes,
             )
         if self.redistribution == "momentum":
             return redistribute.by_momentum(
