@@ -281,8 +281,9 @@ class Reallocation(MaskCallback):
             known = self._known_updates_per_epoch()
             epochs = (self.params or {}).get("epochs")
             if known and epochs and not self._is_held_open:
+                # A new optimizer counts from 0, whatever the epoch is.
                 first_step = max(0, step - self._epoch * known)
-                last_step = first_step + epochs * known
+                last_step = step + (epochs - self._epoch) * known
             self._method = self.method.for_training(first_step, last_step)
         return self._method
 

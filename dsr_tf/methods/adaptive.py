@@ -7,6 +7,7 @@ from typing import cast
 
 import numpy as np
 
+from dsr_tf.methods import grow
 from dsr_tf.methods import prune
 from dsr_tf.methods import redistribute
 from dsr_tf.methods.annealed import Annealed
@@ -22,8 +23,8 @@ class Adaptive(Annealed):
 
     Which weights go, where growth goes and which weights grow are choices
     that do not depend on each other. DSR, SET, RigL and SNFS are four of
-    their combinations; the defaults here are what did best, or as well as
-    the best, on all networks of docs/choosing.md.
+    their combinations; the defaults here did as well as the best on all
+    networks that they were tried on so far (docs/results.md).
 
     Args:
         fraction: Share of the active weights to move at the start, in
@@ -37,7 +38,8 @@ class Adaptive(Annealed):
             of each `"kernel"`, as in SET.
         redistribution: Where the growth goes: to kernels in proportion to
             their `"survivors"`, as in DSR; to the mean `"momentum"` of their
-            active weights, as in SNFS; or where it was `"pruned"`.
+            active weights, as in SNFS, of an optimizer that keeps one; or
+            where it was `"pruned"`.
         growth: Which weights grow in a kernel: `"random"`, as in DSR and SET;
             `"alive"`, at random among those that a gradient reaches in the
             step before; `"gradient"`, those of the largest gradients there,
@@ -49,7 +51,7 @@ class Adaptive(Annealed):
 
     scope: str = "model"
     redistribution: str = "survivors"
-    growth: str = "gradient"
+    growth: str = grow.HALF
 
     flag_name = "adaptive"
     keeps_patterns = True
@@ -81,8 +83,8 @@ class Adaptive(Annealed):
                 )
 
     @property
-    def reads_gradients(self) -> bool:
-        return super().reads_gradients or self.redistribution == "momentum"
+    def reads_momentum(self) -> bool:
+        return self.redistribution == "momentum"
 
     def prune(
         self, kernels: list[KernelView], state: Any, step: int
@@ -108,12 +110,11 @@ class Adaptive(Annealed):
         capacities = [kernel.num_growable_groups for kernel in kernels]
         sizes = [kernel.group_size for kernel in kernels]
         if self.redistribution == "survivors":
-            survivors = [
-                (kernel.num_active_groups - kernel.num_pruned_groups) * size
-                for kernel, size in zip(kernels, sizes)
-            ]
             return redistribute.to_survivors(
-                total, survivors, capacities, sizes
+                total,
+                [kernel.num_surviving_weights for kernel in kernels],
+                capacities,
+                sizes,
             )
         if self.redistribution == "momentum":
             return redistribute.by_momentum(

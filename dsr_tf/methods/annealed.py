@@ -93,8 +93,9 @@ class Annealed(ChosenGrowth):
             return dataclasses.replace(self, end_step=None)
         length = round(self.default_end * (last_step - first_step))
         end_step = first_step + max(1, length)
+        start_step = max(first_step, self.start_step)
         return dataclasses.replace(
-            self, end_step=end_step, start_step=first_step
+            self, end_step=end_step, start_step=start_step
         )
 
     def fraction_at(self, step: int) -> float:

@@ -36,9 +36,14 @@ class ChosenGrowth(Method):
             )
 
     @property
+    def reads_momentum(self) -> bool:
+        """Whether it needs the mean of gradients of active weights."""
+        return False
+
+    @property
     def reads_gradients(self) -> bool:
         """Whether it needs those of the step before a reallocation."""
-        return self.growth != grow.RANDOM
+        return self.growth != grow.RANDOM or self.reads_momentum
 
     @property
     def dense_gradients(self) -> str:  # type: ignore[override]
@@ -54,6 +59,7 @@ class ChosenGrowth(Method):
         if not self.reads_gradients:
             return super().in_step(masked, trained)
         gate = GradientGate(self, masked, trained, every_step=False)
+        gate.needs_momentum = self.reads_momentum
         if self.growth == grow.ALIVE:
             gate.why_not_stored = (
                 f"with growth={self.growth!r} needs to know of each inactive "

@@ -145,10 +145,7 @@ class DSR(ChosenGrowth):
     def redistribute(self, total: int, kernels: list[KernelView]) -> list[int]:
         return redistribute.to_survivors(
             total,
-            [
-                (k.num_active_groups - k.num_pruned_groups) * k.group_size
-                for k in kernels
-            ],
+            [k.num_surviving_weights for k in kernels],
             [k.num_growable_groups for k in kernels],
             [k.group_size for k in kernels],
         )

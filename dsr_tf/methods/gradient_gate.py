@@ -40,6 +40,9 @@ class GradientGate(InStepHook):
         trained: The Keras model whose training function runs the steps.
         every_step: Whether the gradient is needed as momentum, in every
             step; else that of the step before each reallocation.
+
+    Attributes:
+        needs_momentum: Whether the optimizer must keep one.
     """
 
     gathers_gradients = True
@@ -55,7 +58,7 @@ class GradientGate(InStepHook):
         self._name, self._trained = type(method).__name__, trained
         self._window = masked[0].layer.gradient_window
         self._optimizer: keras.optimizers.Optimizer = None
-        self.keeps_gradients = every_step
+        self.keeps_gradients = self.needs_momentum = every_step
         self._stored = [
             weight.variable
             for weight in self.masked
@@ -96,7 +99,7 @@ class GradientGate(InStepHook):
                     "step where active weights only are stored. Received: "
                     f"gradient_accumulation_steps={number}"
                 )
-        if not self.keeps_gradients:
+        if not self.needs_momentum:
             return
         # If not now, this is seen at the first reallocation.
         is_built = optimizer_slots.build(optimizer, self._trained)

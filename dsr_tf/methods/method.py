@@ -81,6 +81,12 @@ class KernelView:
     def num_active_groups(self) -> int:
         return len(self.scores)
 
+    @property
+    def num_surviving_weights(self) -> int:
+        """Weights that are active and not chosen for pruning."""
+        survivors = self.num_active_groups - self.num_pruned_groups
+        return survivors * self.group_size
+
     def smallest(self, fraction: float) -> np.ndarray:
         """The smallest active groups, of which as many can grow again here.
 

@@ -17,8 +17,9 @@ from dsr_tf.core import distribution as distributions
 from dsr_tf.core import memory
 from dsr_tf.models import registry
 
-# A weight, its gradient, its momentum, and a copy while masks are made.
-_BYTES_A_PARAMETER = 4 * 4
+# A weight, its gradient, and a copy while masks are made.
+_BYTES_A_PARAMETER = 3 * 4
+_BYTES_A_SLOT = 4
 
 
 class Network:
@@ -70,12 +71,29 @@ def _sizes(name: str, arguments: tuple) -> tuple[int, int]:
         network = models.MODELS[name](**dict(arguments))
         return (
             num_parameters(network),
-            sum(
-                math.prod(layer.output.shape[1:])
-                for layer in network.layers
-                if hasattr(layer, "kernel")
-            ),
+            sum(map(_num_outputs, network.layers)),
         )
+
+
+def _num_outputs(layer: keras.layers.Layer) -> int:
+    """What the kernels of a layer give for an image."""
+    if hasattr(layer, "kernel"):
+        return math.prod(layer.output.shape[1:])
+    # Attention has its projections inside, each for as many positions.
+    num_positions = math.prod(layer.output.shape[1:-1])
+    return num_positions * sum(
+        _num_units(part)
+        for part in layer._flatten_layers()
+        if isinstance(part, keras.layers.EinsumDense)
+    )
+
+
+def _num_units(layer: keras.layers.EinsumDense) -> int:
+    """What a layer gives for a position: the axes of its kernel that are left
+    in its output."""
+    operands, output = layer.equation.split("->")
+    axes = zip(layer.kernel.shape, operands.split(",")[1], strict=True)
+    return math.prod(size for size, letter in axes if letter in output)
 
 
 def num_parameters(network: keras.Model) -> int:
@@ -83,13 +101,19 @@ def num_parameters(network: keras.Model) -> int:
     return sum(math.prod(v.shape) for v in network.trainable_variables)
 
 
-def check_memory(num_parameters: int, what: str) -> None:
+def check_memory(num_parameters: int, what: str, num_slots: int = 1) -> None:
     """Refuse to train more parameters than memory suffices for.
+
+    Args:
+        num_parameters: How many there are.
+        what: What they are of, the beginning of the sentence.
+        num_slots: Numbers that the optimizer keeps of each.
 
     Raises:
         ValueError: if it does not suffice.
     """
-    memory.check(_BYTES_A_PARAMETER * num_parameters, what)
+    num_bytes = _BYTES_A_PARAMETER + _BYTES_A_SLOT * num_slots
+    memory.check(num_bytes * num_parameters, what)
 
 
 def filters(experiment: Any, dense: keras.Model) -> Callable | None:

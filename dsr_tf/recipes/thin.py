@@ -30,7 +30,9 @@ class Thin(Recipe):
         if budget is None:
             budget = num_active(experiment, network.build(width))
         with naming_flags({"parameter_budget": budget}, "parameter_budget"):
-            check_memory(budget, f"training {budget:,} parameters")
+            check_memory(
+                budget, f"training {budget:,} parameters", experiment.num_slots
+            )
         try:
             return find_width(network.num_parameters, budget)
         except ValueError as error:

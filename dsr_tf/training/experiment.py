@@ -164,6 +164,11 @@ class Experiment(Settings):
         if max(epochs) > LARGEST_INTEGER:
             raise UsageError(f"{given}: makes over {LARGEST_INTEGER} epochs")
 
+    @property
+    def num_slots(self) -> int:
+        """How many numbers the optimizer keeps of each parameter."""
+        return optimizer.num_slots(self)
+
     def scaled(self) -> "Experiment":
         """The experiment with `schedule_scale` worked into it."""
         scale = self.schedule_scale

@@ -143,6 +143,7 @@ def _check_size(experiment: Experiment, network: Network) -> None:
             number,
             f"training the {number:,} parameters of {experiment.model} for "
             f"images of {network.image_shape}",
+            experiment.num_slots,
         )
     if experiment.strategy not in ("default", "mirrored"):
         return  # The workers of others share a batch, and its memory.

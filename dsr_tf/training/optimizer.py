@@ -20,11 +20,13 @@ class _Kind:
         make: Function of an experiment, and its learning rate.
         flags: Names of the flags that only some optimizers take, and this
             one does.
+        num_slots: Numbers that it keeps of each parameter.
         has_proximal: Whether it takes steps that make weights exactly 0.
     """
 
     make: Callable[[Any, Any], keras.optimizers.Optimizer]
     flags: tuple[str, ...]
+    num_slots: int
     has_proximal: bool = False
 
 
@@ -43,8 +45,8 @@ def _adamw(experiment: Any, learning_rate: Any) -> keras.optimizers.Optimizer:
 
 
 _KINDS = {
-    "sgd": _Kind(_sgd, ("momentum", "nesterov", "l2"), has_proximal=True),
-    "adamw": _Kind(_adamw, ("weight_decay",)),
+    "sgd": _Kind(_sgd, ("momentum", "nesterov", "l2"), 1, has_proximal=True),
+    "adamw": _Kind(_adamw, ("weight_decay",), 2),
 }
 OPTIMIZERS = tuple(_KINDS)
 
@@ -55,6 +57,11 @@ def make(
 ) -> keras.optimizers.Optimizer:
     """The optimizer of an experiment, not built yet."""
     return _KINDS[experiment.optimizer].make(experiment, learning_rate)
+
+
+def num_slots(experiment: Any) -> int:
+    """How many numbers the optimizer keeps of each parameter."""
+    return _KINDS[experiment.optimizer].num_slots
 
 
 def check(experiment: Any) -> None:

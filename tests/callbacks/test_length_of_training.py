@@ -89,6 +89,18 @@ def test_another_training_begins_anew():
     assert records == by_hand(method, 16, 28, 32)
 
 
+def test_a_new_optimizer_counts_from_0():
+    """Epochs that are still to come are those of the training then."""
+    model, method = a_model(), methods.Adaptive(0.4, growth="random")
+    assert moved(model, method, 4, 2) == by_hand(method, 0, 12, 16)
+
+
+def test_the_share_may_begin_to_fall_later():
+    method = methods.Adaptive(0.4, start_step=8, growth="random")
+    before = [(step, 48) for step in range(2, 10, 2)]
+    assert moved(a_model(), method, 4) == before + by_hand(method, 8, 24, 32)
+
+
 def test_nobody_knows_how_long(caplog):
     def batches():
         while True:

@@ -135,7 +135,9 @@ def test_bundles_grow_what_they_lose(data, growth):
         assert min(record.grown.values()) > 0
 
 
-def test_momentum_of_an_optimizer_without(data):
-    method = methods.Adaptive(0.3, growth="random", redistribution="momentum")
-    records = fit(data, method, optimizer="sgd")
-    assert {record.num_active for record in records} == {160 + 32}
+@pytest.mark.parametrize("growth", ["random", "gradient"])
+def test_momentum_needs_an_optimizer_that_keeps_it(data, growth):
+    """Else the weights themselves would be taken for it."""
+    method = methods.Adaptive(0.3, growth=growth, redistribution="momentum")
+    with pytest.raises(ValueError, match="Adaptive needs an optimizer with a"):
+        fit(data, method, optimizer="sgd")

@@ -1,11 +1,14 @@
 """ConvMixer and the vision transformer: counts, patches, what has masks."""
 
+import types
+
 import keras
 import numpy as np
 import pytest
 
 from dsr_tf import models
 from dsr_tf import structure
+from dsr_tf.recipes.network import Network
 from tests.models.test_convolutional import sparse_summary
 
 
@@ -48,6 +51,20 @@ def test_vit_has_six_masks_a_block():
     assert summary.num_parameters == 2_693_002
     assert len(summary.layers) == 36
     assert summary.num_masked == 6 * masked
+    # Queries by keys, and what they give by values.
+    products = 2 * 64 * 64 * 192
+    whole = 64 * 48 * 192 + 6 * (64 * masked + products) + 1920
+    assert summary.num_macs == whole
+    inactive = summary.num_masked - summary.num_active
+    assert summary.num_active_macs == whole - 64 * inactive
+
+
+def test_what_kernels_give_includes_attention():
+    """Memory has to hold it for the gradient."""
+    experiment = types.SimpleNamespace(model="vit", depth=2)
+    network = Network(experiment, (8, 8, 3), 10)
+    block = 4 * (3 + 1 + 4 + 1) * 192
+    assert network.num_outputs(1.0) == 4 * 192 + 2 * block + 10
 
 
 def test_a_token_is_a_patch_and_its_position():

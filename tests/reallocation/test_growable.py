@@ -60,7 +60,7 @@ def test_there_is_room_for_all(room, share, seed):
     count = view.num_growable_groups
     assert len(set(kernel.growable)) == count == len(kernel.growable)
     kernel.grow(np.arange(count), None)
-    grown = kernel.grown_places()
+    grown = kernel.moves.grown
     assert not np.isin(grown, active).any() and grown.max(initial=0) < 24
     room.check(np.concatenate([active[~kernel.pruned], grown]))
 

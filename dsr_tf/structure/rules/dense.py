@@ -39,6 +39,7 @@ def einsum_dense(call: Call) -> list[Channels]:
     num_uses = _num_uses(call, equation)
     if match is None or bias_axes not in (None, match and match[3]):
         call.weight("kernel", {}, num_uses)
+        call.weight("bias", {})
         raise CannotFollow(f"its equation is {equation}")
     inputs = call.along(-1)
     outputs = call.fresh(call.outputs[0].shape[-1])
