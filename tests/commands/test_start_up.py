@@ -104,8 +104,9 @@ def test_a_run_in_a_log(tmp_path):
         text=True,
         check=True,
     )
-    first, *lines = done.stdout.split("\n")
+    first, said, *lines = done.stdout.split("\n")
     assert first.startswith("lenet_300_100 on digits, dsr: ")
+    assert "flag --live: needs a terminal" in said
     assert "\r" not in done.stdout and "\x1b" not in done.stdout
     assert lines[0] == "Epoch 1/2" and lines[2] == "Epoch 2/2"
     assert "val_accuracy" in lines[1] and "val_accuracy" in lines[3]

@@ -92,6 +92,9 @@ def start_biases_afresh(model):
             layer.bias.assign(np.zeros(layer.bias.shape))
 
 
+BY_HAND = [needs_tensorflow, pytest.mark.slow]
+
+
 def half(fraction):
     return methods.Adaptive(fraction, growth="half")
 
@@ -107,8 +110,8 @@ def at_random(fraction):
     [
         ("blocks", TIGHT, methods.RigL),
         ("blocks", TIGHT, half),
-        pytest.param("blocks", WIDE, half, marks=needs_tensorflow),
-        pytest.param("blocks", TIGHT, at_random, marks=needs_tensorflow),
+        pytest.param("blocks", WIDE, half, marks=BY_HAND),
+        pytest.param("blocks", TIGHT, at_random, marks=BY_HAND),
         pytest.param("lists", TIGHT, half, marks=needs_tensorflow),
         pytest.param("lists", WIDE, at_random, marks=needs_tensorflow),
         pytest.param("blocks", WIDE, by_momentum, marks=needs_tensorflow),

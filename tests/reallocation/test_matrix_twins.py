@@ -101,7 +101,9 @@ def test_reallocations(storage, make, method):
     assert num_moved > 0
 
 
-@pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
+@pytest.mark.parametrize(
+    "make", [pointwise, pytest.param(transformer, marks=pytest.mark.slow)]
+)
 def test_in_fit_and_resumed(make, tmp_path):
     """It learns while weights move, and goes on from a file to the bit."""
 
