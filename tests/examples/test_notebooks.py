@@ -13,6 +13,18 @@ PAGE = notebooks.FOLDER.parent / "docs" / "examples.md"
 each_notebook = pytest.mark.parametrize(
     "path", notebooks.PATHS, ids=lambda path: path.stem
 )
+# The other one runs by hand.
+each_in_turn = pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(
+            path,
+            marks=[pytest.mark.slow] if path.stem == "small_file" else [],
+        )
+        for path in notebooks.PATHS
+    ],
+    ids=lambda path: path.stem,
+)
 
 
 def outputs_of(notebook):
@@ -28,7 +40,7 @@ def outputs_of(notebook):
 
 
 @needs_tensorflow
-@each_notebook
+@each_in_turn
 def test_a_notebook_runs_and_shows_what_its_file_shows(path):
     """The same but for numbers, after fewer epochs."""
     stored = nbformat.read(path, as_version=4)

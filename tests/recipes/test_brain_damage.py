@@ -33,6 +33,7 @@ def second(folder, first, **settings):
     )
 
 
+@pytest.mark.slow
 def test_active_weights_meet_the_budget(first, tmp_path):
     """And a run that was killed goes on without the first one."""
     path = first[0] / "model.keras"
