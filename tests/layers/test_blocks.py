@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import dsr_tf
+from dsr_tf.core.grouping import Grouping
 from dsr_tf.layers import SparseDense
 from dsr_tf.layers import masked_weights
 from tests.conftest import needs_tensorflow
@@ -129,6 +130,28 @@ def test_what_pays_is_chosen_and_logged(caplog):
         dsr_tf.sparsify(model, 0.5, granularity="block:32"), "auto"
     )
     assert {layer.storage for layer in dense.layers[1:]} == {"masked"}
+
+
+@pytest.mark.parametrize(
+    ("side", "dtype", "density", "stored"),
+    [
+        (128, "float32", 0.1, True),
+        (128, "bfloat16", 0.1, True),
+        (128, "float32", 0.2, False),
+        (64, "float32", 0.03, True),
+        (64, "bfloat16", 0.03, False),
+        (32, "float32", 0.01, False),
+    ],
+)
+def test_what_pays_on_gpus(monkeypatch, side, dtype, density, stored):
+    from dsr_tf.layers.storages import blocks
+
+    monkeypatch.setattr(blocks, "computes_on_gpu", lambda: True)
+    for units in (2048, 1024):
+        grouping = Grouping((2048, units), (side, side))
+        number = round(density * grouping.num_groups)
+        pays = blocks.BlockVariable.pays(grouping, number, dtype, False)
+        assert pays == (stored and units == 2048)
 
 
 def test_bytes_in_the_summary():
