@@ -113,20 +113,17 @@ def _by_columns(inputs: Any, kernel: Any, index: Any) -> tuple[Any, _Gradients]:
         ) -> tuple[Any, Any]:
             d_kernel = ops.einsum("nkb,nob->nko", gathered(own, read), upstream)
             d_gathered = ops.einsum("nko,nob->nkb", kernel, upstream)
-            d_columns += ops.segment_sum(
-                ops.reshape(d_gathered, (read.shape[0], height, -1)),
-                read,
-                num_segments=num_inputs // height,
-            )
+            d_gathered = ops.reshape(d_gathered, (read.shape[0], height, -1))
+            d_columns += _segment_sums(d_gathered, read, num_inputs // height)
             return d_columns, d_kernel
 
         upstream = ops.reshape(
             ops.transpose(upstream),
             (num_blocks // at_once, at_once, width, -1),
         )
-        d_columns, d_kernel = scan(
-            part, ops.zeros_like(own), (kernels, reads, upstream)
-        )
+        start = ops.zeros_like(own, dtype=_sum_dtype(own))
+        d_columns, d_kernel = scan(part, start, (kernels, reads, upstream))
+        d_columns = ops.cast(d_columns, own.dtype)
         d_inputs = ops.transpose(ops.reshape(d_columns, (num_inputs, -1)))
         return d_inputs, ops.reshape(d_kernel, kernel.shape)
 
@@ -200,7 +197,18 @@ def _summed(parts: Any, reads: Any, num_inputs: int) -> Any:
     if num_inputs <= FEW_INPUTS:
         hot = ops.one_hot(reads, num_inputs, dtype=parts.dtype)
         return ops.einsum("bsh,si->bih", parts, hot)
-    sums = ops.segment_sum(
-        ops.transpose(parts, (1, 2, 0)), reads, num_segments=num_inputs
-    )
-    return ops.transpose(sums, (2, 0, 1))
+    sums = _segment_sums(ops.transpose(parts, (1, 2, 0)), reads, num_inputs)
+    return ops.transpose(ops.cast(sums, parts.dtype), (2, 0, 1))
+
+
+def _segment_sums(parts: Any, segments: Any, number: int) -> Any:
+    """Sums of parts along the first axis, of type `_sum_dtype`."""
+    parts = ops.cast(parts, _sum_dtype(parts))
+    return ops.segment_sum(parts, segments, num_segments=number)
+
+
+def _sum_dtype(parts: Any) -> str:
+    """What parts are added up in: sums of hundreds are lost in half of the
+    precision, where products add in float32 by themselves."""
+    dtype = keras.backend.standardize_dtype(parts.dtype)
+    return "float32" if dtype in ("float16", "bfloat16") else dtype

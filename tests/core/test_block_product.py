@@ -144,3 +144,24 @@ def test_what_is_gathered_is_never_all(jit):
         step = tf.function(step.python_function)
         for part, whole in zip(some, step(x, kernel)):
             np.testing.assert_allclose(part, whole, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("num_inputs", [2, block_product.FEW_INPUTS + 1])
+@pytest.mark.parametrize("by_rows", [True, False])
+def test_gradients_of_half_precision_are_added_in_single(by_rows, num_inputs):
+    """600 blocks read the same two inputs: 256 + 1 is 256 in bfloat16."""
+    index = ops.zeros((600, 1), "int32")
+    active = ops.ones((600, 1), "bool")
+
+    def loss(x, kernel, upstream):
+        product = block_product.multiply(x, kernel, index, active, by_rows)
+        return ops.sum(product * upstream), product
+
+    _, d_x, _ = gradients_of(
+        loss,
+        False,
+        ops.zeros((20, 2 * num_inputs), "bfloat16"),
+        ops.ones((600, 2, 2), "bfloat16"),
+        ops.ones((20, 1200), "bfloat16"),
+    )
+    assert d_x[0, :3].astype("float32").tolist() == [1200, 1200, 0]
