@@ -23,8 +23,9 @@ class Adaptive(Annealed):
 
     Which weights go, where growth goes and which weights grow are choices
     that do not depend on each other. DSR, SET, RigL and SNFS are four of
-    their combinations; the defaults here did as well as the best on all
-    networks that they were tried on so far (docs/results.md).
+    their combinations; from a start by `distribution="erk"` the defaults here
+    did as well as the best on all networks that they were tried on so far
+    (docs/results.md).
 
     Args:
         fraction: Share of the active weights to move at the start, in
