@@ -13,7 +13,7 @@ from dsr_tf.methods import redistribute
 from dsr_tf.methods.annealed import Annealed
 from dsr_tf.methods.method import KernelView
 
-SCOPES = ("model", "kernel")
+SCOPES = ("model", "lamp", "kernel")
 REDISTRIBUTIONS = ("survivors", "momentum", "pruned")
 
 
@@ -35,8 +35,10 @@ class Adaptive(Annealed):
             quarters of the training; None keeps the share constant.
         start_step: The update at which it begins to fall.
         scope: Of what the smallest weights go: of the whole `"model"`, as in
-            DSR, but an exact number in place of a threshold that adapts; or
-            of each `"kernel"`, as in SET.
+            DSR, but an exact number in place of a threshold that adapts; of
+            the model by scores that do not depend on how large weights of a
+            kernel are in the mean, `"lamp"` (`prune.lamp_scores`); or of each
+            `"kernel"`, as in SET.
         redistribution: Where the growth goes: to kernels in proportion to
             their `"survivors"`, as in DSR; to the mean `"momentum"` of their
             active weights, as in SNFS, of an optimizer that keeps one; or
@@ -96,7 +98,7 @@ class Adaptive(Annealed):
         sharing = [kernel for kernel in kernels if kernel.bundles is None]
         of_all = iter(
             prune.smallest_of_all(
-                [kernel.scores for kernel in sharing],
+                [self._comparable_scores(kernel) for kernel in sharing],
                 [kernel.group_size for kernel in sharing],
                 fraction,
             )
@@ -106,6 +108,11 @@ class Adaptive(Annealed):
             kernel.smallest(fraction) if kernel.bundles else next(of_all)
             for kernel in kernels
         ]
+
+    def _comparable_scores(self, kernel: KernelView) -> np.ndarray:
+        if self.scope == "lamp":
+            return prune.lamp_scores(kernel.scores, kernel.group_size)
+        return kernel.scores
 
     def redistribute(self, total: int, kernels: list[KernelView]) -> list[int]:
         capacities = [kernel.num_growable_groups for kernel in kernels]

@@ -49,6 +49,31 @@ def smallest_of_all(
     return np.split(pruned, np.cumsum([len(s) for s in scores])[:-1])
 
 
+def lamp_scores(scores: np.ndarray, group_size: int) -> np.ndarray:
+    """How much of a kernel each group is, to compare those of all kernels.
+
+    Lee et al., "Layer-adaptive sparsity for the magnitude-based pruning"
+    (LAMP), ICLR 2021, equation 5: the square of a magnitude over the sum of
+    its own and of all that are larger in the kernel. So it does not depend
+    on how large the weights of a kernel are in the mean, and those of a small
+    kernel count for more.
+
+    Args:
+        scores: Array `(num_active_groups,)`, mean magnitudes.
+        group_size: Weights a group, each of which has its part of the score.
+
+    Returns:
+        Float64 array `(num_active_groups,)`, in the order of the scores; of
+        equal ones the first is the smallest.
+    """
+    order = np.argsort(scores, kind="stable")
+    squares = scores[order].astype("float64") ** 2
+    remaining = np.cumsum(squares[::-1])[::-1] * group_size
+    result = np.zeros(squares.shape)
+    result[order] = squares / np.where(remaining > 0, remaining, 1)
+    return result
+
+
 def smallest_with_room(
     scores: np.ndarray,
     num_pruned_groups: int,

@@ -35,6 +35,8 @@ def prune(step=0, **arguments):
 def test_of_what_the_smallest_go():
     assert prune(scope="model") == [[1, 0, 1, 0], [1, 0]]
     assert prune(scope="kernel") == [[1, 0, 1, 0], [1, 0]]
+    # 0.01/0.51, 0.25/0.25, 0.09/0.50, 0.16/0.41; 0.04/0.85, 1.
+    assert prune(scope="lamp") == [[1, 0, 1, 0], [1, 0]]
     # Half as many half way, and none at the end.
     assert prune(50, scope="model") == [[1, 0, 0, 0], [1, 0]]
     assert prune(50, scope="kernel") == [[1, 0, 0, 0], [0, 0]]
@@ -62,7 +64,7 @@ def test_where_growth_goes():
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ({"scope": "layer"}, "`scope` must be one of model, kernel"),
+        ({"scope": "layer"}, "`scope` must be one of model, lamp, kernel"),
         ({"redistribution": "none"}, "`redistribution` must be one of surv"),
         ({"growth": "fast"}, "`growth` must be one of random"),
         ({"fraction": 1.0}, "`fraction`"),

@@ -1,4 +1,6 @@
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dsr_tf.methods import grow
 from dsr_tf.methods import prune
@@ -73,3 +75,26 @@ def test_the_smallest_of_all_kernels():
     pruned = prune.smallest_of_all(scores, [1, 4], 0.45)
     assert [p.tolist() for p in pruned] == [[1, 0, 0], [1, 0]]
     assert not any(p.any() for p in prune.smallest_of_all(scores, [1, 1], 0.0))
+
+
+def test_lamp_scores():
+    scores = np.array([2, 1, 2, 0], "float32")
+    assert prune.lamp_scores(scores, 1).tolist() == [0.5, 1 / 9, 1, 0]
+    assert prune.lamp_scores(scores, 2).tolist() == [0.25, 1 / 18, 0.5, 0]
+    assert prune.lamp_scores(np.zeros(2, "float32"), 1).tolist() == [0, 0]
+    assert not len(prune.lamp_scores(np.zeros(0, "float32"), 1))
+    # One weight of its kernel is all of it, however small.
+    alone, many = np.array([1e-20]), np.linspace(1, 2, 9)
+    found = [prune.lamp_scores(s, 1) for s in (alone, many)]
+    gone = prune.smallest_of_all(found, [1, 1], 0.8)
+    assert [g.tolist() for g in gone] == [[False], [True] * 8 + [False]]
+
+
+@given(st.lists(st.floats(0, 1e3, width=32), min_size=1), st.integers(-20, 20))
+def test_lamp_scores_do_not_depend_on_scale(numbers, exponent):
+    scores = np.array(numbers, "float64")
+    found = prune.lamp_scores(scores, 1)
+    same = prune.lamp_scores(scores * 2.0**exponent, 1)
+    np.testing.assert_allclose(found, same, rtol=1e-12)
+    order = np.argsort(scores, kind="stable")
+    assert (np.diff(found[order]) >= 0).all() and found.max() <= 1
