@@ -112,6 +112,23 @@ class Room:
         found[chosen[ranks(bins) >= own[bins]]] = True
         return found
 
+    def check_slots(self, num_slots: int, num_groups: int) -> None:
+        """Refuse more slots of a bin than it has groups.
+
+        Args:
+            num_slots: Slots of a bin, any number.
+            num_groups: Number of groups of the kernel.
+
+        Raises:
+            ValueError: if there are more.
+        """
+        most = num_groups // self.num_bins
+        if num_slots > most:
+            raise ValueError(
+                f"`num_slots` must be at most {most}, the number of groups of "
+                f"{self.bin_name}. Received: num_slots={num_slots}"
+            )
+
     def check_number(self, num_active_groups: int) -> None:
         """Refuse more active groups than there are slots.
 
