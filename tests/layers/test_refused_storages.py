@@ -18,7 +18,7 @@ def a_normalized_model(**arguments):
     dense = keras.layers.Dense(48, bias_initializer="ones")
     model.add(keras.layers.SpectralNormalization(dense))
     model.add(keras.layers.Dense(16))
-    return dsr_tf.sparsify(model, 0.5, **{**BLOCKS, **arguments})
+    return dsr_tf.sparsify(model, 0.2, **{**BLOCKS, **arguments})
 
 
 @pytest.mark.parametrize("change", [False, True])
