@@ -81,38 +81,6 @@ class Room:
         empty = self.num_slots - num_active + self.counts(pruned)
         return np.minimum(empty, num_groups // self.num_bins - num_active)
 
-    def limit_pruned(
-        self,
-        pruned: np.ndarray,
-        active: np.ndarray,
-        scores: np.ndarray,
-        num_groups: int,
-    ) -> np.ndarray:
-        """The same choice, but of each bin no more than are free there.
-
-        So a bin can grow as many groups as it loses. Where it would lose
-        more, those with the largest scores stay. (Where all share the slots,
-        another kernel can grow them.)
-
-        Args:
-            pruned: Boolean array `(num_active_groups,)`.
-            active: Integer array `(num_active_groups,)` of places.
-            scores: Array `(num_active_groups,)`.
-            num_groups: Number of groups of the kernel.
-
-        Returns:
-            Boolean array `(num_active_groups,)`.
-        """
-        if self.num_bins == 1:
-            return pruned
-        free = num_groups // self.num_bins - self.counts(active)
-        chosen = np.flatnonzero(pruned)
-        chosen = chosen[np.argsort(scores[chosen], kind="stable")]
-        bins = self.bins(active[chosen])
-        limited = np.zeros_like(pruned)
-        limited[chosen[ranks(bins) < free[bins]]] = True
-        return limited
-
     def without_slot(
         self,
         pruned: np.ndarray,
@@ -126,7 +94,10 @@ class Room:
         as long as it has free ones: beyond those that can grow anyway.
 
         Args:
-            pruned, active, scores, num_groups: As for `limit_pruned`.
+            pruned: Boolean array `(num_active_groups,)`.
+            active: Integer array `(num_active_groups,)` of places.
+            scores: Array `(num_active_groups,)`.
+            num_groups: Number of groups of the kernel.
 
         Returns:
             Boolean array `(num_active_groups,)`: those with the largest
@@ -141,6 +112,23 @@ class Room:
         found[chosen[ranks(bins) >= own[bins]]] = True
         return found
 
+    def check_slots(self, num_slots: int, num_groups: int) -> None:
+        """Refuse more slots of a bin than it has groups.
+
+        Args:
+            num_slots: Slots of a bin, any number.
+            num_groups: Number of groups of the kernel.
+
+        Raises:
+            ValueError: if there are more.
+        """
+        most = num_groups // self.num_bins
+        if num_slots > most:
+            raise ValueError(
+                f"`num_slots` must be at most {most}, the number of groups of "
+                f"{self.bin_name}. Received: num_slots={num_slots}"
+            )
+
     def check_number(self, num_active_groups: int) -> None:
         """Refuse more active groups than there are slots.
 
@@ -148,12 +136,13 @@ class Room:
             ValueError: if there are more.
         """
         if num_active_groups > self.num_slots * self.num_bins:
+            needed = -(-num_active_groups // self.num_bins)
+            times = f" in {self.num_bins} times as many slots"
             raise ValueError(
-                f"`num_slots` must be at least "
-                f"{-(-num_active_groups // self.num_bins)} for "
-                f"{num_active_groups} active groups, where there are "
-                f"{self.num_bins} times as many slots. Received: num_slots="
-                f"{self.num_slots}"
+                f"`num_slots` must be at least {needed} for "
+                f"{num_active_groups} active groups"
+                f"{times if self.num_bins > 1 else ''}. Received: "
+                f"num_slots={self.num_slots}"
             )
 
     def check(self, places: np.ndarray) -> None:

@@ -128,6 +128,7 @@ _OWN_ATTRIBUTES = (
     "_became_masked",
     "storage",
     "num_slots",
+    "why_masked",
 )
 
 

@@ -67,6 +67,8 @@ def _mask_parts(
     if found and type(layer) in HOLDING_KINDS:
         layer.__class__ = HOLDING_KINDS[type(layer)]
         vars(layer)["_became_masked"] = True
+        if hasattr(layer, "begin_to_hold"):
+            layer.begin_to_hold()
     elif found and not _has_parts_in_its_configuration(layer):
         add_parts(layer)
     found |= visit(layer, paths[id(layer)], head_axes)

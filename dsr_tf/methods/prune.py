@@ -31,6 +31,9 @@ def smallest_of_all(
 ) -> list[np.ndarray]:
     """The smallest groups of all kernels together.
 
+    But the largest of each kernel, its last one (`keep_last_group`), so that
+    a share is exact, and a kernel of small weights does not end all moves.
+
     Args:
         scores: One array `(num_active_groups,)` a kernel.
         group_sizes: Weights a group of each kernel.
@@ -42,11 +45,16 @@ def smallest_of_all(
         One boolean array a kernel.
     """
     sizes = np.repeat(group_sizes, [len(s) for s in scores])
-    order = np.argsort(np.concatenate([*scores, []]), kind="stable")
+    every = np.concatenate([*scores, []])
+    starts = np.cumsum([0, *map(len, scores)])
+    can_go = np.ones(len(every), "bool")
+    can_go[[i + np.argmax(s) for i, s in zip(starts, scores) if len(s)]] = False
+    order = np.argsort(every, kind="stable")
+    order = order[can_go[order]]
     limit = round(fraction * int(sizes.sum()))
     pruned = np.zeros(sizes.shape, "bool")
     pruned[order[np.cumsum(sizes[order]) <= limit]] = True
-    return np.split(pruned, np.cumsum([len(s) for s in scores])[:-1])
+    return np.split(pruned, starts[1:-1])
 
 
 def lamp_scores(scores: np.ndarray, group_size: int) -> np.ndarray:

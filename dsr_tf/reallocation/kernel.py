@@ -112,17 +112,6 @@ class Kernel:
         num_groups = self.weight.grouping.num_groups
         return room.num_to_grow(places, places[pruned], num_groups)
 
-    def limit_pruned(self, pruned: np.ndarray) -> np.ndarray:
-        """The same choice, but nothing that there is no room to regrow."""
-        if self.room is None:
-            return pruned
-        return self.room.limit_pruned(
-            pruned,
-            self.active - self.start,
-            self.scores,
-            self.weight.grouping.num_groups,
-        )
-
     @property
     def num_growable_anyway(self) -> int:
         """How many groups can become active if none is pruned."""

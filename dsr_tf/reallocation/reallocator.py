@@ -257,7 +257,7 @@ class Reallocator:
             for c, view in zip(chosen, views)
         ]
         for kernel, pruned in zip(kernels, chosen):
-            kernel.pruned = kernel.limit_pruned(pruned)
+            kernel.pruned = pruned
         # Bundles of N:M have room for what they lose; the other kernels, for
         # what they lose together, beyond what frees a slot of their own.
         sharing = [kernel for kernel in kernels if kernel.slots is None]

@@ -34,17 +34,6 @@ def test_how_many_can_grow():
     assert Room(4).num_to_grow(active, pruned, 6).tolist() == [2]
 
 
-def test_a_bin_loses_what_it_can_grow():
-    # Of 3 rows, two are active in column 0, three in column 1.
-    room = Room(num_slots=3, num_bins=2)
-    active = np.array([0, 1, 2, 3, 5])
-    scores = np.array([0.2, 0.3, 0.1, 0.2, 0.1])
-    limited = room.limit_pruned(np.ones(5, "bool"), active, scores, 6)
-    assert limited.tolist() == [False, False, True, False, False]
-    # Where all share the slots, others grow it.
-    assert Room(5).limit_pruned(np.ones(5, "bool"), active, scores, 6).all()
-
-
 def test_what_needs_room_elsewhere():
     # Slots 1 empty, 2 free groups: one of three pruned frees a slot that
     # the kernel can fill, the others (of the largest scores) do not.
@@ -54,6 +43,19 @@ def test_what_needs_room_elsewhere():
     found = room.without_slot(pruned, active, scores, 6)
     assert found.tolist() == [True, False, False, True]
     assert not room.without_slot(pruned, active, scores, 9).any()
+
+
+def test_what_needs_room_in_other_bins():
+    # Of 3 rows, two are active in column 0, three in column 1, which has no
+    # free group to grow in place of any.
+    room = Room(num_slots=3, num_bins=2)
+    active = np.array([0, 1, 2, 3, 5])
+    scores = np.array([0.2, 0.3, 0.1, 0.2, 0.1])
+    found = room.without_slot(np.ones(5, "bool"), active, scores, 6)
+    # (In column 0 there is an empty slot for the free group already.)
+    assert found.all()
+    found = Room(2, 2).without_slot(np.ones(4, "bool"), active[:4], scores, 6)
+    assert found.tolist() == [True, True, False, False]
 
 
 def test_a_mask_without_room():

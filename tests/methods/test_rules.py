@@ -98,3 +98,12 @@ def test_lamp_scores_do_not_depend_on_scale(numbers, exponent):
     np.testing.assert_allclose(found, same, rtol=1e-12)
     order = np.argsort(scores, kind="stable")
     assert (np.diff(found[order]) >= 0).all() and found.max() <= 1
+
+
+def test_the_smallest_of_all_are_as_many_beside_the_last_of_a_kernel():
+    """The largest of a kernel would stay all the same: others go for it."""
+    scores = [np.array([0.1]), np.array([0.8, 0.6, 0.7]), np.array([0.2, 0.3])]
+    pruned = prune.smallest_of_all(scores, [1, 1, 1], 0.5)
+    assert [p.tolist() for p in pruned] == [[0], [0, 1, 1], [1, 0]]
+    pruned = prune.smallest_of_all(scores, [1, 1, 1], 0.99)
+    assert [p.tolist() for p in pruned] == [[0], [0, 1, 1], [1, 0]]

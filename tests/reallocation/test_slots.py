@@ -97,3 +97,18 @@ def test_a_model_stripped_in_place_is_trained_on(storage):
     before = values(model.layers[-1].kernel).copy()
     model.fit(x, x, verbose=0)
     assert (values(model.layers[-1].kernel) != before).any()
+
+
+@pytest.mark.parametrize("granularity", ["channel", "block:32"])
+def test_blocks_of_full_columns_move_to_others(granularity):
+    """A column all of whose blocks are active grows none of them again, but
+    others have slots and free blocks."""
+    model = keras.Sequential([keras.Input((32,))])
+    model.add(SparseDense(128, 0.5, granularity, 0, storage="blocks"))
+    model.compile("sgd", "mse")
+    (weight,) = masked_weights(model)
+    before, budget = weight.variable.places(), weight.num_active
+    record = Reallocator(model, methods.SET(0.5)).step(model.optimizer, 1)
+    assert record.num_pruned == record.num_grown == budget // 2
+    after = weight.variable.places()
+    assert len(np.setdiff1d(after, before)) == len(before) // 2

@@ -100,7 +100,10 @@ def reason(layer: Any, storage: str) -> str:
         return ""
     if storage not in layer.storages:
         return f"there is no such storage of {type(layer).__name__}"
-    return layer.reason_to_stay_masked()
+    if layer.quantization_mode is not None:
+        return f"it is quantized to {layer.quantization_mode}"
+    # Or what holds the layer has a reason.
+    return vars(layer).get("why_masked") or layer.reason_to_stay_masked()
 
 
 def check(layer: Any, storage: str) -> str:

@@ -141,12 +141,14 @@ class StoredVariable(Watched):
             slack: At least 1; None for that of the storage.
 
         Raises:
-            ValueError: if such groups cannot be stored so.
+            ValueError: if such groups, or that many, cannot be stored so.
         """
         cls.check_grouping(grouping)
         one = grouping.with_room(1, cls.by_rows)
         assert one.room is not None
         num_bins = one.room.num_bins
+        if num_slots is not None:
+            one.room.check_slots(num_slots, grouping.num_groups)
         if num_slots is None:
             slack = slack or cls.slack
             mean = num_active_groups / num_bins
