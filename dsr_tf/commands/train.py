@@ -34,6 +34,7 @@ from dsr_tf.training.cluster import Cluster
 from dsr_tf.training.experiment import Experiment
 from dsr_tf.training.run import Run
 from dsr_tf.training.stop import StopSignals
+from dsr_tf.training.unreached import unreached_outputs
 from dsr_tf.training.unused import unused_moves
 
 _FIRST_STEPS = """
@@ -100,6 +101,7 @@ def _train(name: str, experiment: Experiment, signals: StopSignals) -> None:
     for sentence in (
         *recipes.unused_amounts(run.experiment),
         *unused_moves(run.settings, run.asked),
+        *_unreached(run),
         *_unseen(run.experiment, console),
     ):
         if run.cluster.is_chief:
@@ -114,6 +116,18 @@ def _train(name: str, experiment: Experiment, signals: StopSignals) -> None:
     if "narrowed" in summary:
         console.print(channels_table(summary))
     console.print(results_table(summary, run.experiment.output_dir))
+
+
+def _unreached(run: Run) -> list[str]:
+    if run.is_resumed or not sparsity_summary(run.model).layers:
+        return []
+    number = unreached_outputs(run.model, run.data.image_shape)
+    if not number:
+        return []
+    return [
+        f"{number} of {run.data.num_classes} outputs are the same for every "
+        "image: no path of active weights leads to them at the start"
+    ]
 
 
 def _unseen(experiment: Experiment, console: Console) -> list[str]:
