@@ -250,7 +250,8 @@ class Reallocation(MaskCallback):
         if self._is_over(step):
             return (
                 f"it is over after update {step} (stop_epoch="
-                f"{self.stop_epoch}, {self._method_now(step)})"
+                f"{self.stop_epoch}, {self._method_now(step)}), and none was "
+                f"due before by period={self._schedule or self.period}"
             )
         count = self._reallocator.read_state().num_reallocations
         if count > self._first_count:

@@ -76,7 +76,7 @@ def test_another_callback_that_moved_the_weights_is_told(data, caplog):
         ),
         (
             lambda: Reallocation(methods.RigL(0.3, end_step=3), 5),
-            "over after update 20",
+            "and none was due before by period=0:5",
         ),
         (
             lambda: Reallocation(methods.DSR(5, initial_threshold=1e-30), 5),
