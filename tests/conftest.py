@@ -95,6 +95,13 @@ needs_jax = pytest.mark.skipif(
 slow_on_jax = [pytest.mark.slow] if keras.backend.backend() == "jax" else []
 
 
+def by_hand_on_jax(test):
+    """Mark a whole test so."""
+    for mark in slow_on_jax:
+        test = mark(test)
+    return test
+
+
 @pytest.fixture(autouse=True)
 def _fresh_keras():
     keras.utils.set_random_seed(0)

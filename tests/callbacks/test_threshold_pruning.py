@@ -18,6 +18,7 @@ from tests.callbacks.shared import momentum
 from tests.callbacks.shared import warnings_of
 from tests.conftest import assert_same
 from tests.conftest import assert_zero_outside_masks
+from tests.conftest import by_hand_on_jax
 from tests.conftest import make_model
 from tests.conftest import needs_tensorflow
 from tests.conftest import snapshot
@@ -144,6 +145,7 @@ def test_several_steps_of_an_execution(data, rule):
         assert [r.threshold for r in records] == expected
 
 
+@by_hand_on_jax
 def test_every_kind_of_layer():
     """What no expression names stays dense."""
     dense = keras.Sequential(

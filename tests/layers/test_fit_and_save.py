@@ -9,6 +9,7 @@ import numpy as np
 
 import dsr_tf
 from dsr_tf import layers
+from tests.conftest import by_hand_on_jax
 
 X = np.random.default_rng(0).normal(size=(64, 10)).astype("float32")
 Y = (X.sum(axis=1) > 0).astype("int32")
@@ -118,6 +119,7 @@ def results(folder):
     return expected
 
 
+@by_hand_on_jax
 def test_a_new_process_goes_on_to_the_bit(tmp_path):
     """One test, so that no two of pytest's processes do all this."""
     for case, (loaded, trained) in results(tmp_path).items():

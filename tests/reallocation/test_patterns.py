@@ -18,6 +18,7 @@ from dsr_tf.reallocation.patterns import PatternBroken
 from dsr_tf.reallocation.reallocator import Reallocator
 from dsr_tf.reallocation.state import ReallocationState
 from tests.conftest import assert_zero_outside_masks
+from tests.conftest import by_hand_on_jax
 from tests.conftest import values
 
 
@@ -83,6 +84,7 @@ several = settings(
 )
 
 
+@by_hand_on_jax
 @several
 @given(
     patterns,
