@@ -26,6 +26,7 @@ from dsr_tf.comparison.earlier import earlier_runs
 from dsr_tf.comparison.earlier import origins
 from dsr_tf.comparison.plan import PlannedRun
 from dsr_tf.comparison.plan import parse
+from dsr_tf.layers import masked_weights
 from dsr_tf.layers.storages import MASKED
 from dsr_tf.structure.whole.summary import sparsity_summary
 from dsr_tf.training import experiment as experiments
@@ -119,7 +120,7 @@ def _train(name: str, experiment: Experiment, signals: StopSignals) -> None:
 
 
 def _unreached(run: Run) -> list[str]:
-    if run.is_resumed or not sparsity_summary(run.model).layers:
+    if run.is_resumed or not masked_weights(run.model):
         return []
     number = unreached_outputs(run.model, run.data.image_shape)
     if not number:

@@ -149,7 +149,7 @@ class StoredVariable(Watched):
         num_bins = one.room.num_bins
         if num_slots is not None:
             one.room.check_slots(num_slots, grouping.num_groups)
-        if num_slots is None:
+        else:
             slack = slack or cls.slack
             mean = num_active_groups / num_bins
             least = math.floor(mean) + 1 if slack > 1 else math.ceil(mean)
