@@ -3,6 +3,7 @@
 import keras
 
 from dsr_tf.layers.masked_weights import MaskedWeight
+from dsr_tf.reallocation.exchange import is_on_gpu
 
 
 class ReplicasDiffer(RuntimeError):
@@ -31,7 +32,7 @@ class Agreement:
             from dsr_tf.reallocation.checksums import Checksums
 
             where = [weight.variable.unread for weight in masked]
-            self._checksums = Checksums(strategy, where)
+            self._checksums = Checksums(strategy, where, is_on_gpu())
 
     def check(self) -> None:
         """Compare; all workers must call it.

@@ -30,7 +30,8 @@ class Device:
         masked: List of `MaskedWeight`.
         optimizer: The optimizer that holds the slots.
         gathers_gradients, keeps_gradients: Those of the `InStepHook`.
-        jit_compile: Whether XLA compiles what moves the groups.
+        jit_compile: Whether XLA compiles what moves the groups, for each
+            replica.
     """
 
     def __init__(
@@ -57,11 +58,14 @@ class Device:
             import tensorflow as tf
 
             self._read = tf.function(self._read_all)
-            self._move = tf.function(
-                self._move_all,
-                jit_compile=jit_compile,
-                input_signature=[tf.TensorSpec([None], "int32")],
-            )
+            places = tf.TensorSpec([None], "int32")
+            self._move = tf.function(self._move_all, input_signature=[places])
+            if jit_compile:
+                from dsr_tf.reallocation.xla import on_each_replica
+
+                self._move = on_each_replica(
+                    self._move_all, masked[0].mask, [places]
+                )
             self._start = tf.function(
                 self._start_all,
                 input_signature=[

@@ -71,15 +71,13 @@ class Exchange:
                 stored.move(kernel, self._optimizer)
 
 
-def is_on_one_gpu(model: keras.Model) -> bool:
+def is_on_gpu() -> bool:
     """Whether single operations would cost more than what they compute.
 
-    XLA makes one of them all there; it cannot where variables are copied to
-    several devices.
+    XLA makes one of them all there.
     """
     if keras.backend.backend() != "tensorflow":
         return False
     import tensorflow as tf
 
-    is_one = model.distribute_strategy.num_replicas_in_sync == 1
-    return is_one and bool(tf.config.list_logical_devices("GPU"))
+    return bool(tf.config.list_logical_devices("GPU"))

@@ -21,7 +21,7 @@ from dsr_tf.reallocation import stored
 from dsr_tf.reallocation.agreement import Agreement
 from dsr_tf.reallocation.device import clear
 from dsr_tf.reallocation.exchange import Exchange
-from dsr_tf.reallocation.exchange import is_on_one_gpu
+from dsr_tf.reallocation.exchange import is_on_gpu
 from dsr_tf.reallocation.in_step import InStep
 from dsr_tf.reallocation.kernel import Kernel
 from dsr_tf.reallocation.record import Record
@@ -156,7 +156,7 @@ class Reallocator:
             PatternBroken: if a mask is not N:M as its granularity says.
             NotFinite: if weights or slots hold NaN or infinity.
         """
-        # Before masks are written, which makes them equal again.
+        # Before masks are written, which can make them equal again.
         self._agreement.check()
         state = self.read_state()
         moved = self.hook.collect()
@@ -203,7 +203,7 @@ class Reallocator:
                 optimizer,
                 self.hook.gathers_gradients,
                 self.hook.keeps_gradients,
-                jit_compile=is_on_one_gpu(self.model),
+                jit_compile=is_on_gpu(),
             )
         return self._exchange
 

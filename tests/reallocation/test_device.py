@@ -102,7 +102,7 @@ def test_moving_with_xla(data, method, monkeypatch):
     results = []
     for jit_compile in (False, True):
         monkeypatch.setattr(
-            reallocators, "is_on_one_gpu", lambda _, it=jit_compile: it
+            reallocators, "is_on_gpu", lambda it=jit_compile: it
         )
         model = make_model(keras.optimizers.SGD(0.1, momentum=0.9))
         reallocator = Reallocator(model, method)
