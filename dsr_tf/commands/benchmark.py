@@ -14,6 +14,8 @@ measuring, the period is --measured_period, or the first of --period.
 Each round holds a reallocation at least, and what is compiled is compiled
 before the first.
 
+--output=FILE.json writes the same figures, not rounded, to a file.
+
 What layers cost that store active weights only:
 `python -m dsr_tf.benchmark --storage=masked,blocks --help`.
 """
@@ -36,6 +38,7 @@ from dsr_tf.command_line import terminal
 from dsr_tf.command_line.flag_kinds import ListOf
 from dsr_tf.command_line.flag_kinds import Whole
 from dsr_tf.commands import benchmark_arm
+from dsr_tf.commands import benchmark_output
 from dsr_tf.commands import benchmark_storage
 from dsr_tf.commands.benchmark_arm import Arm
 from dsr_tf.commands.benchmark_arm import moves_weights
@@ -45,6 +48,14 @@ from dsr_tf.training import experiment as experiments
 from dsr_tf.training.guard import one_sentence
 
 _AGAIN, _SAVING = "_again", "_saving"
+# Figures of a network by name: heading and format.
+_COLUMNS = {
+    "seconds": ("seconds", ".3f"),
+    "to_dense": ("to dense", ".3f"),
+    "to_static": ("to static", ".3f"),
+    "reallocation_ms": ("reallocation, ms", ".1f"),
+    "adds": ("adds", ".2%"),
+}
 # Flags of `dsr_tf.train` that change nothing here. Flagfiles hold some.
 _WITHOUT_EFFECT = (
     "output_dir",
@@ -98,6 +109,7 @@ def main(argv: list[str] | None = None) -> None:
         return
     flag_values = flags.FlagValues()
     experiments.define_flags(flag_values)
+    command_line.define(flag_values, *benchmark_output.FLAG)
     for name, default, help, kind in (
         ("rounds", 15, "Times that each network is trained.", Whole(1)),
         (
@@ -123,12 +135,18 @@ def main(argv: list[str] | None = None) -> None:
     ):
         command_line.define(flag_values, name, default, help, kind)
     command_line.parse(flag_values, argv, __doc__, hidden=_WITHOUT_EFFECT)
+    values = flag_values.flag_values_dict()
     with command_line.usage_errors(argv[0]):
+        benchmark_output.check(values["output"])
         arms = _arms(flag_values)
     with command_line.run_errors(argv[0]), one_sentence(afterwards=""):
-        rounds = flag_values.flag_values_dict()["rounds"]
-        benchmark_arm.measure(arms, rounds)
-    terminal.console().print(_table(arms))
+        benchmark_arm.measure(arms, values["rounds"])
+    rows = _figures(arms)
+    terminal.console().print(_table(arms, rows))
+    with command_line.run_errors(argv[0]):
+        benchmark_output.write(
+            values["output"], values, rows, hidden=_WITHOUT_EFFECT
+        )
 
 
 def _known(name: str) -> str:
@@ -213,7 +231,31 @@ def _arms(flag_values: flags.FlagValues) -> list[Arm]:
     ]
 
 
-def _table(arms: Sequence[Arm]) -> Table:
+def _figures(arms: Sequence[Arm]) -> list[dict[str, Any]]:
+    """What was measured of each network, by name; None for what it lacks."""
+    dense = _first(arms, lambda recipe: recipe.is_reference)
+    static = _first(
+        arms, lambda recipe: recipe.has_masks and not moves_weights(recipe)
+    )
+    rows = []
+    for arm in arms:
+        base = statistics.median((static or dense or arm).seconds)
+        rows.append(
+            {
+                "network": arm.name,
+                "seconds": statistics.median(arm.seconds),
+                "to_dense": _ratio(arm, dense),
+                "to_static": _ratio(arm, static),
+                "reallocation_ms": 1000 * statistics.median(arm.moves)
+                if arm.moves
+                else None,
+                "adds": arm.added(base) if arm.moves else None,
+            }
+        )
+    return rows
+
+
+def _table(arms: Sequence[Arm], rows: Sequence[dict[str, Any]]) -> Table:
     first, experiment = arms[0], arms[0].experiment
     table = Table(
         title=f"{experiment.model} on {experiment.dataset}, batch "
@@ -224,34 +266,19 @@ def _table(arms: Sequence[Arm]) -> Table:
         box=box.SIMPLE_HEAD,
     )
     table.add_column("network")
-    for column in (
-        "seconds",
-        "to dense",
-        "to static",
-        "reallocation, ms",
-        "adds",
-    ):
-        table.add_column(column, justify="right")
-    dense = _first(arms, lambda recipe: recipe.is_reference)
-    static = _first(
-        arms, lambda recipe: recipe.has_masks and not moves_weights(recipe)
-    )
-    for arm in arms:
-        cells = [f"{statistics.median(arm.seconds):.3f}"]
-        cells += [_ratio(arm, rival) for rival in (dense, static)]
-        if arm.moves:
-            base = statistics.median((static or dense or arm).seconds)
-            cells.append(f"{1000 * statistics.median(arm.moves):.1f}")
-            cells.append(f"{arm.added(base):.2%}")
-        table.add_row(arm.name.replace("_", " "), *cells)
+    for heading, _ in _COLUMNS.values():
+        table.add_column(heading, justify="right")
+    for row in rows:
+        cells = benchmark_output.cells(row, _COLUMNS)
+        table.add_row(row["network"].replace("_", " "), *cells)
     return table
 
 
-def _ratio(arm: Arm, rival: Arm | None) -> str:
+def _ratio(arm: Arm, rival: Arm | None) -> float | None:
     if rival is None:
-        return ""
+        return None
     pairs = zip(arm.seconds, rival.seconds)
-    return f"{statistics.median(a / b for a, b in pairs):.3f}"
+    return statistics.median(a / b for a, b in pairs)
 
 
 def _first(arms: Sequence[Arm], is_wanted: Callable[[Any], Any]) -> Arm | None:

@@ -31,6 +31,7 @@ from dsr_tf.command_line.flag_kinds import Density
 from dsr_tf.command_line.flag_kinds import ListOf
 from dsr_tf.command_line.flag_kinds import Whole
 from dsr_tf.commands import benchmark_memory
+from dsr_tf.commands import benchmark_output
 from dsr_tf.commands.benchmark_layers import KINDS
 from dsr_tf.commands.benchmark_network import CLOCKS
 from dsr_tf.commands.benchmark_network import Arm
@@ -40,6 +41,14 @@ from dsr_tf.core.folding import Name
 from dsr_tf.layers import SparseDense
 from dsr_tf.training.settings.running import PRECISIONS
 
+# Figures of a network by name: heading and format.
+_COLUMNS = {
+    "ms_a_step": ("ms a step", ".2f"),
+    "times_faster": ("times faster", ".2f"),
+    "memory_mb": ("memory MB", ",.0f"),
+    "file_kb": ("file kB", ",.0f"),
+}
+
 
 def asks(argv: list[str]) -> bool:
     """Whether a command line is about storages."""
@@ -48,6 +57,7 @@ def asks(argv: list[str]) -> bool:
 
 def run(argv: list[str]) -> None:
     flag_values = flags.FlagValues()
+    command_line.define(flag_values, *benchmark_output.FLAG)
     for name, default, help, kind in (
         (
             "storage",
@@ -98,11 +108,14 @@ def run(argv: list[str]) -> None:
     command_line.parse(flag_values, argv, __doc__)
     values = flag_values.flag_values_dict()
     with command_line.usage_errors(argv[0]):
+        benchmark_output.check(values["output"])
         arms = _arms(values)
     with command_line.run_errors(argv[0]):
         if values["clock"] == "cpu":
             _use_one_thread()
-        terminal.console().print(_measured(arms, values))
+        rows = _measured(arms, values)
+        terminal.console().print(_table(arms[0].setting, rows))
+        benchmark_output.write(values["output"], values, rows)
 
 
 def _use_one_thread() -> None:
@@ -150,7 +163,8 @@ def _arms(values: dict[str, Any]) -> list[Arm]:
     return arms
 
 
-def _measured(arms: list[Arm], values: dict[str, Any]) -> Table:
+def _measured(arms: list[Arm], values: dict[str, Any]) -> list[dict[str, Any]]:
+    """Figures of each network, by name."""
     memories = [benchmark_memory.of(arm) for arm in arms]
     trainings = [Training(arm, values["steps"]) for arm in arms]
     for training in trainings:
@@ -160,22 +174,29 @@ def _measured(arms: list[Arm], values: dict[str, Any]) -> Table:
         order = list(zip(arms, trainings))
         for arm, training in order if number % 2 else reversed(order):
             arm.milliseconds.append(training.round())
-    table = Table(box=box.SIMPLE_HEAD, title=_title(arms[0].setting))
+    return [
+        {
+            "network": arm.name,
+            "ms_a_step": statistics.median(arm.milliseconds),
+            "times_faster": statistics.median(
+                dense / own
+                for dense, own in zip(arms[0].milliseconds, arm.milliseconds)
+            ),
+            "memory_mb": memory / 1e6,
+            "file_kb": training.file_bytes() / 1e3,
+        }
+        for arm, training, memory in zip(arms, trainings, memories)
+    ]
+
+
+def _table(setting: Setting, rows: list[dict[str, Any]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title=_title(setting))
     table.add_column("network", overflow="fold")
-    for column in ("ms a step", "times faster", "memory MB", "file kB"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for arm, training, memory in zip(arms, trainings, memories):
-        ratio = statistics.median(
-            dense / own
-            for dense, own in zip(arms[0].milliseconds, arm.milliseconds)
-        )
-        table.add_row(
-            Name(arm.name),
-            f"{statistics.median(arm.milliseconds):.2f}",
-            f"{ratio:.2f}",
-            f"{memory / 1e6:,.0f}",
-            f"{training.file_bytes() / 1e3:,.0f}",
-        )
+    for heading, _ in _COLUMNS.values():
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        cells = benchmark_output.cells(row, _COLUMNS)
+        table.add_row(Name(row["network"]), *cells)
     return table
 
 

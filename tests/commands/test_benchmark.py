@@ -6,6 +6,7 @@ import json
 
 import keras
 import pytest
+import tensorflow as tf
 from absl import logging
 
 from dsr_tf.commands import benchmark
@@ -91,14 +92,27 @@ def test_a_round_of_whole_epochs_holds_a_reallocation():
     assert benchmark_arm.round_steps(14, 14) == 14
 
 
-def test_one_round(rounds, capsys):
+def test_one_round(rounds, capsys, tmp_path):
+    path = tmp_path / "times.json"
     benchmark.main(
         ["benchmark", "--networks=dense", "--rounds=1", "--steps=1"]
         + ["--nojit_compile", "--mixed_precision=bfloat16"]
+        + [f"--output={path}"]
     )
     printed = " ".join(capsys.readouterr().out.split())
     assert "1 round of 1 step, a reallocation" in printed
     assert keras.config.dtype_policy().name == "mixed_bfloat16"
+    content = json.loads(path.read_text())
+    (dense,) = content["networks"]
+    assert dense["network"] == "dense" and dense["to_dense"] == 1
+    assert f"{dense['seconds']:.3f} 1.000" in printed
+    # There was nothing to measure these by.
+    assert dense["to_static"] is dense["reallocation_ms"] is None
+    assert content["tensorflow"] == tf.__version__ and content["device"]
+    settings = content["settings"]
+    assert settings["rounds"] == 1 and settings["period"].startswith("0:100,")
+    # Neither paths of this machine, nor what has had no effect.
+    assert not {"output", "data_dir", "method"} & set(settings)
 
 
 def test_networks_again_and_saving():
@@ -129,10 +143,11 @@ STORAGES = [
 ]
 
 
-def test_storages(capsys, monkeypatch):
+def test_storages(capsys, monkeypatch, tmp_path):
     # Each is measured in a process of its own, see below.
     monkeypatch.setattr(benchmark_memory, "of", lambda arm: 3e6)
-    benchmark.main(STORAGES)
+    path = tmp_path / "storages.json"
+    benchmark.main([*STORAGES, f"--output={path}"])
     lines = capsys.readouterr().out.splitlines()
     rows = [line.strip() for line in lines if " 3 " in line]
     assert [row.split("  ")[0] for row in rows] == [
@@ -143,6 +158,12 @@ def test_storages(capsys, monkeypatch):
         "masked, 0.25",
         "blocks, 0.25",
     ]
+    content = json.loads(path.read_text())
+    assert content["settings"]["widths"] == [64, 48, 4]
+    for row, network in zip(rows, content["networks"], strict=True):
+        assert row.split("  ")[0] == network["network"]
+        assert network["memory_mb"] == 3
+        assert f"{network['ms_a_step']:.2f}" in row
 
 
 @pytest.mark.parametrize("kind", benchmark_layers.KINDS)
@@ -158,6 +179,7 @@ def test_memory_of_a_storage(kind, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("flag", "message"),
     [
+        ("--output=.", "--output=.: must be a new file"),
         ("--storage=rings", "must be among masked, blocks"),
         ("--widths=64,4", "--widths must have the inputs, a hidden layer"),
     ],
