@@ -220,6 +220,20 @@ class Method(KeepsIntegers, abc.ABC):
             One boolean array `(num_active_groups,)` a kernel.
         """
 
+    def comparable_scores(self, kernel: KernelView) -> np.ndarray:
+        """Scores by which groups of one kernel compare with those of others.
+
+        Where more is chosen than there is room for, those of the largest
+        stay. Within the kernel they are in the order of `kernel.scores`.
+
+        Args:
+            kernel: A `KernelView`.
+
+        Returns:
+            Array `(num_active_groups,)`.
+        """
+        return kernel.scores
+
     def redistribute(self, total: int, kernels: list[KernelView]) -> list[int]:
         """Choose how many groups each kernel grows.
 
