@@ -136,6 +136,8 @@ class Method(KeepsIntegers, abc.ABC):
     # The value of --method that stands for it; None if there is none.
     flag_name: ClassVar[str | None] = None
     moves_weights: ClassVar[bool] = True
+    # Whether they move in every training step, not in reallocations.
+    moves_in_step: ClassVar[bool] = False
     # Whether it keeps the pattern of granularities N:M: prunes of each bundle
     # no more than it has free (`KernelView.smallest`), and grows as many
     # there (`KernelView.largest`).
