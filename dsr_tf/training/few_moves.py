@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dsr_tf.callbacks import Reallocation
-from dsr_tf.core.period import AUTO
+from dsr_tf.core import period as periods
 
 # On the digits of docs/choosing.md, masks that moved five times in a run were
 # far behind those that moved twenty times.
@@ -29,7 +29,7 @@ def few_reallocations(
     Returns:
         A sentence, or none.
     """
-    if not isinstance(callback, Reallocation) or period == AUTO:
+    if not isinstance(callback, Reallocation) or period == periods.AUTO:
         return []
     method = callback.method
     if not method.moves_weights or method.moves_in_step:
@@ -51,8 +51,9 @@ def _due(
     """The numbers of updates at which weights are going to move."""
     if callback.stop_epoch is not None:
         epochs = min(epochs, callback.stop_epoch)
+    schedule = periods.in_updates(callback.period, steps_per_epoch)
     for epoch in range(epochs):
-        period = int(callback.period(epoch))
+        period = int(schedule(epoch))
         first = max(1, epoch * steps_per_epoch)
         end = (epoch + 1) * steps_per_epoch
         for step in range(-(-first // period) * period, end, period):
