@@ -1,5 +1,6 @@
 """Methods that say what they do by the length of the training."""
 
+import dataclasses
 import logging as python_logging
 
 import keras
@@ -67,6 +68,19 @@ def test_none_and_a_number_are_as_given():
     assert [count for _, count in records] == [48] * 7
     method = methods.RigL(0.4, 12)
     assert moved(a_model(), method, 4) == by_hand(method, 0, 12, 32)
+
+
+def test_an_end_may_be_a_number_of_numpy():
+    for method in (methods.RigL(0.4, 12), methods.RigL(0.4, np.int64(12))):
+        assert not method.is_over(11) and method.is_over(12)
+        assert method.fraction_at(6) == pytest.approx(0.2)
+
+
+def test_a_training_that_ends_before_the_share_begins_to_fall():
+    method = methods.Adaptive(start_step=24, growth="random")
+    with pytest.raises(ValueError, match="which is 24 in this training"):
+        moved(a_model(), method, 4)
+    assert moved(a_model(), dataclasses.replace(method, start_step=23), 4)
 
 
 def test_a_training_in_parts_is_that_of_one():
