@@ -1,6 +1,5 @@
 """Methods that say what they do by the length of the training."""
 
-import dataclasses
 import logging as python_logging
 
 import keras
@@ -77,10 +76,9 @@ def test_an_end_may_be_a_number_of_numpy():
 
 
 def test_a_training_that_ends_before_the_share_begins_to_fall():
-    method = methods.Adaptive(start_step=24, growth="random")
     with pytest.raises(ValueError, match="which is 24 in this training"):
-        moved(a_model(), method, 4)
-    assert moved(a_model(), dataclasses.replace(method, start_step=23), 4)
+        methods.Adaptive(start_step=24).for_training(0, 32)
+    assert methods.Adaptive(start_step=23).for_training(0, 32).end_step == 24
 
 
 def test_a_training_in_parts_is_that_of_one():

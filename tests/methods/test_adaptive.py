@@ -51,20 +51,17 @@ def lamp_by_hand(weights):
 
 
 @pytest.mark.parametrize("scope", ["model", "lamp"])
-@pytest.mark.parametrize("sparsity", [0.1, 0.5])
-def test_those_that_go_are_the_smallest_also_where_there_is_little_room(
-    scope, sparsity
-):
+def test_those_that_go_are_the_smallest_also_where_there_is_little_room(scope):
     """As many as can grow again, in the order that they were chosen in."""
     sizes = [(10, 20), (20, 4)]
     model = keras.Sequential([keras.Input((10,))])
     for _, units in sizes:
-        model.add(dsr_tf.layers.SparseDense(units, sparsity, seed=units))
+        model.add(dsr_tf.layers.SparseDense(units, 0.1, seed=units))
     model.compile("sgd", "mse")
     method = methods.Adaptive(0.3, None, scope=scope, growth="random")
     reallocator = Reallocator(model, method)
     generator = np.random.default_rng(0)
-    for step in range(5):
+    for step in range(3):
         scores, largest = [], []
         for weight, scale in zip(reallocator.masked, (1, 100)):
             kernel = scale * generator.normal(size=weight.mask.shape)
