@@ -33,6 +33,7 @@ from dsr_tf.training import experiment as experiments
 from dsr_tf.training import folder
 from dsr_tf.training.cluster import Cluster
 from dsr_tf.training.experiment import Experiment
+from dsr_tf.training.few_moves import few_reallocations
 from dsr_tf.training.run import Run
 from dsr_tf.training.stop import StopSignals
 from dsr_tf.training.unreached import unreached_outputs
@@ -102,6 +103,12 @@ def _train(name: str, experiment: Experiment, signals: StopSignals) -> None:
     for sentence in (
         *recipes.unused_amounts(run.experiment),
         *unused_moves(run.settings, run.asked),
+        *few_reallocations(
+            run.reallocation,
+            run.settings["period"],
+            run.steps_per_epoch,
+            run.experiment.epochs,
+        ),
         *_unreached(run),
         *_unseen(run.experiment, console),
     ):

@@ -98,7 +98,7 @@ class Adaptive(Annealed):
         sharing = [kernel for kernel in kernels if kernel.bundles is None]
         of_all = iter(
             prune.smallest_of_all(
-                [self._comparable_scores(kernel) for kernel in sharing],
+                [self.comparable_scores(kernel) for kernel in sharing],
                 [kernel.group_size for kernel in sharing],
                 fraction,
             )
@@ -109,7 +109,7 @@ class Adaptive(Annealed):
             for kernel in kernels
         ]
 
-    def _comparable_scores(self, kernel: KernelView) -> np.ndarray:
+    def comparable_scores(self, kernel: KernelView) -> np.ndarray:
         if self.scope == "lamp":
             return prune.lamp_scores(kernel.scores, kernel.group_size)
         return kernel.scores

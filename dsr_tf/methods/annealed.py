@@ -94,13 +94,20 @@ class Annealed(ChosenGrowth):
         length = round(self.default_end * (last_step - first_step))
         end_step = first_step + max(1, length)
         start_step = max(first_step, self.start_step)
+        if start_step >= end_step:
+            raise ValueError(
+                "`start_step` must be below the end that `end_step='auto'` "
+                f"stands for, which is {end_step} in this training of updates "
+                f"{first_step} to {last_step}. Received: "
+                f"start_step={self.start_step}"
+            )
         return dataclasses.replace(
             self, end_step=end_step, start_step=start_step
         )
 
     def fraction_at(self, step: int) -> float:
         """The share of active weights to move after `step` updates."""
-        if not isinstance(self.end_step, int):
+        if not is_integer(self.end_step):
             return self.fraction
         if step >= self.end_step:
             return 0.0
@@ -109,7 +116,7 @@ class Annealed(ChosenGrowth):
         return self.fraction / 2 * (1 + math.cos(math.pi * progress))
 
     def is_over(self, step: int) -> bool:
-        return isinstance(self.end_step, int) and step >= self.end_step
+        return is_integer(self.end_step) and step >= self.end_step
 
     def prune(
         self, kernels: list[KernelView], state: Any, step: int

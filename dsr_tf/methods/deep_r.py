@@ -50,6 +50,7 @@ class DeepR(Method):
     l1: float = 0.0
 
     flag_name = "deep_r"
+    moves_in_step = True
 
     @classmethod
     def from_settings(

@@ -136,6 +136,8 @@ class Method(KeepsIntegers, abc.ABC):
     # The value of --method that stands for it; None if there is none.
     flag_name: ClassVar[str | None] = None
     moves_weights: ClassVar[bool] = True
+    # Whether they move in every training step, not in reallocations.
+    moves_in_step: ClassVar[bool] = False
     # Whether it keeps the pattern of granularities N:M: prunes of each bundle
     # no more than it has free (`KernelView.smallest`), and grows as many
     # there (`KernelView.largest`).
@@ -219,6 +221,20 @@ class Method(KeepsIntegers, abc.ABC):
         Returns:
             One boolean array `(num_active_groups,)` a kernel.
         """
+
+    def comparable_scores(self, kernel: KernelView) -> np.ndarray:
+        """Scores by which groups of one kernel compare with those of others.
+
+        Where more is chosen than there is room for, those of the largest
+        stay. Within the kernel they are in the order of `kernel.scores`.
+
+        Args:
+            kernel: A `KernelView`.
+
+        Returns:
+            Array `(num_active_groups,)`.
+        """
+        return kernel.scores
 
     def redistribute(self, total: int, kernels: list[KernelView]) -> list[int]:
         """Choose how many groups each kernel grows.

@@ -5,6 +5,7 @@ A rule sees the scores of a kernel's active groups, an array
 that shape.
 """
 
+from collections.abc import Iterable
 from collections.abc import Sequence
 
 import numpy as np
@@ -135,18 +136,21 @@ def keep_last_group(pruned: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 def limit_weights(
     pruned: list[np.ndarray],
-    scores: Sequence[np.ndarray],
+    scores: Iterable[np.ndarray],
     group_sizes: Sequence[int],
     limit: int,
 ) -> list[np.ndarray]:
     """The same choices with at most `limit` weights in all.
 
     Where a model is nearly dense, more may be chosen than there is free
-    room to grow again. Then those with the largest scores stay.
+    room to grow again. Then those with the largest scores stay, and of equal
+    ones the last: what goes is what would have gone first.
 
     Args:
         pruned: One boolean array a kernel.
-        scores: One array of scores a kernel.
+        scores: One array of scores a kernel, which are compared with those
+            of other kernels. They are read only where some must stay, so they
+            may be an iterator that computes them.
         group_sizes: Weights a group of each kernel.
         limit: Largest number of weights to prune, over all kernels.
 
@@ -158,12 +162,12 @@ def limit_weights(
     )
     if excess <= 0:
         return pruned
-    pruned = [p.copy() for p in pruned]
-    places = [(k, i) for k, p in enumerate(pruned) for i in np.flatnonzero(p)]
-    places.sort(key=lambda place: -scores[place[0]][place[1]])
-    for kernel, index in places:
-        if excess <= 0:
-            break
-        pruned[kernel][index] = False
-        excess -= group_sizes[kernel]
-    return pruned
+    lengths = [len(p) for p in pruned]
+    is_pruned = np.concatenate(pruned)
+    chosen = np.flatnonzero(is_pruned)
+    order = np.argsort(np.concatenate([*scores])[chosen], kind="stable")
+    largest_first = chosen[order[::-1]]
+    sizes = np.repeat(group_sizes, lengths)[largest_first]
+    num_staying = 1 + np.searchsorted(np.cumsum(sizes), excess)
+    is_pruned[largest_first[:num_staying]] = False
+    return np.split(is_pruned, np.cumsum(lengths)[:-1])

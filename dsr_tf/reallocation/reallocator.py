@@ -267,7 +267,11 @@ class Reallocator:
         excess = [kernel.pruned_without_slot() for kernel in sharing]
         limited = prune.limit_weights(
             excess,
-            [kernel.scores for kernel in sharing],
+            (
+                self.method.comparable_scores(view)
+                for view in views
+                if view.bundles is None
+            ),
             [kernel.group_size for kernel in sharing],
             max(0, num_free_weights - state.carry),
         )

@@ -69,6 +69,18 @@ def test_none_and_a_number_are_as_given():
     assert moved(a_model(), method, 4) == by_hand(method, 0, 12, 32)
 
 
+def test_an_end_may_be_a_number_of_numpy():
+    for method in (methods.RigL(0.4, 12), methods.RigL(0.4, np.int64(12))):
+        assert not method.is_over(11) and method.is_over(12)
+        assert method.fraction_at(6) == pytest.approx(0.2)
+
+
+def test_a_training_that_ends_before_the_share_begins_to_fall():
+    with pytest.raises(ValueError, match="which is 24 in this training"):
+        methods.Adaptive(start_step=24).for_training(0, 32)
+    assert methods.Adaptive(start_step=23).for_training(0, 32).end_step == 24
+
+
 def test_a_training_in_parts_is_that_of_one():
     # RigL waits for a gradient where a training begins.
     model, method = a_model(), methods.Adaptive(0.4, growth="random")

@@ -92,7 +92,7 @@ def test_a_run_in_a_log(tmp_path):
     """Its own line comes first, and one an epoch; nothing is replaced."""
     environment = dict(os.environ, FORCE_COLOR="")
     environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
-    flags = ["--epochs=2", "--period=7", "--nojit_compile", "--live"]
+    flags = ["--epochs=2", "--period=2", "--nojit_compile", "--live"]
     done = subprocess.run(
         [
             *(sys.executable, "-m", "dsr_tf.train", *flags),

@@ -13,6 +13,7 @@ from dsr_tf.methods.adaptive import REDISTRIBUTIONS
 from dsr_tf.methods.adaptive import SCOPES
 from dsr_tf.methods.grow import SCORES
 from dsr_tf.methods.method import KernelView
+from dsr_tf.reallocation.reallocator import Reallocator
 from dsr_tf.reallocation.state import ReallocationState
 from tests.conftest import assert_zero_outside_masks
 
@@ -42,6 +43,44 @@ def test_of_what_the_smallest_go():
     assert prune(50, scope="kernel") == [[1, 0, 0, 0], [0, 0]]
     assert prune(100) == [[0, 0, 0, 0], [0, 0]]
     assert methods.Adaptive(0.5, 100).is_over(100)
+
+
+def lamp_by_hand(weights):
+    squares = weights.astype("float64") ** 2
+    return [s / squares[squares >= s].sum() for s in squares]
+
+
+@pytest.mark.parametrize("scope", ["model", "lamp"])
+def test_those_that_go_are_the_smallest_also_where_there_is_little_room(scope):
+    """As many as can grow again, in the order that they were chosen in."""
+    sizes = [(10, 20), (20, 4)]
+    model = keras.Sequential([keras.Input((10,))])
+    for _, units in sizes:
+        model.add(dsr_tf.layers.SparseDense(units, 0.1, seed=units))
+    model.compile("sgd", "mse")
+    method = methods.Adaptive(0.3, None, scope=scope, growth="random")
+    reallocator = Reallocator(model, method)
+    generator = np.random.default_rng(0)
+    for step in range(3):
+        scores, largest = [], []
+        for weight, scale in zip(reallocator.masked, (1, 100)):
+            kernel = scale * generator.normal(size=weight.mask.shape)
+            weight.kernel.assign(kernel)
+            weight.set_mask(np.array(weight.mask))
+            active = np.abs(np.array(weight.kernel)[np.array(weight.mask)])
+            largest += [*(active == active.max())]
+            scores += [*(lamp_by_hand(active) if scope == "lamp" else active)]
+        order = [i for i in np.argsort(scores) if not largest[i]]
+        wanted = order[: min(round(0.3 * len(scores)), 280 - len(scores))]
+        before = [np.array(w.mask) for w in reallocator.masked]
+        record = reallocator.step(model.optimizer, step)
+        gone = [
+            ~np.array(weight.mask)[mask]
+            for weight, mask in zip(reallocator.masked, before)
+        ]
+        found = np.flatnonzero(np.concatenate(gone))
+        assert found.tolist() == sorted(wanted)
+        assert record.num_active == len(scores)
 
 
 def test_where_growth_goes():

@@ -46,6 +46,36 @@ def test_no_more_is_pruned_than_can_be_grown():
     assert prune.limit_weights(pruned, scores, [1, 1], 3) is pruned
 
 
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.integers(0, 3), min_size=1, max_size=6),
+            st.integers(1, 4),
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    st.integers(0, 30),
+)
+def test_what_goes_are_the_first_in_order_that_fit(kernels, limit):
+    """Also of equal scores, and of groups of different size."""
+    scores, sizes = zip(*kernels)
+    scores = [np.array(s, "float32") for s in scores]
+    chosen = prune.smallest_of_all(scores, sizes, 0.8)
+    limited = prune.limit_weights(chosen, scores, sizes, limit)
+    expected = [np.zeros_like(c) for c in chosen]
+    for _, kernel, index in sorted(
+        (scores[k][i], k, i)
+        for k, c in enumerate(chosen)
+        for i in np.flatnonzero(c)
+    ):
+        limit -= sizes[kernel]
+        if limit < 0:
+            break
+        expected[kernel][index] = True
+    assert list(map(list, limited)) == list(map(list, expected))
+
+
 def test_growth_follows_the_survivors():
     counts = redistribute.to_survivors(10, [30, 60, 10], [99] * 3, [1] * 3)
     assert counts == [3, 6, 1]

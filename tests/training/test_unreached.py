@@ -32,6 +32,23 @@ def test_outputs_without_a_path(first, second, number):
     assert unreached_outputs(model, (4,)) == number
 
 
+def test_a_faint_path_is_one():
+    """Each kernel makes it smaller, until it is 0 in float32; training does
+    not, for it normalizes by the images of its batch."""
+    model = keras.Sequential([keras.Input((4,))])
+    for _ in range(3):
+        model.add(SparseDense(4, 0.5, use_bias=False))
+        model.add(keras.layers.BatchNormalization(epsilon=1e-36))
+    for weight in masked_weights(model):
+        weight.kernel.assign(np.full((4, 4), 1e-16))
+        weight.set_mask(np.eye(4, dtype="bool"))
+    before = model.get_weights()
+    assert not model(np.ones((1, 4), "float32"), training=False)[0, 0]
+    assert unreached_outputs(model, (4,)) == 0
+    for value, now in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(value, now)
+
+
 def test_a_run_says_so_at_its_start_only(tmp_path, caplog):
     """Blocks of 32, a tenth of them: none feeds another here."""
     run = [

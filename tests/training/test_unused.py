@@ -149,12 +149,14 @@ def test_flagfiles_use_what_they_give(model, path):
     assert recipes.unused_amounts(given) == []
 
 
-def test_a_run_says_so_in_one_line(tmp_path, caplog):
+def test_a_run_says_so_in_a_line_each(tmp_path, caplog):
     given = ["--method=set", "--epochs=1", "--nojit_compile", "--growth=alive"]
     output = f"--output_dir={tmp_path / 'run'}"
     train.main(["train", *given, "--live", output])
     sentences = [x.getMessage() for x in caplog.records if "flag" in x.message]
     assert sentences == [
         "flag --growth=alive: this run of --method=set does not use it",
+        "flag --period=0:100,25:200,50:400,75:800: weights move 0 times in the "
+        "14 updates of this run; --period=auto moves them five times an epoch",
         "flag --live: needs a terminal, and the output goes elsewhere",
     ]
