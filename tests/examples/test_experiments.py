@@ -107,4 +107,5 @@ def test_results_are_those_of_the_script(choosing):
         seeds = {run["seed"] for run in runs}
         choices = {run["choice"] for run in runs}
         assert {run["experiment"] for run in runs} == {name}
-        assert len(runs) == len(seeds) * len(choices) and seeds == {*range(5)}
+        assert len(runs) == len(seeds) * len(choices)
+        assert seeds == {*range(3)} or seeds == {*range(5)}
