@@ -7,6 +7,8 @@ from typing import cast
 
 import numpy as np
 
+from dsr_tf.core.checks import is_number
+from dsr_tf.methods import floors
 from dsr_tf.methods import grow
 from dsr_tf.methods import prune
 from dsr_tf.methods import redistribute
@@ -47,6 +49,10 @@ class Adaptive(Annealed):
             `"alive"`, at random among those that a gradient reaches in the
             step before; `"gradient"`, those of the largest gradients there,
             as in RigL; or `"half"`, half so and half at random.
+        floor: The part of what a start by ERK would give it that a kernel
+            has at least, in [0, 1], where growth goes to others: one with no
+            more loses the share that all lose, and grows as many again, or
+            up to there. 0 lets kernels be drained.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -55,6 +61,7 @@ class Adaptive(Annealed):
     scope: str = "model"
     redistribution: str = "survivors"
     growth: str = grow.HALF
+    floor: float = 0.0
 
     flag_name = "adaptive"
     keeps_patterns = True
@@ -70,11 +77,17 @@ class Adaptive(Annealed):
             scope=settings.scope or cls.scope,
             redistribution=settings.redistribution or cls.redistribution,
             growth=settings.growth or cls.growth,
+            floor=settings.floor or cls.floor,
         )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check_growth()
+        if not is_number(self.floor) or not 0 <= self.floor <= 1:
+            raise ValueError(
+                "`floor` must be a number in [0, 1]: a part of what ERK gives "
+                f"a kernel. Received: floor={self.floor!r}"
+            )
         for name, names in (
             ("scope", SCOPES),
             ("redistribution", REDISTRIBUTIONS),
@@ -84,6 +97,11 @@ class Adaptive(Annealed):
                     f"`{name}` must be one of {', '.join(names)}. Received: "
                     f"{name}={getattr(self, name)!r}"
                 )
+
+    @property
+    def _floor(self) -> float:
+        # Where growth goes where it was pruned, nothing is drained.
+        return 0.0 if self.redistribution == "pruned" else self.floor
 
     @property
     def reads_momentum(self) -> bool:
@@ -101,6 +119,7 @@ class Adaptive(Annealed):
                 [self.comparable_scores(kernel) for kernel in sharing],
                 [kernel.group_size for kernel in sharing],
                 fraction,
+                floors.most_to_go(self._floor, fraction, sharing),
             )
         )
         # A bundle of N:M grows what it loses, so each kernel is for itself.
@@ -115,20 +134,19 @@ class Adaptive(Annealed):
         return kernel.scores
 
     def redistribute(self, total: int, kernels: list[KernelView]) -> list[int]:
-        capacities = [kernel.num_growable_groups for kernel in kernels]
+        if self.redistribution == "pruned":
+            return super().redistribute(total, kernels)
         sizes = [kernel.group_size for kernel in kernels]
+        survivors = [kernel.num_surviving_weights for kernel in kernels]
+        capacities = [kernel.num_growable_groups for kernel in kernels]
+        first = floors.missing(self._floor, total, kernels)
+        total -= sum(n * size for n, size in zip(first, sizes))
+        capacities = [c - n for c, n in zip(capacities, first)]
         if self.redistribution == "survivors":
-            return redistribute.to_survivors(
-                total,
-                [kernel.num_surviving_weights for kernel in kernels],
-                capacities,
-                sizes,
+            then = redistribute.to_survivors(
+                total, survivors, capacities, sizes
             )
-        if self.redistribution == "momentum":
-            return redistribute.by_momentum(
-                total,
-                [cast(np.ndarray, k.active_gradients) for k in kernels],
-                capacities,
-                sizes,
-            )
-        return super().redistribute(total, kernels)
+        else:
+            momenta = [cast(np.ndarray, k.active_gradients) for k in kernels]
+            then = redistribute.by_momentum(total, momenta, capacities, sizes)
+        return [a + b for a, b in zip(first, then)]

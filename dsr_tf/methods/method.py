@@ -58,6 +58,7 @@ class KernelView:
             of the largest only: as many as there may be room for.
         bundles: Where groups are in the bundles of a granularity N:M; None
             at others. Methods without `keeps_patterns` never see any.
+        shape: Shape of the kernel.
     """
 
     scores: np.ndarray
@@ -68,6 +69,7 @@ class KernelView:
     free_gradients: np.ndarray | None = None
     bundles: Bundles | None = None
     num_growable: int | None = None
+    shape: tuple[int, ...] = ()
 
     @property
     def num_growable_groups(self) -> int:

@@ -28,7 +28,10 @@ def smallest(scores: np.ndarray, num_pruned_groups: int) -> np.ndarray:
 
 
 def smallest_of_all(
-    scores: Sequence[np.ndarray], group_sizes: Sequence[int], fraction: float
+    scores: Sequence[np.ndarray],
+    group_sizes: Sequence[int],
+    fraction: float,
+    most: Sequence[int] | None = None,
 ) -> list[np.ndarray]:
     """The smallest groups of all kernels together.
 
@@ -41,6 +44,8 @@ def smallest_of_all(
         fraction: Share of all weights, rounded. Groups go in the order of
             their scores, ties in that of the kernels, as long as their
             weights are no more than that.
+        most: How many groups of each kernel can go; None for all but the
+            largest.
 
     Returns:
         One boolean array a kernel.
@@ -49,7 +54,8 @@ def smallest_of_all(
     every = np.concatenate([*scores, []])
     starts = np.cumsum([0, *map(len, scores)])
     can_go = np.ones(len(every), "bool")
-    can_go[[i + np.argmax(s) for i, s in zip(starts, scores) if len(s)]] = False
+    for start, s, n in zip(starts, scores, most or map(len, scores)):
+        can_go[start : start + len(s)] = smallest(s, min(n, len(s) - 1))
     order = np.argsort(every, kind="stable")
     order = order[can_go[order]]
     limit = round(fraction * int(sizes.sum()))

@@ -257,6 +257,7 @@ class Kernel:
             free_gradients,
             self._bundles(),
             self.num_growable_groups,
+            self.weight.grouping.kernel_shape,
         )
 
     def grow(self, chosen: np.ndarray, start_values: np.ndarray | None) -> None:

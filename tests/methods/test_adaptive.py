@@ -108,6 +108,7 @@ def test_where_growth_goes():
         ({"growth": "fast"}, "`growth` must be one of random"),
         ({"fraction": 1.0}, "`fraction`"),
         ({"end_step": 0}, "`end_step`"),
+        ({"floor": 1.5}, "`floor` must be a number in .0, 1."),
     ],
 )
 def test_what_is_refused(argument, message):

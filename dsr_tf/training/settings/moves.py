@@ -71,6 +71,12 @@ class MoveSettings:
         "Adaptive: which kernels the growth goes to, in proportion.",
         adaptive.REDISTRIBUTIONS,
     )
+    floor: float | None = flag(
+        None,
+        "Adaptive: part of what a start by ERK would give it that each kernel "
+        "has at least; not given: 0.",
+        Number(0, 1),
+    )
     growth: str | None = flag(
         None,
         "DSR, Adaptive: which weights grow, see docs/methods.md; not given: "
