@@ -44,6 +44,7 @@ def elsewhere():
     for pattern in (
         "*.md",
         "examples/*.py",
+        "examples/experiments/*.py",
         "examples/*.ipynb",
         "results/**/*.png",
     ):
