@@ -13,7 +13,12 @@ from dsr_tf.reallocation.kernel import Kernel
 
 
 def a_kernel(room, num_groups, active, gradients, candidates=None):
-    grouping = SimpleNamespace(room=room, num_groups=num_groups, pattern=None)
+    grouping = SimpleNamespace(
+        room=room,
+        num_groups=num_groups,
+        pattern=None,
+        kernel_shape=(num_groups,),
+    )
     weight = SimpleNamespace(grouping=grouping, path="kernel", group_size=1)
     return Kernel(
         weight,
