@@ -30,7 +30,7 @@ SPARSITY = dict.fromkeys(SCRIPTS, 0.8) | {
     "variational_autoencoder": 0.9,
 }
 # The heaviest have layers that others have as well.
-SLOW = {"keras_hub_bert", "vision_transformer"}
+SLOW = {"keras_hub_bert", "transformer_classifier", "vision_transformer"}
 
 
 _fit = keras.Model.fit

@@ -107,8 +107,8 @@ STORED = ["--storage=blocks", "--granularity=block:4", "--fraction=0.1", *SGD]
     ("method", "more"),
     [
         ("dsr", SGD),
-        ("rigl", [*STORED, *ONE]),
         ("static", [*ADAMW, *ONE]),
+        pytest.param("rigl", [*STORED, *ONE], marks=pytest.mark.slow),
         pytest.param(
             "rigl", [*STORED, "--jit_compile"], marks=pytest.mark.slow
         ),
