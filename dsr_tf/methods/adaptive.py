@@ -78,7 +78,7 @@ class Adaptive(Annealed):
             scope=settings.scope or cls.scope,
             redistribution=settings.redistribution or cls.redistribution,
             growth=settings.growth or cls.growth,
-            floor=settings.floor or cls.floor,
+            floor=cls.floor if settings.floor is None else settings.floor,
         )
 
     def __post_init__(self) -> None:

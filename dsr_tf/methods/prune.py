@@ -56,9 +56,15 @@ def smallest_of_all(
     can_go = np.ones(len(every), "bool")
     for start, s, n in zip(starts, scores, most or map(len, scores)):
         can_go[start : start + len(s)] = smallest(s, min(n, len(s) - 1))
-    order = np.argsort(every, kind="stable")
-    order = order[can_go[order]]
+    found = np.flatnonzero(can_go)
     limit = round(fraction * int(sizes.sum()))
+    # Sorting takes longest, so only those are sorted that may be among the
+    # first: no more than so many fit, and what is equal to the last of them.
+    num_first = limit // min(group_sizes, default=1)
+    if num_first < len(found):
+        last = np.partition(every[found], num_first)[num_first]
+        found = found[every[found] <= last]
+    order = found[np.argsort(every[found], kind="stable")]
     pruned = np.zeros(sizes.shape, "bool")
     pruned[order[np.cumsum(sizes[order]) <= limit]] = True
     return np.split(pruned, starts[1:-1])

@@ -59,12 +59,15 @@ class Device:
 
             self._read = tf.function(self._read_all)
             places = tf.TensorSpec([None], "int32")
-            self._move = tf.function(self._move_all, input_signature=[places])
             if jit_compile:
                 from dsr_tf.reallocation.xla import on_each_replica
 
                 self._move = on_each_replica(
                     self._move_all, masked[0].mask, [places]
+                )
+            else:
+                self._move = tf.function(
+                    self._move_all, input_signature=[places]
                 )
             self._start = tf.function(
                 self._start_all,

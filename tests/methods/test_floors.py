@@ -57,8 +57,11 @@ def test_growth_fills_up_to_the_floors_first():
     assert floors.missing(0.5, 8, kernels) == [0, 4]
     assert methods.Adaptive(floor=0.5).redistribute(8, kernels) == [4, 4]
     assert methods.Adaptive(floor=0.0).redistribute(8, kernels) == [7, 1]
-    # Where less grows than is missing, each has its share of that.
     assert floors.missing(0.9, 4, kernels) == [0, 4]
+    # Where less grows than is missing, each has its share of that: by ERK all
+    # three have 8 of 24, so 6 and 3 are missing.
+    three = [view((10, 4), np.ones(n)) for n in (2, 5, 14)]
+    assert floors.missing(1.0, 3, three) == [2, 1, 0]
     assert floors.missing(1.0, 0, kernels) == [0, 0]
 
 

@@ -137,3 +137,35 @@ def test_the_smallest_of_all_are_as_many_beside_the_last_of_a_kernel():
     assert [p.tolist() for p in pruned] == [[0], [0, 1, 1], [1, 0]]
     pruned = prune.smallest_of_all(scores, [1, 1, 1], 0.99)
     assert [p.tolist() for p in pruned] == [[0], [0, 1, 1], [1, 0]]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.integers(0, 5), min_size=1, max_size=12),
+            st.integers(1, 4),
+            st.integers(0, 12),
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    st.floats(0, 1),
+)
+def test_the_smallest_of_all_go_in_the_order_of_a_sort(kernels, fraction):
+    """Ties in that of the kernels, and none after one that does not fit."""
+    scores = [np.array(values, "float32") for values, _, _ in kernels]
+    sizes, most = ([k[i] for k in kernels] for i in (1, 2))
+    pruned = prune.smallest_of_all(scores, sizes, fraction, most)
+    can_go = [
+        prune.smallest(s, min(n, len(s) - 1)) for s, n in zip(scores, most)
+    ]
+    places = [(k, i) for k, go in enumerate(can_go) for i in np.flatnonzero(go)]
+    places.sort(key=lambda place: scores[place[0]][place[1]])
+    left = round(fraction * sum(map(lambda s, n: len(s) * n, scores, sizes)))
+    expected = [np.zeros(len(s), bool) for s in scores]
+    for k, i in places:
+        left -= sizes[k]
+        if left < 0:
+            break
+        expected[k][i] = True
+    assert [p.tolist() for p in pruned] == [e.tolist() for e in expected]
