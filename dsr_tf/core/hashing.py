@@ -8,20 +8,19 @@ import math
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
 
 def mix(x: Any) -> Any:
     """Spreads every bit of 32 over all (the end of MurmurHash3)."""
-    shift = tf.bitwise.right_shift
-    x = (x ^ shift(x, np.uint32(16))) * np.uint32(0x85EBCA6B)
-    x = (x ^ shift(x, np.uint32(13))) * np.uint32(0xC2B2AE35)
-    return x ^ shift(x, np.uint32(16))
+    x = (x ^ _shift(x, 16)) * np.uint32(0x85EBCA6B)
+    x = (x ^ _shift(x, 13)) * np.uint32(0xC2B2AE35)
+    return x ^ _shift(x, 16)
 
 
 def hash_of(positions: Any, key: Any) -> Any:
     """Random 32 bits for each position under a key."""
-    positions = tf.cast(positions, "uint32")
+    positions = ops.cast(positions, "uint32")
     return mix(mix(positions * np.uint32(0x9E3779B1) + key) ^ key)
 
 
@@ -31,15 +30,19 @@ def noise(bits: Any) -> Any:
     The sum of the four bytes, scaled: of an exact normal number XLA would
     compute the logarithm several times over, at each place of its use.
     """
-    total = tf.zeros(bits.shape, "int32")
-    for shift in (0, 8, 16, 24):
-        byte = tf.bitwise.right_shift(bits, np.uint32(shift)) % np.uint32(256)
-        total += tf.cast(byte, "int32")
+    total = ops.zeros(bits.shape, "int32")
+    for number in (0, 8, 16, 24):
+        byte = _shift(bits, number) % np.uint32(256)
+        total += ops.cast(byte, "int32")
     deviation = math.sqrt(4 * (256**2 - 1) / 12)
-    return (tf.cast(total, "float32") - 4 * 127.5) / deviation
+    return (ops.cast(total, "float32") - 4 * 127.5) / deviation
 
 
 def uniform(bits: Any) -> Any:
-    """24 of the bits as a float32 in (0, 1)."""
-    high = tf.bitwise.right_shift(bits, np.uint32(8))
-    return (tf.cast(tf.cast(high, "int32"), "float32") + 0.5) * 2.0**-24
+    """24 of the bits as a float32 in (0, 1]."""
+    high = ops.cast(ops.cast(_shift(bits, 8), "int32"), "float32")
+    return (high + 0.5) * 2.0**-24
+
+
+def _shift(bits: Any, number: int) -> Any:
+    return ops.right_shift(bits, np.uint32(number))

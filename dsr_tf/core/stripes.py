@@ -11,6 +11,10 @@ float32 scores, mean magnitudes of the gradient of a group, and the number of
 the group in its bin. The score is -1 where a bin has fewer that are not
 active, and infinite where a gradient is not finite. Products are of float32,
 whatever inputs are.
+
+With a `key`, a tensor of 32 random bits, they are drawn instead: at random
+those whose gradient is not 0, of a score above 0 that says no more, and where
+a bin has fewer any others, of a score of 0.
 """
 
 from typing import Any
@@ -18,6 +22,8 @@ from typing import Any
 from keras import ops
 
 from dsr_tf.core.grouping import Grouping
+from dsr_tf.core.hashing import hash_of
+from dsr_tf.core.hashing import uniform
 from dsr_tf.core.sequence import each
 
 # Numbers of the gradient that there are at a time, or the fewest that are a
@@ -33,6 +39,7 @@ def largest_blocks(
     active: Any,
     grouping: Grouping,
     num_kept: int,
+    key: Any = None,
 ) -> tuple[Any, Any]:
     """Of each block of outputs the blocks of inputs.
 
@@ -42,6 +49,7 @@ def largest_blocks(
         index, active: As of `dsr_tf.core.block_product.multiply`.
         grouping: The blocks of the matrix.
         num_kept: How many of each bin, at most all that there are.
+        key: See above.
 
     Returns:
         Scores and numbers, see above.
@@ -53,10 +61,12 @@ def largest_blocks(
     stripe = Grouping((num_inputs, num_wide * width), grouping.block_shape)
     columns = ops.transpose(ops.cast(inputs, "float32"))
 
-    def of_stripe(upstream: Any, taken: Any) -> tuple[Any, Any]:
+    def of_stripe(start: Any, upstream: Any, taken: Any) -> tuple[Any, Any]:
         scores = stripe.scores_of(ops.matmul(columns, upstream))
         scores = ops.transpose(ops.reshape(scores, (num_rows, num_wide)))
-        return _largest(scores, _is_taken(taken, num_rows), num_kept)
+        return _largest(
+            scores, _is_taken(taken, num_rows), num_kept, start, key
+        )
 
     taken = ops.where(active, ops.cast(index, "int32"), num_rows)
     taken = _in_stripes(taken, num_wide, num_rows)
@@ -66,11 +76,18 @@ def largest_blocks(
     )
     upstream = ops.reshape(upstream, (-1, taken.shape[0], num_wide * width))
     upstream = ops.transpose(upstream, (1, 0, 2))
-    return _joined(each(of_stripe, (upstream, taken), _DTYPES), num_bins)
+    starts = ops.arange(taken.shape[0], dtype="int32") * num_wide
+    found = each(of_stripe, (starts, upstream, taken), _DTYPES)
+    return _joined(found, num_bins)
 
 
 def largest_in_rows(
-    indices: Any, upstream: Any, columns: Any, size: int, num_kept: int
+    indices: Any,
+    upstream: Any,
+    columns: Any,
+    size: int,
+    num_kept: int,
+    key: Any = None,
 ) -> tuple[Any, Any]:
     """Of each row of a table the columns.
 
@@ -79,6 +96,7 @@ def largest_in_rows(
         upstream: Tensor `(batch, size)`, the gradient by what was found.
         columns, size: As of `dsr_tf.core.row_lookup.look_up`.
         num_kept: How many of each row, at most all that there are.
+        key: See above.
 
     Returns:
         Scores and numbers, see above.
@@ -99,7 +117,7 @@ def largest_in_rows(
             num_segments=num_tall + 1,
         )
         scores = ops.abs(gradient[:num_tall])
-        return _largest(scores, _is_taken(taken, size), num_kept)
+        return _largest(scores, _is_taken(taken, size), num_kept, start, key)
 
     taken = _in_stripes(ops.cast(columns, "int32"), num_tall, size)
     starts = ops.arange(taken.shape[0], dtype="int32") * num_tall
@@ -113,6 +131,7 @@ def largest_weights(
     columns: Any,
     shape: tuple[int, int],
     num_kept: int,
+    key: Any = None,
 ) -> tuple[Any, Any]:
     """Of a whole matrix, one bin, the weights. By TensorFlow alone.
 
@@ -122,6 +141,7 @@ def largest_weights(
         rows, columns: As of `dsr_tf.core.list_product.multiply`.
         shape: `in` and `out`.
         num_kept: How many, at most all that there are.
+        key: See above.
 
     Returns:
         Scores and numbers, see above; numbers are int64.
@@ -139,6 +159,10 @@ def largest_weights(
     def body(start: Any, scores: Any, numbers: Any) -> tuple[Any, Any, Any]:
         end = tf.minimum(start + num_tall, num_inputs)
         found = tf.abs(tf.matmul(inputs[start:end], upstream))
+        before = tf.cast(start, "int64") * num_outputs
+        if key is not None:
+            places = before + tf.range(tf.size(found, "int64"))
+            found = _drawn(found, tf.reshape(places, tf.shape(found)), key)
         found = tf.where(tf.math.is_finite(found), found, float("inf"))
         first, last = tf.unstack(tf.searchsorted(rows, [start, end]))
         taken = tf.stack(
@@ -150,7 +174,6 @@ def largest_weights(
         )
         # Where two are equal, the first stays.
         better = tf.where(found > scores[-1])[:, 0]
-        before = tf.cast(start, "int64") * num_outputs
         scores, order = tf.math.top_k(
             tf.concat([scores, tf.gather(found, better)], axis=0), num_kept
         )
@@ -164,6 +187,8 @@ def largest_weights(
         (0, tf.fill([num_kept], -1.0), tf.zeros([num_kept], "int64")),
         parallel_iterations=1,
     )
+    if key is not None:
+        scores = _without_lots(scores)
     return scores[None], numbers[None]
 
 
@@ -208,9 +233,37 @@ def _is_taken(places: Any, size: int) -> Any:
     return ops.reshape(counts, (num_bins, size + 1))[:, :size] > 0
 
 
-def _largest(scores: Any, is_taken: Any, num_kept: int) -> tuple[Any, Any]:
-    """The largest of each row that are not taken."""
+def _largest(
+    scores: Any, is_taken: Any, num_kept: int, start: Any, key: Any
+) -> tuple[Any, Any]:
+    """The largest of each bin that are not taken.
+
+    Args:
+        scores, is_taken: Tensors `(num_bins, size)`, those of a stripe.
+        num_kept: How many.
+        start: Integer tensor, which bin of the matrix is its first.
+        key: See above.
+    """
+    if key is not None:
+        num_bins, size = scores.shape
+        places = start * size + ops.arange(num_bins * size, dtype="int32")
+        scores = _drawn(scores, ops.reshape(places, scores.shape), key)
     scores = ops.where(ops.isfinite(scores), scores, float("inf"))
     scores = ops.where(is_taken, -1.0, scores)
     found, numbers = ops.top_k(scores, num_kept)
+    if key is not None:
+        found = _without_lots(found)
     return found, ops.cast(numbers, "int32")
+
+
+def _drawn(scores: Any, places: Any, key: Any) -> Any:
+    """A lot for each place in the matrix, where scores are finite: above 1
+    where the score is not 0, below 1 where it is."""
+    lots = 0.5 * uniform(hash_of(places, key))
+    drawn = ops.where(scores > 0, 1 + lots, lots)
+    return ops.where(ops.isfinite(scores), drawn, scores)
+
+
+def _without_lots(drawn: Any) -> Any:
+    """Scores of 0 again where they were."""
+    return ops.where(drawn < 1, ops.minimum(drawn, 0), drawn)

@@ -53,6 +53,10 @@ class ChosenGrowth(Method):
     def gradient_share(self) -> float:  # type: ignore[override]
         return {grow.RANDOM: 0.0, grow.HALF: 0.5}.get(self.growth, 1.0)
 
+    @property
+    def draws_alive(self) -> bool:  # type: ignore[override]
+        return self.growth == grow.ALIVE
+
     def in_step(
         self, masked: list[MaskedWeight], trained: keras.Model
     ) -> InStepHook:
@@ -60,11 +64,7 @@ class ChosenGrowth(Method):
             return super().in_step(masked, trained)
         gate = GradientGate(self, masked, trained, every_step=False)
         gate.needs_momentum = self.reads_momentum
-        if self.growth == grow.ALIVE:
-            gate.why_not_stored = (
-                f"with growth={self.growth!r} needs to know of each inactive "
-                "weight what gradient reaches it"
-            )
+        gate.draws = self.draws_alive
         return gate
 
     def grow(

@@ -17,9 +17,11 @@ dense product in that step.
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from dsr_tf.core import optimizer_slots
+from dsr_tf.core.hashing import mix
 from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.layers.storages import StoredVariable
 from dsr_tf.methods.hook import InStepHook
@@ -43,6 +45,8 @@ class GradientGate(InStepHook):
 
     Attributes:
         needs_momentum: Whether the optimizer must keep one.
+        draws: Whether, where active weights only are stored, not the largest
+            gradients are looked for, but any that are not 0, at random.
     """
 
     gathers_gradients = True
@@ -57,6 +61,8 @@ class GradientGate(InStepHook):
         super().__init__([weight for weight in masked if weight.trainable])
         self._name, self._trained = type(method).__name__, trained
         self._window = masked[0].layer.gradient_window
+        self._state = masked[0].layer.reallocation
+        self.draws = False
         self._optimizer: keras.optimizers.Optimizer = None
         self.keeps_gradients = self.needs_momentum = every_step
         self._stored = [
@@ -134,6 +140,16 @@ class GradientGate(InStepHook):
         step = ops.convert_to_tensor(self._optimizer.iterations)
         step = ops.cast(step, first.dtype)
         return ops.logical_and(step >= first, step < end)
+
+    def key_of_lots(self, variable: Any) -> Any:
+        if not self.draws:
+            return None
+        # Another one for each weight and reallocation.
+        state = ops.cast(ops.convert_to_tensor(self._state), "uint32")
+        key = mix(state[0])
+        for number in (state[1], np.uint32(self._stored.index(variable))):
+            key = mix((key + np.uint32(0x9E3779B9)) ^ number)
+        return key
 
     def open(self, step: int, due: int) -> None:
         for variable in self._stored:

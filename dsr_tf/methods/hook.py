@@ -62,6 +62,17 @@ class InStepHook:
         traced: a boolean tensor, or None for never."""
         return None
 
+    def key_of_lots(self, variable: Any) -> Any:
+        """What draws what can grow of a weight that is not stored whole.
+
+        Args:
+            variable: The `StoredVariable`.
+
+        Returns:
+            A tensor of 32 random bits, or None for the largest gradients.
+        """
+        return None
+
     def open(self, step: int, due: int) -> None:
         """Act, for a reallocation to come.
 

@@ -151,6 +151,8 @@ class Method(KeepsIntegers, abc.ABC):
     # some of them only, how much of that room is for the largest gradients;
     # the rest is for any others.
     gradient_share: ClassVar[float] = 1.0
+    # Whether it is for any that are not 0, at random, not for the largest.
+    draws_alive: ClassVar[bool] = False
     # Names of up to three integers that the method keeps from one
     # reallocation to the next, 0 at the start: `state.method_state`.
     state_names: ClassVar[tuple[str, ...]] = ()

@@ -12,6 +12,7 @@ from dsr_tf.core.room import Room
 from dsr_tf.core.room import draw_in_bins
 from dsr_tf.core.room import ranks
 from dsr_tf.layers.masked_weights import MaskedWeight
+from dsr_tf.methods import grow
 from dsr_tf.methods.method import Bundles
 from dsr_tf.methods.method import KernelView
 from dsr_tf.reallocation.record import Moves
@@ -132,19 +133,24 @@ class Kernel:
         )
 
     def find_growable(
-        self, generator: np.random.Generator, gradient_share: float = 1.0
+        self,
+        generator: np.random.Generator,
+        gradient_share: float = 1.0,
+        draws_alive: bool = False,
     ) -> None:
         """Choose `growable`: groups that there is room for together.
 
         So a method may choose from them as it likes. Of each bin as many as
-        it can grow: those with the largest gradients, where these are known,
-        else any.
+        it can grow: those with the largest gradients, or any that have one,
+        where these are known, else any.
 
         Args:
             generator: A `numpy.random.Generator` for this choice alone.
             gradient_share: Where gradients are known, how much of the room
                 of a bin is for the largest, rounded up; the rest is for any
                 others, and the method sees gradients of 0 there.
+            draws_alive: Whether that share is not of the largest, but at
+                random of those that are not 0.
         """
         if self.room is None:
             return
@@ -159,7 +165,13 @@ class Kernel:
             self.growable = self._draw(num_to_grow, generator)
             return
         num_largest = np.ceil(num_to_grow * gradient_share).astype("int64")
-        largest, gradients = self._largest(num_largest)
+        free_gradients = cast(np.ndarray, self.free_gradients)
+        scores = (
+            grow.alive_first(free_gradients, 0, generator)
+            if draws_alive
+            else free_gradients
+        )
+        largest, gradients = self._largest(num_largest, scores)
         if leaves_room:
             others = self._draw(num_to_grow, generator, largest)
             gradients = np.concatenate([gradients, np.zeros(len(others))])
@@ -168,13 +180,15 @@ class Kernel:
             largest, gradients = largest[order], gradients[order]
         self.growable, self._growable_gradients = largest, gradients
 
-    def _largest(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Ranks of free groups, of each bin so many of the largest gradients,
-        and these."""
+    def _largest(
+        self, counts: np.ndarray, scores: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Ranks of free groups, of each bin so many of the largest scores,
+        and their gradients."""
         free, gradients = self.candidates, cast(np.ndarray, self.free_gradients)
         if free is None:
             free = np.arange(self.num_free_groups)
-        order = np.argsort(-gradients, kind="stable")
+        order = np.argsort(-scores, kind="stable")
         bins = self._bins_of_free(free)[order]
         chosen = np.sort(order[ranks(bins) < counts[bins]])
         return free[chosen], gradients[chosen]

@@ -286,7 +286,11 @@ class Reallocator:
             )
 
         for stream, kernel in enumerate(kernels, len(kernels)):
-            kernel.find_growable(generator(stream), self.method.gradient_share)
+            kernel.find_growable(
+                generator(stream),
+                self.method.gradient_share,
+                self.method.draws_alive,
+            )
         views = [kernel.view() for kernel in kernels]
         sharing = [view for view in views if view.bundles is None]
         total = state.carry + sum(

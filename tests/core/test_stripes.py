@@ -75,6 +75,49 @@ def test_rows_by_hand(size_of_a_stripe):
     ]
 
 
+def test_draws_of_those_that_are_not_0(size_of_a_stripe):
+    """Of 8 free weights of each of two outputs 4 have a gradient.
+
+    Each of these is as likely to be among the first three, and only with all
+    four drawn do others follow, with scores of 0.
+    """
+    inputs = np.array([[1, 0, -2, 0, 3, 0, 4, 0, 5]], "float32")
+    upstream = np.array([[1, -1e-6]], "float32")
+    index, active = np.array([[8], [8]]), np.array([[True], [True]])
+    arrays = map(ops.convert_to_tensor, (inputs, upstream, index, active))
+    arrays = list(arrays)
+    counts = np.zeros((2, 9), int)
+    for key in range(300):
+        scores, numbers = map(
+            values,
+            stripes.largest_blocks(
+                *arrays,
+                Grouping((9, 2), (1, 1)),
+                6,
+                ops.convert_to_tensor(np.uint32(key * 2654435761 % 2**32)),
+            ),
+        )
+        assert (scores[:, :4] >= 1).all() and (scores[:, 4:] == 0).all()
+        for own, drawn in zip(counts, numbers):
+            assert len(set(drawn)) == 6 and 8 not in drawn
+            own[drawn[:3]] += 1
+    assert (counts[:, 1::2] == 0).all() and (counts[:, 8] == 0).all()
+    # 225 of 300 each, with a deviation of 7.5.
+    assert (abs(counts[:, [0, 2, 4, 6]] - 225) < 40).all()
+
+
+def test_gradients_that_are_not_finite_are_seen_when_drawn():
+    arrays = [[[np.nan, 1]], [[1.0]], [[2]], [[False]]]
+    types = ("float32", "float32", "int32", "bool")
+    scores, _ = stripes.largest_blocks(
+        *map(ops.convert_to_tensor, map(np.array, arrays, types)),
+        Grouping((2, 1), (1, 1)),
+        1,
+        ops.convert_to_tensor(np.uint32(1)),
+    )
+    assert np.isinf(values(scores))
+
+
 def numbers_like(generator, shape):
     """Small integers: sums are exact, and many are equal."""
     return generator.integers(-2, 3, shape).astype("float32")

@@ -14,10 +14,8 @@ from dsr_tf.methods.method import KernelView
 from dsr_tf.reallocation.reallocator import Reallocator
 from dsr_tf.reallocation.state import ReallocationState
 from tests.conftest import assert_same
-from tests.conftest import assert_zero_outside_masks
 from tests.conftest import needs_tensorflow
 from tests.conftest import snapshot
-from tests.conftest import values
 
 NUM_DEAD = 12
 
@@ -100,21 +98,33 @@ def test_which_weights_count(arguments, num_counted):
 
 
 @pytest.mark.parametrize(
-    "optimizer", ["sgd", pytest.param("adam", marks=pytest.mark.slow)]
+    "arguments",
+    [
+        {"optimizer": "sgd"},
+        pytest.param({"optimizer": "adam"}, marks=pytest.mark.slow),
+        {"granularity": "block:4x1", "num_slots": 3},
+        {"granularity": "block:4x1", "storage": "blocks"},
+        pytest.param({"storage": "lists"}, marks=needs_tensorflow),
+    ],
 )
-def test_no_weight_grows_where_no_gradient_arrives(data, optimizer):
+def test_no_weight_grows_where_no_gradient_arrives(data, arguments):
     grown = {}
     for growth in ("random", "alive"):
-        model, moved = a_model(optimizer), []
-        before = values(model.get_layer("first").mask)[:NUM_DEAD].sum()
-        method = methods.DSR(0.3, initial_threshold=0.05, growth=growth)
+        model, moved = a_model(**arguments), []
+        (weight,) = dsr_tf.masked_weights(model.get_layer("first"))
+        before = num_dead(weight)
+        method = methods.Adaptive(0.3, None, growth=growth)
         fit(model, data, method, listener=moved.append)
         assert sum(record.num_grown for record in moved) > 30
-        assert_zero_outside_masks(model)
-        after = values(model.get_layer("first").mask)[:NUM_DEAD].sum()
-        grown[growth] = after - before
+        grown[growth] = num_dead(weight) - before
     # There is room for all of them where there is a gradient.
     assert grown["alive"] <= 0 and grown["random"] > grown["alive"]
+
+
+def num_dead(weight):
+    """Active groups of inputs that are always 0."""
+    size = weight.grouping.num_groups * NUM_DEAD // 20
+    return np.count_nonzero(weight.variable.places() < size)
 
 
 @pytest.mark.parametrize(
@@ -193,13 +203,6 @@ def test_goes_on_after_loading(data, growth, tmp_path):
     two = keras.models.load_model(tmp_path / "model.keras")
     fit(two, data, method, epochs=1)
     assert_same(snapshot(one), snapshot(two))
-
-
-def test_weights_that_are_not_stored_have_no_gradient(data):
-    model = a_model(storage="blocks", granularity="block:4")
-    with pytest.raises(ValueError, match="growth='alive' needs to know of"):
-        fit(model, data, methods.DSR(0.3, growth="alive"))
-    fit(model, data, methods.DSR(0.3, growth="gradient"))
 
 
 @pytest.mark.parametrize(

@@ -54,11 +54,22 @@ def compiled(model, optimizer="adam", **arguments):
     return model
 
 
-def fitted(model, epochs=1, callbacks=(), first=0, period=10, **arguments):
+RIGL = methods.RigL(0.3, None)
+ALIVE = methods.Adaptive(0.3, None, growth="alive")
+
+
+def fitted(
+    model,
+    epochs=1,
+    callbacks=(),
+    first=0,
+    period=10,
+    method=RIGL,
+    seed=0,
+    **arguments,
+):
     records = []
-    callback = Reallocation(
-        methods.RigL(0.3, None), period, seed=0, listener=records.append
-    )
+    callback = Reallocation(method, period, seed=seed, listener=records.append)
     model.fit(
         *data(),
         batch_size=8,
@@ -151,6 +162,40 @@ def test_replicas():
     assert_same_places(stored, masked)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"run_eagerly": True},
+        pytest.param({"jit_compile": True}, marks=needs_tensorflow),
+        pytest.param({"replicas": 2}, marks=needs_tensorflow),
+    ],
+)
+def test_draws_of_those_that_a_gradient_reaches(arguments):
+    """Depend on the seed, and on nothing else."""
+    model, other, elsewhere = (a_model(False) for _ in range(3))
+    records = fitted(compiled(model), 2, method=ALIVE)
+    assert [r.step for r in records] == [10, 20]
+    fitted(compiled(other), 2, method=ALIVE, seed=1)
+    assert not np.array_equal(*map(all_places, (model, other)))
+    if "replicas" in arguments:
+        import tensorflow as tf
+
+        strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+        with strategy.scope():
+            elsewhere, arguments = a_model(False), {}
+            compiled(elsewhere)
+    else:
+        for layer in elsewhere.layers:
+            layer.supports_jit = True
+        compiled(elsewhere, **arguments)
+    assert fitted(elsewhere, 2, method=ALIVE) == records
+    assert_same_places(elsewhere, model)
+
+
+def all_places(model):
+    return np.concatenate([w.variable.places() for w in masked_weights(model)])
+
+
 @needs_jax
 def test_devices_of_jax():
     masked = dsr_tf.with_storage(a_model(), "masked")
@@ -164,22 +209,24 @@ def test_devices_of_jax():
     assert_same_places(stored, masked)
 
 
-def test_goes_on_from_a_file(tmp_path):
+@pytest.mark.parametrize("method", [RIGL, ALIVE], ids=["rigl", "alive"])
+def test_goes_on_from_a_file(tmp_path, method):
     """That was saved between a gradient and its reallocation."""
     whole, path = compiled(a_model()), tmp_path / "m.keras"
     saving = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: epoch == 0 and whole.save(path)
     )
-    records = fitted(whole, 3, [saving], period=12)
+    records = fitted(whole, 3, [saving], period=12, method=method)
     loaded, other = (keras.models.load_model(path) for _ in range(2))
     stored = [weight.variable for weight in masked_weights(loaded)]
     assert all(variable.has_candidates() for variable in stored)
-    assert fitted(loaded, 3, first=1, period=12) == records
+    assert fitted(loaded, 3, first=1, period=12, method=method) == records
     assert_same(snapshot(loaded)[:6], snapshot(whole)[:6])
     assert not any(variable.has_candidates() for variable in stored)
     # Without, as of a layer with other slots, it waits for the next.
     masked_weights(other)[0].variable.candidates.assign(None)
-    assert [r.step for r in fitted(other, 3, first=1, period=12)] == [24]
+    others = fitted(other, 3, first=1, period=12, method=method)
+    assert [r.step for r in others] == [24]
 
 
 def test_a_damaged_file():

@@ -114,4 +114,6 @@ class BlockVariable(StoredVariable):
         _, number = shape_of(self.grouping)
         matrix = self.grouping.matrix
         assert matrix is not None
-        return largest_blocks(inputs, upstream, index, active, matrix, number)
+        return largest_blocks(
+            inputs, upstream, index, active, matrix, number, self.key_of_lots()
+        )

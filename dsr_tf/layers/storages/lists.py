@@ -135,7 +135,12 @@ class ListVariable(StoredVariable):
         num_inputs, num_outputs = _shape(self.grouping)
         _, number = shape_of(self.grouping)
         return largest_weights(
-            inputs, upstream, *at, (num_inputs, num_outputs), number
+            inputs,
+            upstream,
+            *at,
+            (num_inputs, num_outputs),
+            number,
+            self.key_of_lots(),
         )
 
 

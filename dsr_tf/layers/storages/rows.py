@@ -103,6 +103,7 @@ class RowVariable(StoredVariable):
             ops.convert_to_tensor(self.where[0]),
             self.grouping.kernel_shape[1],
             number,
+            self.key_of_lots(),
         )
 
 

@@ -26,7 +26,8 @@ class Watched(SparseVariable):
 
     @abc.abstractmethod
     def largest_free(self, inputs: Any, upstream: Any) -> tuple[Any, Any]:
-        """The free groups of the largest gradients, of each bin.
+        """The free groups of the largest gradients, of each bin, or those
+        that are drawn, where the hook says so.
 
         Args:
             inputs: Tensor `(batch, in)`, or integers `(batch,)` for a table.
@@ -35,6 +36,10 @@ class Watched(SparseVariable):
         Returns:
             Two tensors as in `Found`, see `dsr_tf.core.stripes`.
         """
+
+    def key_of_lots(self) -> Any:
+        """See `InStepHook.key_of_lots`."""
+        return None if self.hook is None else self.hook.key_of_lots(self)
 
     def look_for_candidates(
         self, trained: keras.Model, known: Candidates | None
