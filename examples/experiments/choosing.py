@@ -182,8 +182,8 @@ def scopes(seed):
             for name, method in (
                 ("fixed", None),
                 ("RigL", RigL()),
-                ("the whole model", Adaptive(growth="random")),
-                ("LAMP", Adaptive(scope="lamp", growth="random")),
+                ("the whole model", Adaptive(growth="random", floor=0)),
+                ("LAMP", Adaptive(scope="lamp", growth="random", floor=0)),
             ):
                 model = dsr_tf.sparsify(
                     make_perceptron(seed), 0.95, start, seed=seed

@@ -74,13 +74,13 @@ class MoveSettings:
     floor: float | None = flag(
         None,
         "Adaptive: part of what a start by ERK would give it that each kernel "
-        "has at least; not given: 0.",
+        "has at least; not given: 0.5.",
         Number(0, 1),
     )
     growth: str | None = flag(
         None,
         "DSR, Adaptive: which weights grow, see docs/methods.md; not given: "
-        "at random, and as the class has it.",
+        "at random, and at random where a gradient arrives.",
         tuple(grow.SCORES),
     )
     start_magnitude: float = flag(
