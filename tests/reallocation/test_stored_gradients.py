@@ -165,7 +165,7 @@ def test_replicas():
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"run_eagerly": True},
+        pytest.param({"run_eagerly": True}, marks=slow_on_jax),
         pytest.param({"jit_compile": True}, marks=needs_tensorflow),
         pytest.param({"replicas": 2}, marks=needs_tensorflow),
     ],
