@@ -86,8 +86,11 @@ def trained(optimizer, seed=0):
     return model
 
 
-KINDS = ["SGD", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "Nadam"]
-KINDS += ["RMSprop"]
+KINDS = ["SGD", "Adam", "AdamW", "Lion"]
+KINDS += [
+    pytest.param(name, marks=pytest.mark.slow)
+    for name in ("Adagrad", "Adamax", "Nadam", "RMSprop")
+]
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -30,7 +30,8 @@ SPARSITY = dict.fromkeys(SCRIPTS, 0.8) | {
     "variational_autoencoder": 0.9,
 }
 # The heaviest have layers that others have as well.
-SLOW = {"keras_hub_bert", "transformer_classifier", "vision_transformer"}
+SLOW = {"bidirectional_lstm", "keras_hub_bert", "transformer_classifier"}
+SLOW |= {"vision_transformer"}
 
 
 _fit = keras.Model.fit

@@ -10,7 +10,6 @@ from dsr_tf.regularizers import GroupLasso
 from tests.conftest import assert_same
 from tests.conftest import assert_zero_outside_masks
 from tests.conftest import needs_tensorflow
-from tests.conftest import slow_on_jax
 from tests.conftest import snapshot
 from tests.conftest import values
 
@@ -70,7 +69,7 @@ def assert_noise_is_not_read(model, data):
         ("float32", {"jit_compile": True}),
         ("mixed_bfloat16", {"steps_per_execution": 4}),
         pytest.param(
-            *("mixed_float16", {"jit_compile": False}), marks=slow_on_jax
+            *("mixed_float16", {"jit_compile": False}), marks=pytest.mark.slow
         ),
     ],
 )

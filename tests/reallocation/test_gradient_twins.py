@@ -17,6 +17,7 @@ from dsr_tf.core import stripes
 from dsr_tf.layers import masked_weights
 from dsr_tf.reallocation.reallocator import Reallocator
 from tests.conftest import needs_tensorflow
+from tests.conftest import slow_on_jax
 from tests.reallocation import test_row_twins
 from tests.reallocation import test_twins
 from tests.reallocation.test_twins import TIGHT
@@ -108,7 +109,7 @@ def at_random(fraction):
 @pytest.mark.parametrize(
     ("storage", "slots", "kind"),
     [
-        ("blocks", TIGHT, methods.RigL),
+        pytest.param("blocks", TIGHT, methods.RigL, marks=slow_on_jax),
         ("blocks", TIGHT, half),
         pytest.param("blocks", WIDE, half, marks=BY_HAND),
         pytest.param("blocks", TIGHT, at_random, marks=BY_HAND),
@@ -141,7 +142,9 @@ def test_matrices(storage, slots, kind, monkeypatch):
     assert num_full or (storage, slots) != ("blocks", TIGHT)
 
 
-@pytest.mark.parametrize("kind", [methods.RigL, half])
+@pytest.mark.parametrize(
+    "kind", [pytest.param(methods.RigL, marks=slow_on_jax), half]
+)
 def test_tables(kind, monkeypatch):
     monkeypatch.setattr(stripes, "STRIPE", 100)  # Of 360 and 240.
     number = 2 if keras.backend.backend() == "jax" else 5

@@ -130,6 +130,7 @@ def kill_at_moments(folder, plan):
         assert not result["differs"], result
 
 
+@pytest.mark.slow
 def test_killed_while_a_checkpoint_is_written(tmp_path):
     kill_at_moments(tmp_path, {"dsr": {"checkpoint": 1}})
 

@@ -195,6 +195,7 @@ def test_so_do_runs_of_other_methods(method, dense, tmp_path):
     assert_same_weights(tmp_path / "whole", tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_replicas(dense, tmp_path):
     run = prepared(
         tmp_path / "run", initial_checkpoint=dense, strategy="mirrored"

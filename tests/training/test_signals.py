@@ -35,7 +35,7 @@ def send(number):
     "step, number, code, name",
     [
         (23, *SIGNALS[0]),
-        (28, *SIGNALS[1]),
+        pytest.param(28, *SIGNALS[1], marks=pytest.mark.slow),
         pytest.param(28, *SIGNALS[0], marks=pytest.mark.slow),
         pytest.param(23, *SIGNALS[1], marks=pytest.mark.slow),
     ],
@@ -125,6 +125,7 @@ def test_one_signal_sent_twice_at_once_is_one(tmp_path, monkeypatch, capsys):
     assert "with a checkpoint" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number, code, name", SIGTERM)
 def test_the_second_ends_a_run_that_hangs(number, code, name, tmp_path):
     """In reading a file whose content never comes, outside of Python."""

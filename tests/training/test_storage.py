@@ -95,6 +95,7 @@ def test_rigl_goes_on_from_the_gradients_that_it_has_found(tmp_path):
         np.testing.assert_array_equal(values(ours), values(theirs))
 
 
+@pytest.mark.slow
 def test_masks_that_are_copied_have_room(tmp_path):
     more = ["--granularity=block:16", "--epochs=1"]
     run(tmp_path / "first", *more)
@@ -149,7 +150,9 @@ def test_pruning_and_narrowing(tmp_path, capsys):
     assert summary["narrowed"]["num_parameters"] < summary["num_parameters"]
 
 
-@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize(
+    "first", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
 def test_a_run_moves_to_a_gpu_and_from_it(first, tmp_path, monkeypatch):
     """Where numbers of places are of another type."""
     more = ["--storage=blocks", *STORAGES["blocks"]]
