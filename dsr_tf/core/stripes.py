@@ -1,4 +1,4 @@
-"""The largest gradients of weights that are not stored, stripe by stripe.
+"""Gradients of weights that are not stored, the largest or some drawn.
 
 The gradient of a product by its matrix, `inputs.T @ upstream`, has a number
 for each weight. Here a stripe of it at a time is computed, and of that the
@@ -161,7 +161,7 @@ def largest_weights(
         found = tf.abs(tf.matmul(inputs[start:end], upstream))
         before = tf.cast(start, "int64") * num_outputs
         if key is not None:
-            places = before + tf.range(tf.size(found, "int64"))
+            places = before + tf.range(tf.size(found, tf.int64))
             found = _drawn(found, tf.reshape(places, tf.shape(found)), key)
         found = tf.where(tf.math.is_finite(found), found, float("inf"))
         first, last = tf.unstack(tf.searchsorted(rows, [start, end]))

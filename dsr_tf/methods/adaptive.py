@@ -47,7 +47,8 @@ class Adaptive(Annealed):
             where it was `"pruned"`.
         growth: Which weights grow in a kernel: `"random"`, as in DSR and SET;
             `"alive"`, at random among those that a gradient reaches in the
-            step before; `"gradient"`, those of the largest gradients there,
+            step before (of a table, those of the words of one batch);
+            `"gradient"`, those of the largest gradients there,
             as in RigL; or `"half"`, half so and half at random. At a density
             of 0.01 the last two can blow up behind normalization.
         floor: The part of what a start by ERK would give it that a kernel

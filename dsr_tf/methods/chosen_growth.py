@@ -64,7 +64,6 @@ class ChosenGrowth(Method):
             return super().in_step(masked, trained)
         gate = GradientGate(self, masked, trained, every_step=False)
         gate.needs_momentum = self.reads_momentum
-        gate.draws = self.draws_alive
         return gate
 
     def grow(

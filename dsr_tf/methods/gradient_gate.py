@@ -10,8 +10,9 @@ forward pass and penalties see the masked kernel, `Reallocator.clean`
 restores the stored zeros, and `device.clear` empties the slots at the end.
 
 Where only active weights are stored, the step finds the largest of the
-gradients of the others instead (`dsr_tf.layers.candidates`), which costs a
-dense product in that step.
+gradients of the others instead, or draws among those that are not 0, as the
+method says (`dsr_tf.layers.candidates`); that costs a dense product in that
+step.
 """
 
 from typing import Any
@@ -45,8 +46,6 @@ class GradientGate(InStepHook):
 
     Attributes:
         needs_momentum: Whether the optimizer must keep one.
-        draws: Whether, where active weights only are stored, not the largest
-            gradients are looked for, but any that are not 0, at random.
     """
 
     gathers_gradients = True
@@ -62,7 +61,7 @@ class GradientGate(InStepHook):
         self._name, self._trained = type(method).__name__, trained
         self._window = masked[0].layer.gradient_window
         self._state = masked[0].layer.reallocation
-        self.draws = False
+        self._draws_alive = method.draws_alive
         self._optimizer: keras.optimizers.Optimizer = None
         self.keeps_gradients = self.needs_momentum = every_step
         self._stored = [
@@ -142,7 +141,7 @@ class GradientGate(InStepHook):
         return ops.logical_and(step >= first, step < end)
 
     def key_of_lots(self, variable: Any) -> Any:
-        if not self.draws:
+        if not self._draws_alive:
             return None
         # Another one for each weight and reallocation.
         state = ops.cast(ops.convert_to_tensor(self._state), "uint32")

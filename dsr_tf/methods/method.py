@@ -55,7 +55,9 @@ class KernelView:
             has a `GradientGate`.
         free_gradients: The same for the inactive groups, `(num_free_groups,)`.
             Where these are not stored, of the gradient itself, and for those
-            of the largest only: as many as there may be room for.
+            of the largest only: as many as there may be room for. If the
+            method `draws_alive`, of any instead, and numbers there say no
+            more than which gradients are not 0.
         bundles: Where groups are in the bundles of a granularity N:M; None
             at others. Methods without `keeps_patterns` never see any.
         shape: Shape of the kernel.
@@ -151,7 +153,8 @@ class Method(KeepsIntegers, abc.ABC):
     # some of them only, how much of that room is for the largest gradients;
     # the rest is for any others.
     gradient_share: ClassVar[float] = 1.0
-    # Whether it is for any that are not 0, at random, not for the largest.
+    # Whether that room is for any gradients that are not 0, at random, in place
+    # of the largest.
     draws_alive: ClassVar[bool] = False
     # Names of up to three integers that the method keeps from one
     # reallocation to the next, 0 at the start: `state.method_state`.

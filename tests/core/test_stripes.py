@@ -87,15 +87,10 @@ def test_draws_of_those_that_are_not_0(size_of_a_stripe):
     arrays = map(ops.convert_to_tensor, (inputs, upstream, index, active))
     arrays = list(arrays)
     counts = np.zeros((2, 9), int)
-    for key in range(100):
+    grouping = Grouping((9, 2), (1, 1))
+    for key in keys(100):
         scores, numbers = map(
-            values,
-            stripes.largest_blocks(
-                *arrays,
-                Grouping((9, 2), (1, 1)),
-                6,
-                ops.convert_to_tensor(np.uint32(key * 2654435761 % 2**32)),
-            ),
+            values, stripes.largest_blocks(*arrays, grouping, 6, key)
         )
         assert (scores[:, :4] >= 1).all() and (scores[:, 4:] == 0).all()
         for own, drawn in zip(counts, numbers):
@@ -104,6 +99,52 @@ def test_draws_of_those_that_are_not_0(size_of_a_stripe):
     assert (counts[:, 1::2] == 0).all() and (counts[:, 8] == 0).all()
     # 75 of 100 each, with a deviation of 4.3.
     assert (abs(counts[:, [0, 2, 4, 6]] - 75) < 25).all()
+
+
+def keys(number):
+    for key in range(number):
+        yield ops.convert_to_tensor(np.uint32(key * 2654435761 % 2**32))
+
+
+@needs_tensorflow
+def test_draws_of_a_list(size_of_a_stripe):
+    """Of 9 x 2 weights, 10 have a gradient, and 2 of these are taken."""
+    inputs = np.array([[1, 0, -2, 0, 3, 0, 4, 0, 5]], "float32")
+    upstream = np.array([[1, -1e-6]], "float32")
+    at = [np.array([8, 8], "int32"), np.array([0, 1], "int32")]
+    arrays = [ops.convert_to_tensor(array) for array in (inputs, upstream, *at)]
+    counts = np.zeros(18, int)
+    for key in keys(100):
+        found = stripes.largest_weights(*arrays, (9, 2), 11, key)
+        scores, numbers = (values(part)[0] for part in found)
+        assert (scores[:8] >= 1).all() and (scores[8:] == 0).all()
+        assert len(set(numbers)) == 11 and not {16, 17} & set(numbers)
+        counts[numbers[:4]] += 1
+    # 50 of 100 each, with a deviation of 5.
+    alive = np.arange(18).reshape(9, 2)[[0, 2, 4, 6]].ravel()
+    assert (abs(counts[alive] - 50) < 25).all() and counts.sum() == 400
+    assert counts[alive].sum() == 400
+
+
+def test_draws_of_a_row(size_of_a_stripe):
+    """Row 1 is looked up with one gradient of 0, row 2 never."""
+    upstream = np.array([[0, -1, 4, 2], [3, 0, 1e-6, 9]], "float32")
+    indices, columns = np.array([0, 1], "int32"), np.array([[3], [4], [4]])
+    arrays = [ops.convert_to_tensor(a) for a in (indices, upstream)]
+    columns = ops.convert_to_tensor(columns.astype("uint8"))
+    first = np.zeros((3, 4), int)
+    for key in keys(100):
+        scores, numbers = map(
+            values, stripes.largest_in_rows(*arrays, columns, 4, 3, key)
+        )
+        assert (scores[0, :2] >= 1).all() and (scores[1] >= 1).all()
+        assert (scores[0, 2], *scores[2]) == (0, 0, 0, 0)
+        assert set(numbers[0]) == {0, 1, 2} and set(numbers[1]) == {0, 2, 3}
+        first[np.arange(3), numbers[:, 0]] += 1
+    assert (abs(first[0, 1:3] - 50) < 25).all()
+    assert (abs(first[1, [0, 2, 3]] - 33) < 25).all()
+    # Those without a gradient in any order, too.
+    assert (abs(first[2] - 25) < 25).all()
 
 
 def test_gradients_that_are_not_finite_are_seen_when_drawn():

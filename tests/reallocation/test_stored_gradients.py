@@ -13,6 +13,7 @@ from dsr_tf.layers import SparseEmbedding
 from dsr_tf.layers import masked_weights
 from dsr_tf.layers.candidates import Found
 from dsr_tf.layers.candidates import shape_of
+from dsr_tf.methods.gradient_gate import GradientGate
 from dsr_tf.reallocation.device import NotFinite
 from dsr_tf.reallocation.reallocator import Reallocator
 from tests.conftest import assert_same
@@ -172,7 +173,9 @@ def test_replicas():
 )
 def test_draws_of_those_that_a_gradient_reaches(arguments):
     """Depend on the seed, and on nothing else."""
-    model, other, elsewhere = (a_model(False) for _ in range(3))
+    # XLA has no lists.
+    with_lists = IS_TENSORFLOW and "jit_compile" not in arguments
+    model, other, elsewhere = (a_model(with_lists) for _ in range(3))
     records = fitted(compiled(model), 2, method=ALIVE)
     assert [r.step for r in records] == [10, 20]
     fitted(compiled(other), 2, method=ALIVE, seed=1)
@@ -182,14 +185,39 @@ def test_draws_of_those_that_a_gradient_reaches(arguments):
 
         strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
         with strategy.scope():
-            elsewhere, arguments = a_model(False), {}
-            compiled(elsewhere)
+            elsewhere = compiled(a_model())
     else:
-        for layer in elsewhere.layers:
-            layer.supports_jit = True
+        for layer in elsewhere.layers if "jit_compile" in arguments else ():
+            layer.supports_jit = True  # Though it is not faster here.
         compiled(elsewhere, **arguments)
     assert fitted(elsewhere, 2, method=ALIVE) == records
     assert_same_places(elsewhere, model)
+
+
+class DrawsAlive(methods.Method):
+    """That of somebody else, who knows what the base class says."""
+
+    dense_gradients = "before"
+    draws_alive = True
+
+    def prune(self, kernels, state, step):
+        return [kernel.smallest(0.3) for kernel in kernels]
+
+    def in_step(self, masked, trained):
+        return GradientGate(self, masked, trained, every_step=False)
+
+
+def test_a_method_says_that_it_draws(monkeypatch):
+    keys = []
+    whole = stripes._largest
+
+    def spy(scores, is_taken, num_kept, start, key):
+        keys.append(key)
+        return whole(scores, is_taken, num_kept, start, key)
+
+    monkeypatch.setattr(stripes, "_largest", spy)
+    fitted(compiled(a_model(False)), method=DrawsAlive())
+    assert keys and all(key is not None for key in keys)
 
 
 def all_places(model):

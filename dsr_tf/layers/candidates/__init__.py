@@ -3,8 +3,8 @@
 Methods that grow by gradients need those of weights that are not there. In
 the step that they ask for, the inputs of a layer and the gradient by its
 outputs are caught, and of the gradient of the whole kernel the largest
-numbers are found (`dsr_tf.core.stripes`), as many as there are slots. They
-are kept here until the reallocation.
+numbers are found, or some drawn (`dsr_tf.core.stripes`), as many as there are
+slots. They are kept here until the reallocation.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""The free groups of the largest gradients, until a reallocation."""
+"""The free groups that gradients speak for, until a reallocation."""
 
 import dataclasses
 from typing import Any
@@ -14,7 +14,8 @@ class Found:
 
     Attributes:
         scores: float32 array `(num_bins, num_kept)`, the largest first: mean
-            magnitudes of the gradient. -1 where a bin has no more that are
+            magnitudes of the gradient, or lots above 0 of those that were
+            drawn (`dsr_tf.core.stripes`). -1 where a bin has no more that are
             free, infinite where the gradient is not finite.
         numbers: Integers of that shape, which group of the bin it is.
     """
