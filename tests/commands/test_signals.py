@@ -37,7 +37,7 @@ def _kill_when(path, number):
 @pytest.mark.parametrize(
     "number, name",
     [
-        (signal.SIGINT, "Ctrl-C"),
+        pytest.param(signal.SIGINT, "Ctrl-C", marks=pytest.mark.slow),
         pytest.param(signal.SIGTERM, "SIGTERM", marks=pytest.mark.slow),
     ],
 )

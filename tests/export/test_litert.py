@@ -88,6 +88,7 @@ def test_batches_of_no_size(batch_size, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_mobilenet_has_the_form_that_sparse_kernels_take(tmp_path):
     """That of docs/export.md, and nothing else."""
     model = dsr_tf.sparsify(

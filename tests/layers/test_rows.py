@@ -15,6 +15,7 @@ from dsr_tf.layers import SparseEmbedding
 from dsr_tf.layers import SparseReversibleEmbedding
 from dsr_tf.layers import masked_weights
 from tests.conftest import needs_tensorflow
+from tests.conftest import slow_on_jax
 from tests.conftest import values
 
 
@@ -279,7 +280,11 @@ def test_sparsify(mask):
 
 
 @pytest.mark.parametrize(
-    "jit", [False, pytest.param(True, marks=needs_tensorflow)]
+    "jit",
+    [
+        pytest.param(False, marks=slow_on_jax),
+        pytest.param(True, marks=needs_tensorflow),
+    ],
 )
 def test_fit_with_reallocations(jit):
     model = a_model(storage="rows", num_slots=5)

@@ -15,6 +15,7 @@ from dsr_tf.reallocation.reallocator import Reallocator
 from dsr_tf.reallocation.state import ReallocationState
 from tests.conftest import assert_same
 from tests.conftest import needs_tensorflow
+from tests.conftest import slow_on_jax
 from tests.conftest import snapshot
 
 NUM_DEAD = 12
@@ -100,9 +101,11 @@ def test_which_weights_count(arguments, num_counted):
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"optimizer": "sgd"},
+        pytest.param({"optimizer": "sgd"}, marks=slow_on_jax),
         pytest.param({"optimizer": "adam"}, marks=pytest.mark.slow),
-        {"granularity": "block:4x1", "num_slots": 3},
+        pytest.param(
+            {"granularity": "block:4x1", "num_slots": 3}, marks=slow_on_jax
+        ),
         {"granularity": "block:4x1", "storage": "blocks"},
         pytest.param({"storage": "lists"}, marks=needs_tensorflow),
     ],

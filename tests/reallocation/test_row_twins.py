@@ -12,6 +12,7 @@ from dsr_tf.layers import SparseDense
 from dsr_tf.layers import SparseEmbedding
 from dsr_tf.layers import masked_weights
 from dsr_tf.reallocation.reallocator import Reallocator
+from tests.conftest import slow_on_jax
 from tests.conftest import values
 from tests.reallocation.test_twins import assert_alike
 from tests.reallocation.test_twins import few
@@ -55,7 +56,7 @@ def twins(num_slots, optimizer="adam", sparsity=0.7):
     [
         ("dsr", (None, None), 15, "sgd"),
         ("set", (None, None), 15, "sgd"),
-        ("dsr", (9, 5), 10, "adam"),
+        pytest.param("dsr", (9, 5), 10, "adam", marks=slow_on_jax),
         pytest.param("dsr", (None, None), 200, "sgd", marks=pytest.mark.slow),
         pytest.param("set", (None, None), 200, "sgd", marks=pytest.mark.slow),
     ],

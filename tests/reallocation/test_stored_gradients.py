@@ -167,7 +167,7 @@ def test_replicas():
     "arguments",
     [
         pytest.param({"run_eagerly": True}, marks=slow_on_jax),
-        pytest.param({"jit_compile": True}, marks=needs_tensorflow),
+        pytest.param({"jit_compile": True}, marks=pytest.mark.slow),
         pytest.param({"replicas": 2}, marks=needs_tensorflow),
     ],
 )

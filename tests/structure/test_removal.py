@@ -7,6 +7,7 @@ from keras import layers
 
 import dsr_tf
 from dsr_tf import structure
+from tests.conftest import by_hand_on_jax
 from tests.structure import networks
 from tests.structure.networks import assert_equal_outputs
 
@@ -92,6 +93,7 @@ def padded(padding):
     return keras.Model(inputs, x)
 
 
+@by_hand_on_jax
 def test_constants_are_folded():
     model = networks.shake(padded("valid"))
     # Each into what reads it: a mean, a bias, a bias behind Flatten.
@@ -177,6 +179,7 @@ def test_masks_of_channels_end_in_a_smaller_model():
     )
 
 
+@by_hand_on_jax
 def test_recalibrate():
     model = networks.residual()
     data = np.random.default_rng(0).normal(3, 2, (8, 8, 8, 3)).astype("float32")

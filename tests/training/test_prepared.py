@@ -175,7 +175,7 @@ def test_resumes_without_what_it_started_from(
 @pytest.mark.parametrize(
     "method",
     [
-        "static",
+        pytest.param("static", marks=pytest.mark.slow),
         pytest.param("dense", marks=pytest.mark.slow),
         pytest.param("gradual", marks=pytest.mark.slow),
     ],
