@@ -18,6 +18,18 @@ def mix(x: Any) -> Any:
     return x ^ _shift(x, 16)
 
 
+def key_of(seed: Any, *counters: Any) -> Any:
+    """What all hashes begin with: another for each seed, step and so on.
+
+    Args:
+        seed, counters: Integers, or tensors of one.
+    """
+    key = mix(ops.cast(seed, "uint32"))
+    for counter in counters:
+        key = mix((key + np.uint32(0x9E3779B9)) ^ ops.cast(counter, "uint32"))
+    return key
+
+
 def hash_of(positions: Any, key: Any) -> Any:
     """Random 32 bits for each position under a key."""
     positions = ops.cast(positions, "uint32")

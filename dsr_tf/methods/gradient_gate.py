@@ -18,11 +18,10 @@ step.
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from dsr_tf.core import optimizer_slots
-from dsr_tf.core.hashing import mix
+from dsr_tf.core.hashing import key_of
 from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.layers.storages import StoredVariable
 from dsr_tf.methods.hook import InStepHook
@@ -144,11 +143,8 @@ class GradientGate(InStepHook):
         if not self._draws_alive:
             return None
         # Another one for each weight and reallocation.
-        state = ops.cast(ops.convert_to_tensor(self._state), "uint32")
-        key = mix(state[0])
-        for number in (state[1], np.uint32(self._stored.index(variable))):
-            key = mix((key + np.uint32(0x9E3779B9)) ^ number)
-        return key
+        state = ops.convert_to_tensor(self._state)
+        return key_of(state[0], state[1], self._stored.index(variable))
 
     def open(self, step: int, due: int) -> None:
         for variable in self._stored:

@@ -14,6 +14,7 @@ from dsr_tf.methods.method import KernelView
 from dsr_tf.reallocation.reallocator import Reallocator
 from dsr_tf.reallocation.state import ReallocationState
 from tests.conftest import assert_same
+from tests.conftest import assert_zero_outside_masks
 from tests.conftest import needs_tensorflow
 from tests.conftest import slow_on_jax
 from tests.conftest import snapshot
@@ -116,9 +117,11 @@ def test_no_weight_grows_where_no_gradient_arrives(data, arguments):
         model, moved = a_model(**arguments), []
         (weight,) = dsr_tf.masked_weights(model.get_layer("first"))
         before = num_dead(weight)
-        method = methods.Adaptive(0.3, None, growth=growth)
+        method = methods.DSR(0.3, initial_threshold=0.05, growth=growth)
         fit(model, data, method, listener=moved.append)
         assert sum(record.num_grown for record in moved) > 30
+        if "optimizer" in arguments:  # Whole kernels, and masks of them.
+            assert_zero_outside_masks(model)
         grown[growth] = num_dead(weight) - before
     # There is room for all of them where there is a gradient.
     assert grown["alive"] <= 0 and grown["random"] > grown["alive"]

@@ -10,7 +10,7 @@ from keras import ops
 
 from dsr_tf.core import optimizer_slots
 from dsr_tf.core.hashing import hash_of
-from dsr_tf.core.hashing import mix
+from dsr_tf.core.hashing import key_of
 from dsr_tf.core.hashing import noise
 from dsr_tf.core.hashing import uniform
 from dsr_tf.layers.masked_weights import MaskedWeight
@@ -181,8 +181,7 @@ class SignedVector:
     def _key(self, step: Any) -> Any:
         """What all hashes in this step begin with."""
         seed = ops.convert_to_tensor(self._reallocation)[0]
-        key = mix(tf.cast(seed, "uint32"))
-        return mix((key + np.uint32(0x9E3779B9)) ^ tf.cast(step, "uint32"))
+        return key_of(seed, step)
 
 
 def _is_first(drawn: Any) -> Any:
