@@ -77,6 +77,8 @@ class ChosenGrowth(Method):
             return super().grow(kernel, num_grown_groups, generator)
         # A `GradientGate` has let them through.
         gradients = cast(np.ndarray, kernel.free_gradients)
+        if self.growth == grow.ALIVE and kernel.bundles is None:
+            return grow.at_random_alive(gradients, num_grown_groups, generator)
         return kernel.largest(
             scores(gradients, num_grown_groups, generator), num_grown_groups
         )

@@ -50,14 +50,44 @@ def largest(scores: np.ndarray, num_grown_groups: int) -> np.ndarray:
     return np.concatenate([larger, ties[: num_grown_groups - larger.size]])
 
 
+def at_random_alive(
+    gradients: np.ndarray, num_grown_groups: int, generator: np.random.Generator
+) -> np.ndarray:
+    """Any of the groups that a gradient reaches, each as likely as the next.
+
+    A weight whose input is always 0, or whose output nothing reads, has a
+    gradient of exactly 0: it stays at the 0 that it grew with, and is pruned
+    again. Where the others are too few, some of these follow, at random.
+
+    Args:
+        gradients: Array `(num_free_groups,)`, magnitudes.
+        num_grown_groups: Number of groups to choose.
+        generator: A `numpy.random.Generator`.
+
+    Returns:
+        Integer array `(num_grown_groups,)` of distinct indices below
+        `num_free_groups`.
+    """
+    is_alive = gradients != 0
+    num_alive = int(np.count_nonzero(is_alive))
+    if num_alive == len(gradients):
+        # The same choice, without a list of all of them.
+        return distinct(generator, num_alive, num_grown_groups)
+    alive = np.flatnonzero(is_alive)
+    if num_grown_groups <= num_alive:
+        return alive[distinct(generator, num_alive, num_grown_groups)]
+    others = np.flatnonzero(~is_alive)
+    number = num_grown_groups - num_alive
+    more = others[distinct(generator, len(others), number)]
+    return np.concatenate([alive, more])
+
+
 def alive_first(
     gradients: np.ndarray, num_grown_groups: int, generator: np.random.Generator
 ) -> np.ndarray:
     """Scores that put groups that a gradient reaches first, at random.
 
-    A weight whose input is always 0, or whose output nothing reads, has a
-    gradient of exactly 0: it stays at the 0 that it grew with, and is pruned
-    again. Where the others are too few, some of these follow, at random.
+    For the largest of parts of a kernel; else `at_random_alive` is faster.
 
     Args:
         gradients: Array `(num_free_groups,)`, magnitudes.

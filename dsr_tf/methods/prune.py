@@ -50,24 +50,40 @@ def smallest_of_all(
     Returns:
         One boolean array a kernel.
     """
-    sizes = np.repeat(group_sizes, [len(s) for s in scores])
-    every = np.concatenate([*scores, []])
-    starts = np.cumsum([0, *map(len, scores)])
+    if not scores:
+        return []
+    every = np.concatenate(scores)
+    lengths = [len(s) for s in scores]
+    starts = np.cumsum([0, *lengths])
     can_go = np.ones(len(every), "bool")
-    for start, s, n in zip(starts, scores, most or map(len, scores)):
+    for start, s, n in zip(starts, scores, most or lengths):
         can_go[start : start + len(s)] = smallest(s, min(n, len(s) - 1))
-    found = np.flatnonzero(can_go)
-    limit = round(fraction * int(sizes.sum()))
-    # Sorting takes longest, so only those are sorted that may be among the
-    # first: no more than so many fit, and what is equal to the last of them.
-    num_first = limit // min(group_sizes, default=1)
-    if num_first < len(found):
-        last = np.partition(every[found], num_first)[num_first]
-        found = found[every[found] <= last]
-    order = found[np.argsort(every[found], kind="stable")]
-    pruned = np.zeros(sizes.shape, "bool")
-    pruned[order[np.cumsum(sizes[order]) <= limit]] = True
+    total = sum(n * size for n, size in zip(lengths, group_sizes))
+    limit = round(fraction * total)
+    if len(set(group_sizes)) == 1:
+        pruned = _first(every, can_go, limit // group_sizes[0])
+    else:
+        order = np.flatnonzero(can_go)
+        order = order[np.argsort(every[order], kind="stable")]
+        sizes = np.repeat(group_sizes, lengths)[order]
+        pruned = np.zeros_like(can_go)
+        pruned[order[np.cumsum(sizes) <= limit]] = True
     return np.split(pruned, starts[1:-1])
+
+
+def _first(scores: np.ndarray, can_go: np.ndarray, number: int) -> np.ndarray:
+    """So many of the smallest that can go, of equal ones the first."""
+    able = scores[can_go]
+    if number >= len(able):
+        return can_go
+    if number == 0:
+        return np.zeros_like(can_go)
+    # Partitioning is some fifty times faster than sorting.
+    last = np.partition(able, number - 1)[number - 1]
+    pruned = can_go & (scores < last)
+    equal = np.flatnonzero(can_go & (scores == last))
+    pruned[equal[: number - np.count_nonzero(pruned)]] = True
+    return pruned
 
 
 def lamp_scores(scores: np.ndarray, group_size: int) -> np.ndarray:

@@ -125,11 +125,24 @@ class Ages:
         # All are ascending.
         went = np.searchsorted(places, moves.pruned)
         lost = born[went]
-        places, born = np.delete(places, went), np.delete(born, went)
-        at = np.searchsorted(places, moves.grown)
-        self._places[path] = np.insert(places, at, moves.grown)
-        self._born[path] = np.insert(born, at, self._count)
+        stays = np.ones(len(places), "bool")
+        stays[went] = False
+        places, born = places[stays], born[stays]
+        grown = moves.grown
+        comes = np.zeros(len(places) + len(grown), "bool")
+        comes[np.searchsorted(places, grown) + np.arange(len(grown))] = True
+        self._places[path] = _merged(comes, grown, places)
+        self._born[path] = _merged(comes, self._count, born)
         return lost
+
+
+def _merged(comes: np.ndarray, new: Any, old: np.ndarray) -> np.ndarray:
+    """`old` with `new` where `comes` says; at once for both arrays of a
+    kernel, where `np.insert` would sort for each."""
+    merged = np.empty(len(comes), old.dtype)
+    merged[comes] = new
+    merged[~comes] = old
+    return merged
 
 
 def _moves(weight: MaskedWeight, before: np.ndarray, record: Record) -> Moves:

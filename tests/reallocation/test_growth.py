@@ -61,6 +61,8 @@ def generator():
 
 
 def chosen(growth, gradients, count, draws):
+    if growth == "alive":
+        return grow.at_random_alive(gradients, count, draws)
     scores = grow.SCORES[growth](gradients, count, draws)
     return grow.largest(scores, count)
 
@@ -77,6 +79,11 @@ def test_weights_that_a_gradient_reaches_grow_first():
         minlength=5,
     )
     assert counts[[0, 2]].sum() == 0 and counts[[1, 3, 4]].min() > 240
+    # So it is in the bundles of N:M, where scores decide.
+    scores = grow.SCORES["alive"](gradients, 3, generator())
+    assert sorted(grow.largest(scores, 3)) == [1, 3, 4]
+    # All of them alive is a random choice of all.
+    assert chosen("alive", gradients + 1, 5, generator()).sum() == 10
 
 
 def test_half_by_gradient():
