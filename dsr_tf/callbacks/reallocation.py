@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from absl import logging
 
+from dsr_tf.callbacks import one_mover
 from dsr_tf.callbacks.mask_callback import MaskCallback
 from dsr_tf.core import draws
 from dsr_tf.core import period as periods
@@ -63,7 +64,8 @@ class Reallocation(MaskCallback):
         ValueError: if an argument is out of range; when training begins, if
             the model has no masked layers, or all are frozen, or too few
             active weights for the method, or the optimizer cannot keep
-            weights at 0 or does not train them.
+            weights at 0 or does not train them, or another `Reallocation`
+            of the same `fit` moves the same weights.
         TypeError: if `method` is not a method, `model` no Keras model.
 
     Example:
@@ -179,6 +181,8 @@ class Reallocation(MaskCallback):
     def _start(
         self, model: keras.Model, optimizer: keras.optimizers.Optimizer
     ) -> None:
+        if self.params and not self._is_held_open:
+            one_mover.claim(self, self._reallocator.moving)
         self._reallocator.begin(optimizer, self._epoch)
         self._first_count = self._reallocator.read_state().num_reallocations
 

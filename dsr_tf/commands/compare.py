@@ -35,6 +35,7 @@ from dsr_tf.command_line.flag_kinds import Density
 from dsr_tf.command_line.flag_kinds import ListOf
 from dsr_tf.command_line.flag_kinds import Whole
 from dsr_tf.comparison import aggregate
+from dsr_tf.comparison import run_log
 from dsr_tf.comparison import tables
 from dsr_tf.comparison.columns import TABLES
 from dsr_tf.comparison.execute import Stopped
@@ -102,11 +103,11 @@ def main(argv: list[str] | None = None) -> None:
             runs,
             logs,
             values["parallel_runs"],
-            lambda *ended: _report(console, *ended),
+            lambda *ended: _report(console, logs, *ended),
         )
         _write(console, folder, runs, values["table"])
     for run in failed:
-        log = os.path.join(logs, f"{os.path.basename(run.folder)}.txt")
+        log = run_log.path(logs, run)
         command_line.say(argv[0], f"the run {run} failed, see {log}")
     for run in skipped:
         needed = ", ".join(os.path.basename(path) for path in run.needs)
@@ -166,6 +167,7 @@ def _plan(flag_values: flags.FlagValues) -> tuple[str, list[PlannedRun]]:
 
 def _report(
     console: Console,
+    logs: str,
     run: PlannedRun,
     summary: dict | None,
     seconds: float | None,
@@ -178,6 +180,11 @@ def _report(
         f"{run}: {summary['test_accuracy']:.2%}, {seconds:.0f} s",
         highlight=False,
     )
+    # What nobody reads in a file of its own may be why it is what it is.
+    for sentence in run_log.warnings(logs, run):
+        console.print(
+            f"  {sentence}", style="yellow", highlight=False, soft_wrap=True
+        )
 
 
 def _write(

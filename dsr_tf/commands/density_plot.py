@@ -47,7 +47,7 @@ def write_plot(
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     axes.yaxis.set_minor_formatter(PercentFormatter(1, decimals=None))
-    axes.tick_params(axis="y", which="minor", labelsize=7)
+    axes.tick_params(axis="y", which="both", labelsize=8)
     axes.set_xlabel("updates")
     axes.set_ylabel("active weights of the kernel")
     axes.set_title(title, parse_math=False)

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Self
 
 from dsr_tf.command_line import signal_name
+from dsr_tf.comparison import run_log
 from dsr_tf.comparison.plan import PlannedRun
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -134,8 +135,7 @@ class _Children:
     def start(
         self, planned: PlannedRun, log_folder: str, environment: dict[str, str]
     ) -> None:
-        name = os.path.basename(planned.folder)
-        with open(os.path.join(log_folder, f"{name}.txt"), "ab") as log:
+        with open(run_log.path(log_folder, planned), "ab") as log:
             child = subprocess.Popen(
                 [sys.executable, "-m", "dsr_tf.train", *planned.arguments],
                 stdin=subprocess.DEVNULL,

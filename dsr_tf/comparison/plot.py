@@ -14,6 +14,8 @@ _OVER = {
     "num_parameters": "active parameters",
     "num_active_macs": "multiply-adds by active weights, for an example",
 }
+# Those of matplotlib without its grey, which is that of the dense network.
+_COLORS = [f"C{i}" for i in range(10) if i != 7] + ["navy", "black"]
 _TICKS = (10, 30, 50, 70, 80, 90, 95, 97, 98, 99, 99.5, 99.8)
 
 
@@ -137,7 +139,7 @@ def _draw_over(axes: Any, rows: Sequence[Row], over: str) -> None:
             capsize=3,
             markersize=6,
             linewidth=1.2,
-            color=f"C{i % 10}",
+            color=_COLORS[i % len(_COLORS)],
         )
     counts = [round(getattr(row, over)) for row in rows]
     axes.xaxis.set_major_locator(FixedLocator(_apart(counts)))
@@ -183,7 +185,9 @@ def _range(rows: Sequence[Row]) -> tuple[float, float]:
 def _apart(counts: Sequence[int]) -> list[int]:
     """The most frequent counts, none so near to another that labels meet."""
     chosen: list[int] = []
+    # A label takes up to an eighth of the axis, which is of logarithms.
+    near = max(1.15, (max(counts, default=1) / min(counts, default=1)) ** 0.125)
     for count, _ in collections.Counter(counts).most_common():
-        if all(not 0.85 < count / other < 1.15 for other in chosen):
+        if all(not 1 / near < count / other < near for other in chosen):
             chosen.append(count)
     return chosen

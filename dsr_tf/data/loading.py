@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from dsr_tf.core import memory
 from dsr_tf.data import image_folder
@@ -183,6 +184,12 @@ def _prepared_builder(name: str, data_dir: str | os.PathLike | None) -> Any:
             f"or {IMAGE_FOLDER!r} nor one of TensorFlow Datasets in {where} "
             f"({_first_line(error)})"
         ) from error
+    if not builder.is_prepared():
+        logging.warning(
+            "The data set %r is not in %s: it is going to be downloaded",
+            name,
+            where,
+        )
     try:
         builder.download_and_prepare()
     except Exception as error:

@@ -7,6 +7,8 @@ device, where there may be a queue of other work and every exchange costs a
 wait, a reallocation is two calls.
 """
 
+import functools
+from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
 
@@ -57,7 +59,7 @@ class Device:
         if keras.backend.backend() == "tensorflow":
             import tensorflow as tf
 
-            self._read = tf.function(self._read_all)
+            self._read = tf.function(_uncounted(self._read_all))
             places = tf.TensorSpec([None], "int32")
             if jit_compile:
                 from dsr_tf.reallocation.xla import on_each_replica
@@ -67,10 +69,10 @@ class Device:
                 )
             else:
                 self._move = tf.function(
-                    self._move_all, input_signature=[places]
+                    _uncounted(self._move_all), input_signature=[places]
                 )
             self._start = tf.function(
-                self._start_all,
+                _uncounted(self._start_all),
                 input_signature=[
                     tf.TensorSpec([None], "int32"),
                     tf.TensorSpec([None], "float32"),
@@ -229,6 +231,15 @@ def clear(
             continue  # What is stored is active, or an empty slot.
         inactive = ops.logical_not(ops.convert_to_tensor(weight.mask))
         _start_all_afresh(weight, optimizer, inactive, inactive)
+
+
+def _uncounted(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, one of its own for TensorFlow.
+
+    That counts how often it has compiled the code of a method, whatever the
+    objects are, and warns as if something were wrong with the fifth model.
+    """
+    return functools.partial(function)
 
 
 def _padded(places: np.ndarray) -> np.ndarray:

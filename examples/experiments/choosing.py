@@ -237,8 +237,10 @@ def print_table(name, runs):
     for choice, found in values.items():
         percent = 1 if name == "faded_outputs" else 100
         mean = percent * statistics.mean(found)
-        deviation = percent * statistics.stdev(found) if found[1:] else 0
-        print(f"{choice:40} {mean:7.2f} ± {deviation:.2f}", flush=True)
+        spread = (
+            f" ± {percent * statistics.stdev(found):.2f}" if found[1:] else ""
+        )
+        print(f"{choice:40} {mean:7.2f}{spread}", flush=True)
 
 
 def write(path, runs):

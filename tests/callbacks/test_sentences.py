@@ -12,9 +12,11 @@ from tests.callbacks.shared import METHODS
 from tests.callbacks.shared import fit
 from tests.callbacks.shared import momentum
 from tests.callbacks.shared import warnings_of
+from tests.conftest import assert_same
 from tests.conftest import assert_zero_outside_masks
 from tests.conftest import make_model
 from tests.conftest import needs_tensorflow
+from tests.conftest import snapshot
 
 
 def best_first():
@@ -54,12 +56,36 @@ def test_pruning_that_is_undone_is_told(data, caplog, is_first):
     assert f"({now} active weights, where pruning had reached" in told[0]
 
 
-def test_another_callback_that_moved_the_weights_is_told(data, caplog):
+def test_another_callback_that_moves_the_weights_is_refused(data):
+    """It would take the first one's hook off, and growth by gradients with it."""
     model = make_model(momentum())
-    first = Reallocation(methods.SET(0.3), period=10, seed=0)
+    first = Reallocation(methods.RigL(0.3), period=10, seed=0)
     second = Reallocation(methods.DSR(20), period=10, seed=0)
-    with caplog.at_level("WARNING", logger="absl"):
+    before = snapshot(model)
+    with pytest.raises(ValueError, match=r"DSR\(.*and so is .*RigL\("):
         fit(model, data, first, second)
+    assert_same(before, snapshot(model))
+    # Neither of them holds the model for longer.
+    fit(model, data, second)
+    fit(model, data, first)
+
+
+def test_another_callback_that_moved_the_weights_is_told(data, caplog):
+    """Where training is a loop of one's own."""
+    model = make_model(momentum())
+    both = [
+        Reallocation(method, period=10, seed=0, model=model)
+        for method in (methods.SET(0.3), methods.DSR(20))
+    ]
+    with caplog.at_level("WARNING", logger="absl"):
+        for one in both:
+            one.begin()
+        for x, y in zip(*(np.split(part, 20) for part in data)):
+            for one in both:
+                one.before_step()
+            model.train_on_batch(x, y)
+        for one in both:
+            one.end()
     told = [r.message for r in caplog.records if "changed no mask" in r.message]
     assert len(told) == 1
     assert "another callback has reallocated the same weights" in told[0]

@@ -111,6 +111,9 @@ def test_runs_and_does_not_run_again(flagfiles, tmp_path, capsys):
     def summary(name):
         return json.loads((folder / name / "summary.json").read_text())
 
+    # What the run says in its own log, beside its line.
+    assert "\n  flag --period=0:7: weights move 3 times" in output
+
     assert summary("dense-seed1")["method"] == "dense"
     times = {
         name: os.path.getmtime(folder / name / "summary.json")

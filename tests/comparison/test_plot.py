@@ -24,6 +24,17 @@ def test_places_keep_apart(places, expected):
     assert plot._apart_upwards(places, 0.1, 0.9) == pytest.approx(expected)
 
 
+def test_counts_that_are_labelled_keep_apart():
+    assert plot._apart([3482, 3482, 3572, 6144]) == [3482, 6144]
+    # On an axis over two orders of magnitude they are nearer to each other.
+    assert plot._apart([2662, 3150, 266_200]) == [2662, 266_200]
+    assert plot._apart([]) == []
+
+
+def test_no_method_is_as_grey_as_the_dense_network():
+    assert "C7" not in plot._COLORS and len(set(plot._COLORS)) == 11
+
+
 def test_names_of_equal_networks_do_not_cover_each_other(monkeypatch, tmp_path):
     drawn = []
     monkeypatch.setattr(

@@ -1,3 +1,5 @@
+import logging
+
 import keras
 import numpy as np
 import pytest
@@ -34,6 +36,20 @@ def test_places_of_free_beyond_32_bits():
     active = np.array([3, 2**32 + 1, 2**32 + 2])
     found = places_of_free(np.array([2**32 + 1, 3, 2**32]), active)
     assert found.tolist() == [4, 2**32 + 3, 2**32 + 4]
+
+
+@needs_tensorflow
+def test_the_fifth_model_is_no_reason_to_warn(caplog):
+    """TensorFlow tells what compiles one function again and again."""
+    log = logging.getLogger("tensorflow")
+    log.addHandler(caplog.handler)
+    try:
+        for _ in range(6):
+            model = make_model()
+            Device(masked_weights(model), model.optimizer).read()
+    finally:
+        log.removeHandler(caplog.handler)
+    assert "retracing" not in caplog.text
 
 
 @pytest.mark.parametrize("gathers", [False, True])
