@@ -57,7 +57,7 @@ def test_pruning_that_is_undone_is_told(data, caplog, is_first):
 
 
 def test_another_callback_that_moves_the_weights_is_refused(data):
-    """It would take the first one's hook off, and growth by gradients with it."""
+    """It would take off the hook that the first one needs."""
     model = make_model(momentum())
     first = Reallocation(methods.RigL(0.3), period=10, seed=0)
     second = Reallocation(methods.DSR(20), period=10, seed=0)
