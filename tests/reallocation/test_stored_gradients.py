@@ -115,7 +115,7 @@ def assert_same_places(model, other):
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"jit_compile": True},
+        pytest.param({"jit_compile": True}, marks=slow_on_jax),
         pytest.param({"steps_per_execution": 5}, marks=needs_tensorflow),
     ],
 )
@@ -129,7 +129,7 @@ def test_the_places_of_a_masked_model(arguments):
 
 
 @pytest.mark.parametrize(
-    "run_eagerly", [False, pytest.param(True, marks=slow_on_jax)]
+    "run_eagerly", [False, pytest.param(True, marks=pytest.mark.slow)]
 )
 def test_a_layer_that_is_called_twice(run_eagerly):
     """In a step, so that it has the gradients of both calls."""
@@ -237,7 +237,11 @@ def test_devices_of_jax():
     assert_same_places(stored, masked)
 
 
-@pytest.mark.parametrize("method", [RIGL, ALIVE], ids=["rigl", "alive"])
+@pytest.mark.parametrize(
+    "method",
+    [pytest.param(RIGL, marks=pytest.mark.slow), ALIVE],
+    ids=["rigl", "alive"],
+)
 def test_goes_on_from_a_file(tmp_path, method):
     """That was saved between a gradient and its reallocation."""
     whole, path = compiled(a_model()), tmp_path / "m.keras"
