@@ -13,8 +13,8 @@ import keras
 from dsr_tf.layers.masked_weights import MaskedWeight
 
 # For each layer who moves its weights, and the parameters of the `fit` that it
-# does so in: one dict for all callbacks. So what was broken off is not in the
-# way of the next.
+# does so in: a dict that Keras makes for each `fit`, the same for all of its
+# callbacks. So one that was broken off is not in the way of the next.
 _movers: weakref.WeakKeyDictionary[Any, tuple[Any, Any]] = (
     weakref.WeakKeyDictionary()
 )
@@ -23,7 +23,7 @@ _movers: weakref.WeakKeyDictionary[Any, tuple[Any, Any]] = (
 def claim(
     callback: keras.callbacks.Callback, masked: Sequence[MaskedWeight]
 ) -> None:
-    """Let a callback move weights in the `fit` that begins.
+    """Let a callback move weights in the `fit` that it is in, if any.
 
     Args:
         callback: The callback, which has a `method`.
@@ -32,6 +32,8 @@ def claim(
     Raises:
         ValueError: if another one moves some of them in it.
     """
+    if not callback.params:
+        return
     for weight in masked:
         params, mover = _movers.get(weight.layer, (None, None))
         other = mover() if params is callback.params else None

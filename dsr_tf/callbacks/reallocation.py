@@ -146,6 +146,8 @@ class Reallocation(MaskCallback):
         # This training may have other epochs.
         self._schedule = self._method = None
         super().on_train_begin(logs)
+        if self._is_held_open:
+            one_mover.claim(self, self._reallocator.moving)
 
     def begin(self) -> None:
         self._schedule = self._method = None
@@ -181,8 +183,7 @@ class Reallocation(MaskCallback):
     def _start(
         self, model: keras.Model, optimizer: keras.optimizers.Optimizer
     ) -> None:
-        if self.params and not self._is_held_open:
-            one_mover.claim(self, self._reallocator.moving)
+        one_mover.claim(self, self._reallocator.moving)
         self._reallocator.begin(optimizer, self._epoch)
         self._first_count = self._reallocator.read_state().num_reallocations
 

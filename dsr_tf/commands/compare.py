@@ -175,11 +175,13 @@ def _report(
     if summary is None:
         what = "not started" if seconds is None else "failed"
         console.print(f"{run}: {what}", style="red", highlight=False)
+    else:
+        console.print(
+            f"{run}: {summary['test_accuracy']:.2%}, {seconds:.0f} s",
+            highlight=False,
+        )
+    if seconds is None:
         return
-    console.print(
-        f"{run}: {summary['test_accuracy']:.2%}, {seconds:.0f} s",
-        highlight=False,
-    )
     # What nobody reads in a file of its own may be why it is what it is.
     for sentence in run_log.warnings(logs, run):
         console.print(

@@ -117,7 +117,7 @@ def _check_distinct(folders: list[str]) -> None:
 
 def _print(console: Console, run: Run) -> None:
     summary = run.summary
-    console.print(results_table(summary, run.folder))
+    console.print(results_table(summary, run.folder, "Read from"))
     if "narrowed" in summary:
         console.print(channels_table(summary))
     if summary["kernels"]:

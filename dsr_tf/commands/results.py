@@ -30,20 +30,23 @@ def _written(folder: str | os.PathLike) -> list[str]:
 
 
 def results_table(
-    summary: Mapping[str, Any], folder: str | os.PathLike
+    summary: Mapping[str, Any],
+    folder: str | os.PathLike,
+    said: str = "Written to",
 ) -> Table:
     """The results of one run, a line each.
 
     Args:
         summary: Dict as in `summary.json`.
         folder: The run's folder, named below the table.
+        said: What is said of it there.
     """
     table = Table(
         title="Results",
         box=box.SIMPLE_HEAD,
         show_header=False,
         caption=Name(
-            f"Written to {folder}: {', '.join(_written(folder))}",
+            f"{said} {folder}: {', '.join(_written(folder))}",
             style="table.caption",
         ),
         caption_justify="left",

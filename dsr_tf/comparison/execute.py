@@ -135,7 +135,7 @@ class _Children:
     def start(
         self, planned: PlannedRun, log_folder: str, environment: dict[str, str]
     ) -> None:
-        with open(run_log.path(log_folder, planned), "ab") as log:
+        with run_log.opened(log_folder, planned) as log:
             child = subprocess.Popen(
                 [sys.executable, "-m", "dsr_tf.train", *planned.arguments],
                 stdin=subprocess.DEVNULL,

@@ -14,8 +14,9 @@ _OVER = {
     "num_parameters": "active parameters",
     "num_active_macs": "multiply-adds by active weights, for an example",
 }
-# Those of matplotlib without its grey, which is that of the dense network.
-_COLORS = [f"C{i}" for i in range(10) if i != 7] + ["navy", "black"]
+# Those of matplotlib without its grey, which is that of the dense network. One
+# less than markers: together they go round after 110 methods.
+_COLORS = [f"C{i}" for i in range(10) if i != 7] + ["navy"]
 _TICKS = (10, 30, 50, 70, 80, 90, 95, 97, 98, 99, 99.5, 99.8)
 
 
@@ -186,8 +187,9 @@ def _apart(counts: Sequence[int]) -> list[int]:
     """The most frequent counts, none so near to another that labels meet."""
     chosen: list[int] = []
     # A label takes up to an eighth of the axis, which is of logarithms.
-    near = max(1.15, (max(counts, default=1) / min(counts, default=1)) ** 0.125)
+    span = max(counts, default=1) / max(1, min(counts, default=1))
+    near = max(1.15, span**0.125)
     for count, _ in collections.Counter(counts).most_common():
-        if all(not 1 / near < count / other < near for other in chosen):
+        if all(not other < near * count < near**2 * other for other in chosen):
             chosen.append(count)
     return chosen

@@ -1,12 +1,17 @@
-"""What a run of a comparison has printed, into a file of its own."""
+"""What a run of a comparison has printed, into a file of its own.
+
+One that failed or was stopped, and runs again, goes on with the same file.
+"""
 
 import os
 import re
+from typing import BinaryIO
 
 from dsr_tf.comparison.plan import PlannedRun
 
 # How absl begins a line where Python's logging writes it.
 _WARNING = re.compile(r"WARNING:absl:(.*)")
+_AGAIN = "=== The run goes on, or begins again. ==="
 
 
 def path(folder: str, run: PlannedRun) -> str:
@@ -19,8 +24,21 @@ def path(folder: str, run: PlannedRun) -> str:
     return os.path.join(folder, f"{os.path.basename(run.folder)}.txt")
 
 
+def opened(folder: str, run: PlannedRun) -> BinaryIO:
+    """The file of a run that begins, to be written.
+
+    Args:
+        folder, run: As of `path`.
+    """
+    file = open(path(folder, run), "ab")
+    if file.tell():
+        file.write(f"\n{_AGAIN}\n".encode())
+        file.flush()
+    return file
+
+
 def warnings(folder: str, run: PlannedRun) -> list[str]:
-    """Sentences that the run warned with, each once; none without a file.
+    """Sentences that it warned with since it last began, each once.
 
     Args:
         folder, run: As of `path`.
@@ -29,7 +47,8 @@ def warnings(folder: str, run: PlannedRun) -> list[str]:
         with open(
             path(folder, run), encoding="utf-8", errors="replace"
         ) as file:
-            found = [_WARNING.match(line) for line in file]
-    except OSError:
+            lines = file.read().rpartition(_AGAIN)[2].splitlines()
+    except OSError:  # It has not been run here.
         return []
+    found = map(_WARNING.match, lines)
     return list(dict.fromkeys(match[1] for match in found if match))

@@ -64,6 +64,12 @@ def smallest_of_all(
         pruned = _first(every, can_go, limit // group_sizes[0])
     else:
         order = np.flatnonzero(can_go)
+        # Sorting takes longest: no more than so many fit, and what is equal
+        # to the last of them.
+        num_first = limit // min(group_sizes)
+        if num_first < len(order):
+            last = np.partition(every[order], num_first)[num_first]
+            order = order[every[order] <= last]
         order = order[np.argsort(every[order], kind="stable")]
         sizes = np.repeat(group_sizes, lengths)[order]
         pruned = np.zeros_like(can_go)

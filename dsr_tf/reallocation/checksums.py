@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from dsr_tf.core.hashing import hash_of
+from dsr_tf.core.uncounted import uncounted
 
 _KEY = 0x5BD1E995
 
@@ -28,8 +29,10 @@ class Checksums:
         jit_compile: bool = False,
     ) -> None:
         self._strategy, self._where = strategy, where
-        self._sum = tf.function(self._sum_all, jit_compile=jit_compile)
-        self._compute = tf.function(self._of_all)
+        self._sum = tf.function(
+            uncounted(self._sum_all), jit_compile=jit_compile
+        )
+        self._compute = tf.function(uncounted(self._of_all))
 
     def __call__(self) -> np.ndarray:
         """int64 array `(replicas, kernels)`; all workers must call it."""

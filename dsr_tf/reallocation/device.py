@@ -7,8 +7,6 @@ device, where there may be a queue of other work and every exchange costs a
 wait, a reallocation is two calls.
 """
 
-import functools
-from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +15,7 @@ import numpy as np
 from keras import ops
 
 from dsr_tf.core import optimizer_slots
+from dsr_tf.core.uncounted import uncounted
 from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.reallocation.kernel import Kernel
 
@@ -59,7 +58,7 @@ class Device:
         if keras.backend.backend() == "tensorflow":
             import tensorflow as tf
 
-            self._read = tf.function(_uncounted(self._read_all))
+            self._read = tf.function(uncounted(self._read_all))
             places = tf.TensorSpec([None], "int32")
             if jit_compile:
                 from dsr_tf.reallocation.xla import on_each_replica
@@ -69,10 +68,10 @@ class Device:
                 )
             else:
                 self._move = tf.function(
-                    _uncounted(self._move_all), input_signature=[places]
+                    uncounted(self._move_all), input_signature=[places]
                 )
             self._start = tf.function(
-                _uncounted(self._start_all),
+                uncounted(self._start_all),
                 input_signature=[
                     tf.TensorSpec([None], "int32"),
                     tf.TensorSpec([None], "float32"),
@@ -231,15 +230,6 @@ def clear(
             continue  # What is stored is active, or an empty slot.
         inactive = ops.logical_not(ops.convert_to_tensor(weight.mask))
         _start_all_afresh(weight, optimizer, inactive, inactive)
-
-
-def _uncounted(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function, one of its own for TensorFlow.
-
-    That counts how often it has compiled the code of a method, whatever the
-    objects are, and warns as if something were wrong with the fifth model.
-    """
-    return functools.partial(function)
 
 
 def _padded(places: np.ndarray) -> np.ndarray:

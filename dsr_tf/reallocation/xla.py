@@ -14,6 +14,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from dsr_tf.core.uncounted import uncounted
+
 
 def on_each_replica(
     function: Callable[..., None],
@@ -33,7 +35,7 @@ def on_each_replica(
         steps; where there are several workers, by each of them.
     """
     compiled = tf.function(
-        function, input_signature=signature, jit_compile=True
+        uncounted(function), input_signature=signature, jit_compile=True
     )
     stored = variable.value
     if not isinstance(stored, tf.distribute.DistributedValues):
@@ -45,4 +47,4 @@ def on_each_replica(
             stored, lambda _, *own: compiled(*own), arguments
         )
 
-    return tf.function(on_all, input_signature=signature)
+    return tf.function(uncounted(on_all), input_signature=signature)

@@ -16,7 +16,6 @@ from tests.conftest import assert_same
 from tests.conftest import assert_zero_outside_masks
 from tests.conftest import make_model
 from tests.conftest import needs_tensorflow
-from tests.conftest import snapshot
 
 
 def best_first():
@@ -61,13 +60,19 @@ def test_another_callback_that_moves_the_weights_is_refused(data):
     model = make_model(momentum())
     first = Reallocation(methods.RigL(0.3), period=10, seed=0)
     second = Reallocation(methods.DSR(20), period=10, seed=0)
-    before = snapshot(model)
+    before = model.get_weights()
     with pytest.raises(ValueError, match=r"DSR\(.*and so is .*RigL\("):
         fit(model, data, first, second)
-    assert_same(before, snapshot(model))
+    assert_same(before, model.get_weights())
     # Neither of them holds the model for longer.
     fit(model, data, second)
     fit(model, data, first)
+    # One that goes on over several calls of `fit` is there all the same.
+    third = Reallocation(methods.SET(0.3), period=10, seed=0, model=model)
+    third.begin()
+    with pytest.raises(ValueError, match="one method at a time"):
+        fit(model, data, third, second)
+    third.end()
 
 
 def test_another_callback_that_moved_the_weights_is_told(data, caplog):

@@ -67,7 +67,7 @@ def words(capsys):
 def test_names_in_a_report(bracketed, capsys):
     report.main(["report", f"--run={bracketed}"])
     out = words(capsys)
-    for text in ("set[dsr]", "fc1[/b]/kernel", f"Writtento{bracketed}"):
+    for text in ("set[dsr]", "fc1[/b]/kernel", f"Readfrom{bracketed}"):
         assert text in out
     assert f"Drawnto{bracketed}/densities.png" in out
 

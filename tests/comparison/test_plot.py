@@ -29,10 +29,16 @@ def test_counts_that_are_labelled_keep_apart():
     # On an axis over two orders of magnitude they are nearer to each other.
     assert plot._apart([2662, 3150, 266_200]) == [2662, 266_200]
     assert plot._apart([]) == []
+    assert plot._apart([0, 0, 10]) == [0, 10]
 
 
 def test_no_method_is_as_grey_as_the_dense_network():
-    assert "C7" not in plot._COLORS and len(set(plot._COLORS)) == 11
+    looks = [
+        (plot._COLORS[i % len(plot._COLORS)], plot._MARKERS[i % 11])
+        for i in range(30)
+    ]
+    assert len(set(looks)) == 30 and "C7" not in plot._COLORS
+    assert len(plot._MARKERS) == 11
 
 
 def test_names_of_equal_networks_do_not_cover_each_other(monkeypatch, tmp_path):

@@ -51,7 +51,12 @@ def _whole(summary: Mapping[str, Any]) -> list[tuple[object, ...]]:
     stored = summary["saved_model_bytes"]
     rows += [
         _row("weights in float32, bytes", 4 * dense, 4 * active, numbers.size),
-        _row("SavedModel, bytes", 4 * dense, stored, numbers.size),
+        _row(
+            "SavedModel, bytes (dense: its weights)",
+            4 * dense,
+            stored,
+            numbers.size,
+        ),
     ]
     return rows
 
