@@ -85,14 +85,16 @@ class Device:
 
     def read(self) -> list[Kernel]:
         """The kernels as they are, a list of `Kernel`."""
-        active, scores, gradients, free_gradients = (
-            _as_array(values) for values in self._read()
-        )
+        active, scores, every = map(_as_array, self._read())
         ends = np.searchsorted(active, self._ends)
         free_ends = self._ends - ends
         self._check_finite(scores, "weights", ends)
-        self._check_finite(gradients, "slots", ends)
-        self._check_finite(free_gradients, "slots", free_ends)
+        self._check_finite(every, "slots", self._ends)
+        gradients = free_gradients = None
+        if every is not None:
+            is_free = np.ones(len(every), "bool")
+            is_free[active] = False
+            gradients, free_gradients = every[active], every[is_free]
         return [
             Kernel(weight, *parts)
             for weight, *parts in zip(
@@ -149,7 +151,7 @@ class Device:
             f"({values[first]:g}): nothing can be moved by them"
         )
 
-    def _read_all(self) -> tuple[Any, Any, Any, Any]:
+    def _read_all(self) -> tuple[Any, Any, Any]:
         mask = ops.concatenate(
             [ops.reshape(weight.mask, (-1,)) for weight in self._masked]
         )
@@ -157,12 +159,13 @@ class Device:
         scores = self._scores([weight.kernel for weight in self._masked])
         found = ops.cast(active, "int32"), ops.take(scores, active)
         if not self._gathers:
-            return *found, None, None
-        free = ops.nonzero(ops.logical_not(mask))[0]
+            return *found, None
+        # Most groups are inactive: to pick their gradients here would take
+        # longer than to bring all, and to pick them on the host.
         gradients = self._scores(
             [self._accumulated(weight.kernel) for weight in self._masked]
         )
-        return *found, ops.take(gradients, active), ops.take(gradients, free)
+        return *found, gradients
 
     def _scores(self, variables: Sequence[keras.Variable]) -> Any:
         return ops.concatenate(
