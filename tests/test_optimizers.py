@@ -86,11 +86,8 @@ def trained(optimizer, seed=0):
     return model
 
 
-KINDS = ["SGD", "Adam", "AdamW", "Lion"]
-KINDS += [
-    pytest.param(name, marks=pytest.mark.slow)
-    for name in ("Adagrad", "Adamax", "Nadam", "RMSprop")
-]
+KINDS = ["SGD", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "Nadam"]
+KINDS += ["RMSprop"]
 
 
 @pytest.mark.parametrize("name", KINDS)

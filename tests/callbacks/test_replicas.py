@@ -24,10 +24,10 @@ METHODS = [
     methods.DeepR(1e-4),
     # In CI by `tests/training/test_distributed.py` only.
     pytest.param(None, marks=pytest.mark.slow),
-    pytest.param(pruning.StdThreshold(0.8, 2), marks=pytest.mark.slow),
+    pruning.StdThreshold(0.8, 2),
     pytest.param(methods.SET(0.2), marks=pytest.mark.slow),
-    pytest.param(methods.RigL(0.3, 100), marks=pytest.mark.slow),
-    pytest.param(methods.SNFS(0.3, 100), marks=pytest.mark.slow),
+    methods.RigL(0.3, 100),
+    methods.SNFS(0.3, 100),
 ]
 
 

@@ -129,7 +129,7 @@ def test_the_places_of_a_masked_model(arguments):
 
 
 @pytest.mark.parametrize(
-    "run_eagerly", [False, pytest.param(True, marks=pytest.mark.slow)]
+    "run_eagerly", [False, pytest.param(True, marks=slow_on_jax)]
 )
 def test_a_layer_that_is_called_twice(run_eagerly):
     """In a step, so that it has the gradients of both calls."""
@@ -167,7 +167,7 @@ def test_replicas():
     "arguments",
     [
         pytest.param({"run_eagerly": True}, marks=slow_on_jax),
-        pytest.param({"jit_compile": True}, marks=pytest.mark.slow),
+        pytest.param({"jit_compile": True}, marks=needs_tensorflow),
         pytest.param({"replicas": 2}, marks=needs_tensorflow),
     ],
 )
@@ -239,7 +239,7 @@ def test_devices_of_jax():
 
 @pytest.mark.parametrize(
     "method",
-    [pytest.param(RIGL, marks=pytest.mark.slow), ALIVE],
+    [pytest.param(RIGL, marks=slow_on_jax), ALIVE],
     ids=["rigl", "alive"],
 )
 def test_goes_on_from_a_file(tmp_path, method):

@@ -107,7 +107,7 @@ STORED = ["--storage=blocks", "--granularity=block:4", "--fraction=0.1", *SGD]
     ("method", "more"),
     [
         ("dsr", SGD),
-        pytest.param("static", [*ADAMW, *ONE], marks=pytest.mark.slow),
+        ("static", [*ADAMW, *ONE]),
         pytest.param("rigl", [*STORED, *ONE], marks=pytest.mark.slow),
         pytest.param(
             "rigl", [*STORED, "--jit_compile"], marks=pytest.mark.slow
