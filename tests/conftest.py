@@ -67,8 +67,8 @@ gc.set_threshold(50_000, 20, 50)
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
-# TensorFlow's optimizer of graphs (Grappler) takes longer as well than it saves
-# in such steps. Commands that tests start have it, as users do.
+# TensorFlow's optimizer of graphs (Grappler), too, takes longer than it saves
+# in so few steps. Commands that tests start have it, as users do.
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 # MirroredStrategy needs two devices; nothing else notices.

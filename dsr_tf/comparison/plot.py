@@ -190,6 +190,6 @@ def _apart(counts: Sequence[int]) -> list[int]:
     span = max(counts, default=1) / max(1, min(counts, default=1))
     near = max(1.15, span**0.125)
     for count, _ in collections.Counter(counts).most_common():
-        if all(not other < near * count < near**2 * other for other in chosen):
+        if all(not other / near < count < other * near for other in chosen):
             chosen.append(count)
     return chosen

@@ -184,13 +184,13 @@ def _prepared_builder(name: str, data_dir: str | os.PathLike | None) -> Any:
             f"or {IMAGE_FOLDER!r} nor one of TensorFlow Datasets in {where} "
             f"({_first_line(error)})"
         ) from error
-    if not builder.is_prepared():
-        logging.warning(
-            "The data set %r is not in %s: it is going to be downloaded",
-            name,
-            where,
-        )
     try:
+        if not builder.is_prepared():
+            logging.warning(
+                "The data set %r is not in %s: it is going to be downloaded",
+                name,
+                where,
+            )
         builder.download_and_prepare()
     except Exception as error:
         raise DataError(

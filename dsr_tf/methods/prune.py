@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dsr_tf.core.pattern import ranks_in_bundles
+from dsr_tf.methods import grow
 
 
 def below(scores: np.ndarray, threshold: float) -> np.ndarray:
@@ -60,10 +61,11 @@ def smallest_of_all(
         can_go[start : start + len(s)] = smallest(s, min(n, len(s) - 1))
     total = sum(n * size for n, size in zip(lengths, group_sizes))
     limit = round(fraction * total)
+    order = np.flatnonzero(can_go)
     if len(set(group_sizes)) == 1:
-        pruned = _first(every, can_go, limit // group_sizes[0])
+        number = min(limit // group_sizes[0], len(order))
+        gone = order[grow.largest(-every[order], number)]
     else:
-        order = np.flatnonzero(can_go)
         # Sorting takes longest: no more than so many fit, and what is equal
         # to the last of them.
         num_first = limit // min(group_sizes)
@@ -72,24 +74,10 @@ def smallest_of_all(
             order = order[every[order] <= last]
         order = order[np.argsort(every[order], kind="stable")]
         sizes = np.repeat(group_sizes, lengths)[order]
-        pruned = np.zeros_like(can_go)
-        pruned[order[np.cumsum(sizes) <= limit]] = True
+        gone = order[np.cumsum(sizes) <= limit]
+    pruned = np.zeros_like(can_go)
+    pruned[gone] = True
     return np.split(pruned, starts[1:-1])
-
-
-def _first(scores: np.ndarray, can_go: np.ndarray, number: int) -> np.ndarray:
-    """So many of the smallest that can go, of equal ones the first."""
-    able = scores[can_go]
-    if number >= len(able):
-        return can_go
-    if number == 0:
-        return np.zeros_like(can_go)
-    # Partitioning is some fifty times faster than sorting.
-    last = np.partition(able, number - 1)[number - 1]
-    pruned = can_go & (scores < last)
-    equal = np.flatnonzero(can_go & (scores == last))
-    pruned[equal[: number - np.count_nonzero(pruned)]] = True
-    return pruned
 
 
 def lamp_scores(scores: np.ndarray, group_size: int) -> np.ndarray:

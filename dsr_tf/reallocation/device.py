@@ -92,9 +92,7 @@ class Device:
         self._check_finite(every, "slots", self._ends)
         gradients = free_gradients = None
         if every is not None:
-            is_free = np.ones(len(every), "bool")
-            is_free[active] = False
-            gradients, free_gradients = every[active], every[is_free]
+            gradients, free_gradients = every[active], np.delete(every, active)
         return [
             Kernel(weight, *parts)
             for weight, *parts in zip(
