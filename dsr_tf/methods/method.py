@@ -56,8 +56,9 @@ class KernelView:
         free_gradients: The same for the inactive groups, `(num_free_groups,)`.
             Where these are not stored, of the gradient itself, and for those
             of the largest only: as many as there may be room for. If the
-            method `draws_alive`, of any instead, and numbers there say no
-            more than which gradients are not 0.
+            method `draws_alive`, no more than which gradients are not 0:
+            booleans, or where inactive groups are not stored the gradients of
+            any of them.
         bundles: Where groups are in the bundles of a granularity N:M; None
             at others. Methods without `keeps_patterns` never see any.
         shape: Shape of the kernel.
@@ -154,7 +155,7 @@ class Method(KeepsIntegers, abc.ABC):
     # the rest is for any others.
     gradient_share: ClassVar[float] = 1.0
     # Whether that room is for any gradients that are not 0, at random, in place
-    # of the largest.
+    # of the largest; all that the method looks at then is whether they are.
     draws_alive: ClassVar[bool] = False
     # Names of up to three integers that the method keeps from one
     # reallocation to the next, 0 at the start: `state.method_state`.

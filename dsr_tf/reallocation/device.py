@@ -31,6 +31,8 @@ class Device:
         masked: List of `MaskedWeight`.
         optimizer: The optimizer that holds the slots.
         gathers_gradients, keeps_gradients: Those of the `InStepHook`.
+        only_alive: Whether of the gradients of inactive groups no more is
+            asked than where they are not 0 (`Method.draws_alive`).
         jit_compile: Whether XLA compiles what moves the groups, for each
             replica.
     """
@@ -41,13 +43,14 @@ class Device:
         optimizer: keras.optimizers.Optimizer,
         gathers_gradients: bool = False,
         keeps_gradients: bool = False,
+        only_alive: bool = False,
         jit_compile: bool = False,
     ) -> None:
         # Its slots are part of the compiled calls, once there are any.
         self._was_built = optimizer.built
         self.optimizer = optimizer
         self._masked, self._gathers = masked, gathers_gradients
-        self._keeps = keeps_gradients
+        self._keeps, self._only_alive = keeps_gradients, only_alive
         sizes = [weight.grouping.num_groups for weight in masked]
         self._ends = np.cumsum(sizes)
         self._starts = self._ends - sizes
@@ -85,24 +88,32 @@ class Device:
 
     def read(self) -> list[Kernel]:
         """The kernels as they are, a list of `Kernel`."""
-        active, scores, every = map(_as_array, self._read())
+        active, scores, gradients, every, is_finite = map(
+            _as_array, self._read()
+        )
         ends = np.searchsorted(active, self._ends)
-        free_ends = self._ends - ends
         self._check_finite(scores, "weights", ends)
-        self._check_finite(every, "slots", self._ends)
-        gradients = free_gradients = None
-        if every is not None:
-            gradients, free_gradients = every[active], np.delete(every, active)
+        if is_finite is not None and not is_finite:
+            self._check_finite(
+                _as_array(self._gradients()), "slots", self._ends
+            )
         return [
-            Kernel(weight, *parts)
-            for weight, *parts in zip(
+            Kernel(
+                weight,
+                places,
+                own_scores,
+                weight.grouping.num_groups - len(places),
+                start,
+                own_gradients,
+                _of_free(own, places - start),
+            )
+            for weight, start, places, own_scores, own_gradients, own in zip(
                 self._masked,
+                self._starts.tolist(),
                 _parts(active, ends),
                 _parts(scores, ends),
-                np.diff(free_ends, prepend=0).tolist(),
-                self._starts.tolist(),
                 _parts(gradients, ends),
-                _parts(free_gradients, free_ends),
+                _parts(every, self._ends),
             )
         ]
 
@@ -138,9 +149,9 @@ class Device:
             )
 
     def _check_finite(
-        self, values: np.ndarray | None, what: str, ends: np.ndarray
+        self, values: np.ndarray, what: str, ends: np.ndarray
     ) -> None:
-        if values is None or np.isfinite(values).all():
+        if np.isfinite(values).all():
             return
         first = np.flatnonzero(~np.isfinite(values))[0]
         path = self._masked[np.searchsorted(ends, first, side="right")].path
@@ -149,7 +160,7 @@ class Device:
             f"({values[first]:g}): nothing can be moved by them"
         )
 
-    def _read_all(self) -> tuple[Any, Any, Any]:
+    def _read_all(self) -> tuple[Any, Any, Any, Any, Any]:
         mask = ops.concatenate(
             [ops.reshape(weight.mask, (-1,)) for weight in self._masked]
         )
@@ -157,13 +168,20 @@ class Device:
         scores = self._scores([weight.kernel for weight in self._masked])
         found = ops.cast(active, "int32"), ops.take(scores, active)
         if not self._gathers:
-            return *found, None
+            return *found, None, None, None
+        gradients = self._gradients()
+        of_active = ops.take(gradients, active)
+        is_finite = ops.all(ops.isfinite(gradients))
         # Most groups are inactive: to pick their gradients here would take
-        # longer than to bring all, and to pick them on the host.
-        gradients = self._scores(
+        # longer than to bring all, and to pick them on the host. What is asked
+        # of them is brought, a byte or four for each.
+        every = gradients > 0 if self._only_alive else gradients
+        return *found, of_active, every, is_finite
+
+    def _gradients(self) -> Any:
+        return self._scores(
             [self._accumulated(weight.kernel) for weight in self._masked]
         )
-        return *found, gradients
 
     def _scores(self, variables: Sequence[keras.Variable]) -> Any:
         return ops.concatenate(
@@ -262,7 +280,27 @@ def _start_afresh(
 
 
 def _as_array(values: Any) -> Any:
-    return None if values is None else ops.convert_to_numpy(values)
+    # A view where the device is the host: millions of numbers are not copied.
+    return None if values is None else np.asarray(values)
+
+
+def _of_free(every: np.ndarray | None, active: np.ndarray) -> np.ndarray | None:
+    """Of what is known of each group of a kernel, that of inactive ones.
+
+    Args:
+        every: Array `(num_groups,)`, or None. Booleans may come back as a
+            view of one, not to be written to.
+        active: Integers, the places of the active groups.
+    """
+    if every is None:
+        return None
+    if every.dtype == bool:
+        num_free = len(every) - len(active)
+        num_alive = np.count_nonzero(every) - np.count_nonzero(every[active])
+        if num_alive == num_free:
+            # As it is nearly always, and listing them is what takes time.
+            return np.broadcast_to(np.True_, num_free)
+    return np.delete(every, active)
 
 
 def _parts(values: np.ndarray | None, ends: np.ndarray) -> list[Any]:

@@ -16,8 +16,8 @@ class Exchange:
 
     Args:
         moving: List of `MaskedWeight`.
-        optimizer, gathers_gradients, keeps_gradients, jit_compile: See
-            `Device`.
+        optimizer, gathers_gradients, keeps_gradients, only_alive,
+            jit_compile: See `Device`.
     """
 
     def __init__(
@@ -26,6 +26,7 @@ class Exchange:
         optimizer: keras.optimizers.Optimizer,
         gathers_gradients: bool = False,
         keeps_gradients: bool = False,
+        only_alive: bool = False,
         jit_compile: bool = False,
     ) -> None:
         self._moving = moving
@@ -38,6 +39,7 @@ class Exchange:
                 optimizer,
                 gathers_gradients,
                 keeps_gradients,
+                only_alive,
                 jit_compile,
             )
 

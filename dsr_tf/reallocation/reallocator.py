@@ -203,6 +203,7 @@ class Reallocator:
                 optimizer,
                 self.hook.gathers_gradients,
                 self.hook.keeps_gradients,
+                self.method.draws_alive,
                 jit_compile=is_on_gpu(),
             )
         return self._exchange

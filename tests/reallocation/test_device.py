@@ -10,6 +10,7 @@ from dsr_tf.core.optimizer_slots import slots
 from dsr_tf.layers import masked_weights
 from dsr_tf.reallocation import reallocator as reallocators
 from dsr_tf.reallocation.device import Device
+from dsr_tf.reallocation.device import NotFinite
 from dsr_tf.reallocation.kernel import places_of_free
 from dsr_tf.reallocation.reallocator import Reallocator
 from tests.conftest import assert_same
@@ -65,12 +66,54 @@ def test_reading(data, gathers):
         np.testing.assert_array_equal(kernel.scores, stored[mask])
         assert kernel.num_free_groups == np.count_nonzero(~mask)
         if gathers:
-            index = [v is weight.kernel for v in model.trainable_variables]
-            slot = model.optimizer._momentums[index.index(True)]
-            slot = np.abs(values(slot).reshape(-1))
+            slot = values(momentum_of(model, weight.kernel))
+            slot = np.abs(slot.reshape(-1))
             np.testing.assert_array_equal(kernel.active_gradients, slot[mask])
             np.testing.assert_array_equal(kernel.free_gradients, slot[~mask])
         first += weight.size
+
+
+def momentum_of(model, kernel):
+    index = [v is kernel for v in model.trainable_variables].index(True)
+    return model.optimizer._momentums[index]
+
+
+def test_reading_only_where_gradients_are_not_0(data):
+    model = make_model("adam")
+    model.fit(*data, epochs=1, verbose=0)
+    masked = masked_weights(model)
+    dead, alive = (momentum_of(model, weight.kernel) for weight in masked[:2])
+    slot = values(dead)
+    slot[:, ::2] = 0
+    dead.assign(slot)
+    alive.assign(np.ones(alive.shape) * 1e-30)
+    device = Device(masked, model.optimizer, True, only_alive=True)
+    kernels = device.read()
+    for kernel, weight in zip(kernels, masked):
+        mask = values(weight.mask).reshape(-1)
+        slot = np.abs(values(momentum_of(model, weight.kernel)).reshape(-1))
+        np.testing.assert_array_equal(kernel.active_gradients, slot[mask])
+        np.testing.assert_array_equal(kernel.free_gradients, slot[~mask] > 0)
+    assert not kernels[0].free_gradients.all()
+    assert kernels[1].free_gradients.all()
+
+
+@pytest.mark.parametrize("only_alive", [False, True])
+@pytest.mark.parametrize("is_active", [False, True])
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_slots_that_are_not_finite_are_named(
+    data, only_alive, is_active, number
+):
+    model = make_model("adam")
+    model.fit(*data, epochs=1, verbose=0)
+    masked = masked_weights(model)
+    weight = masked[1]
+    slot = values(momentum_of(model, weight.kernel))
+    slot[tuple(np.argwhere(values(weight.mask) == is_active)[0])] = number
+    momentum_of(model, weight.kernel).assign(slot)
+    device = Device(masked, model.optimizer, True, only_alive=only_alive)
+    with pytest.raises(NotFinite, match=f"slots of {weight.path} .*{number}"):
+        device.read()
 
 
 def test_slots_that_came_after_the_first_step(data):
