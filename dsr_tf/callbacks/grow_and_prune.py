@@ -12,6 +12,7 @@ from dsr_tf.growth import GrowthHyperparameters
 from dsr_tf.growth import measuring
 from dsr_tf.growth.grower import Grower
 from dsr_tf.layers import mask_density
+from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.layers.masked_weights import are_those_of
 from dsr_tf.reallocation.record import Record
 
@@ -137,6 +138,9 @@ class GrowAndPrune(MaskCallback):
 
     def _is_for(self, model: keras.Model) -> bool:
         return are_those_of(self._grower.masked, model)
+
+    def _changing(self) -> list[MaskedWeight]:
+        return self._grower.masked
 
     def _start(
         self, model: keras.Model, optimizer: keras.optimizers.Optimizer

@@ -7,9 +7,11 @@ import keras
 from absl import logging
 from keras import ops
 
+from dsr_tf.callbacks import one_mover
 from dsr_tf.callbacks.keras_limits import check_replicas
 from dsr_tf.callbacks.last_of_all import when_all_have_ended
 from dsr_tf.layers import masked_weights
+from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.reallocation.record import Record
 
 
@@ -78,6 +80,14 @@ class MaskCallback(keras.callbacks.Callback):
     def _is_for(self, model: keras.Model) -> bool:
         """Whether what has been begun is for a model as it is now."""
         raise NotImplementedError
+
+    def _changing(self) -> list[MaskedWeight]:
+        """The weights whose masks it changes, once `check` has been called."""
+        raise NotImplementedError
+
+    def _described(self) -> str:
+        """What a message calls it."""
+        return f"`{type(self).__name__}`"
 
     def _start(
         self, model: keras.Model, optimizer: keras.optimizers.Optimizer
@@ -168,6 +178,7 @@ class MaskCallback(keras.callbacks.Callback):
         when_all_have_ended(self.model, self._settle_last)
         if self._is_held_open:
             self._begin_again_if_changed()
+            one_mover.claim(self, self._described(), self._changing())
             return
         self._has_started, self._num_calls = False, 0
         # A subclassed model may be built by its first batch only.
@@ -214,6 +225,7 @@ class MaskCallback(keras.callbacks.Callback):
     def _start_training(self) -> None:
         model, optimizer = self._masked_model(), self._optimizer()
         self.check(model)
+        one_mover.claim(self, self._described(), self._changing())
         self._start(model, optimizer)
         self._has_started = True
         self._first_step, self._started_with = self._step(), optimizer
@@ -320,7 +332,7 @@ class MaskCallback(keras.callbacks.Callback):
         return int(ops.convert_to_numpy(self._optimizer().iterations))
 
     def _updates_per_call(self) -> int | None:
-        """Updates in one call of the training function; None if unknown.
+        """Updates at most in a call of the training function; None if unknown.
 
         A training step of the user's own may make several, or none.
         """
@@ -328,4 +340,5 @@ class MaskCallback(keras.callbacks.Callback):
         is_keras_own = type(model).train_step is keras.Model.train_step
         if not is_keras_own or self._optimizer_given is not None:
             return None
-        return model.steps_per_execution
+        gathered = getattr(model.optimizer, "gradient_accumulation_steps", 0)
+        return -(-model.steps_per_execution // (gathered or 1))

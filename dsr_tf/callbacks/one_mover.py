@@ -1,7 +1,8 @@
-"""One callback moves the weights of a layer in a `fit`, not two.
+"""One callback changes the masks of a layer in a `fit`, not two.
 
 A second one would take the hook of the first off, and with it the gradients
-that a method grows by, and count its steps from the other's moves.
+that a method grows by, count its steps from the other's moves, or prune what
+the first keeps count of.
 """
 
 import weakref
@@ -12,36 +13,39 @@ import keras
 
 from dsr_tf.layers.masked_weights import MaskedWeight
 
-# For each layer who moves its weights, and the parameters of the `fit` that it
-# does so in: a dict that Keras makes for each `fit`, the same for all of its
-# callbacks. So one that was broken off is not in the way of the next.
-_movers: weakref.WeakKeyDictionary[Any, tuple[Any, Any]] = (
+# For each layer the parameters of the `fit` in which its masks change, who
+# changes them, and what messages call that. The parameters are a dict that
+# Keras makes for each `fit`, the same for all of its callbacks: so one that
+# was broken off is not in the way of the next.
+_movers: weakref.WeakKeyDictionary[Any, tuple[Any, Any, str]] = (
     weakref.WeakKeyDictionary()
 )
 
 
 def claim(
-    callback: keras.callbacks.Callback, masked: Sequence[MaskedWeight]
+    callback: keras.callbacks.Callback,
+    described: str,
+    masked: Sequence[MaskedWeight],
 ) -> None:
-    """Let a callback move weights in the `fit` that it is in, if any.
+    """Let a callback change masks in the `fit` that it is in, if any.
 
     Args:
-        callback: The callback, which has a `method`.
+        callback: The callback.
+        described: What a message calls it.
         masked: List of the `MaskedWeight`.
 
     Raises:
-        ValueError: if another one moves some of them in it.
+        ValueError: if another one changes some of them in it.
     """
     if not callback.params:
         return
     for weight in masked:
-        params, mover = _movers.get(weight.layer, (None, None))
-        other = mover() if params is callback.params else None
+        params, mover, name = _movers.get(weight.layer, (None, None, ""))
+        other = mover() if mover and params is callback.params else None
         if other not in (None, callback):
             raise ValueError(
-                f"`{type(callback).__name__}` with {callback.method} is to "
-                f"move the weights of {weight.path}, and so is "
-                f"`{type(other).__name__}` with {other.method}: a model takes "
-                "one method at a time"
+                f"{described} is to change the masks of {weight.path}, and so "
+                f"is {name}: a model takes one of them at a time"
             )
-        _movers[weight.layer] = callback.params, weakref.ref(callback)
+        mover = weakref.ref(callback)
+        _movers[weight.layer] = callback.params, mover, described

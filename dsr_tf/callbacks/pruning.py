@@ -8,6 +8,7 @@ from absl import logging
 
 from dsr_tf.callbacks.mask_callback import MaskCallback
 from dsr_tf.layers import mask_density
+from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.layers.masked_weights import are_those_of
 from dsr_tf.pruning.pruner import Pruner
 from dsr_tf.pruning.rule import Rule
@@ -58,6 +59,9 @@ class Pruning(MaskCallback):
 
     def _is_for(self, model: keras.Model) -> bool:
         return are_those_of(self._pruner.masked, model)
+
+    def _changing(self) -> list[MaskedWeight]:
+        return self._pruner.trained
 
     def _start(
         self, model: keras.Model, optimizer: keras.optimizers.Optimizer

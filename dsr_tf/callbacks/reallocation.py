@@ -7,14 +7,15 @@ from typing import Any
 import keras
 from absl import logging
 
-from dsr_tf.callbacks import one_mover
 from dsr_tf.callbacks.mask_callback import MaskCallback
 from dsr_tf.core import draws
 from dsr_tf.core import period as periods
 from dsr_tf.core.checks import is_integer
 from dsr_tf.core.schedule import Schedule
 from dsr_tf.layers import mask_density
+from dsr_tf.layers.masked_weights import MaskedWeight
 from dsr_tf.methods.adaptive import Adaptive
+from dsr_tf.methods.gradient_gate import close_window
 from dsr_tf.methods.method import Method
 from dsr_tf.reallocation.reallocator import Reallocator
 from dsr_tf.reallocation.record import Record
@@ -146,8 +147,6 @@ class Reallocation(MaskCallback):
         # This training may have other epochs.
         self._schedule = self._method = None
         super().on_train_begin(logs)
-        if self._is_held_open:
-            one_mover.claim(self, self._reallocator.moving)
 
     def begin(self) -> None:
         self._schedule = self._method = None
@@ -180,10 +179,15 @@ class Reallocation(MaskCallback):
     def _is_for(self, model: keras.Model) -> bool:
         return self._reallocator.is_for(model, self._trained_model())
 
+    def _changing(self) -> list[MaskedWeight]:
+        return self._reallocator.moving if self.method.moves_weights else []
+
+    def _described(self) -> str:
+        return f"{super()._described()} with {self.method}"
+
     def _start(
         self, model: keras.Model, optimizer: keras.optimizers.Optimizer
     ) -> None:
-        one_mover.claim(self, self._reallocator.moving)
         self._reallocator.begin(optimizer, self._epoch)
         self._first_count = self._reallocator.read_state().num_reallocations
 
@@ -243,6 +247,8 @@ class Reallocation(MaskCallback):
         gathers = self._reallocator.hook.gathers_gradients
         if not (self._is_held_open and gathers):
             self._reallocator.clear(self._optimizer())
+        if not self._is_held_open:
+            close_window(self._reallocator.masked)
 
     def _why_nothing_changed(self, step: int) -> str | None:
         if not self.method.moves_weights:
@@ -332,13 +338,13 @@ class Reallocation(MaskCallback):
             state.write(self._reallocator.masked)
 
     def _warn_if_late(self, period: int) -> None:
-        steps_per_call = self._updates_per_call() or 1
-        if period % steps_per_call and not self._warned:
+        per_call = self._updates_per_call() or 1
+        if period % per_call and not self._warned:
             self._warned = True
             logging.warning(
-                "Reallocation: the period %d is not divisible by "
-                "steps_per_execution=%d, so reallocations happen at the "
-                "first execution after each multiple of the period.",
+                "Reallocation: the period %d is not divisible by the %d "
+                "updates of an execution (steps_per_execution), so "
+                "reallocations happen at the first one after each multiple.",
                 period,
-                steps_per_call,
+                per_call,
             )

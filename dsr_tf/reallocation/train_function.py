@@ -1,5 +1,7 @@
 """The compiled training function of a model, with hooks in it and without."""
 
+from typing import Any
+
 import keras
 
 
@@ -10,6 +12,12 @@ class TrainFunction:
     from before the hooks came would run without them, and one from their
     time would keep them; so there are two, of which each is compiled once,
     in however many calls of `fit`.
+
+    On JAX, Keras compiles the method `train_step`, and JAX takes that for the
+    same each time it is asked for: while anything keeps what it was compiled
+    to, a function made anew goes on with that, without new hooks and with the
+    loss of before. So there the two are made of functions of their own, and
+    none that Keras has made is kept.
 
     Args:
         model: The Keras model that is trained, perhaps not by `fit`.
@@ -22,16 +30,16 @@ class TrainFunction:
     def use_hooked(self) -> None:
         """Train with what is hooked in now."""
         plain = getattr(self._model, "train_function", None)
-        is_known = plain is not None and plain is self._plain
-        self._plain = plain
-        if plain is None:
+        if plain is None and not self._model.compiled:
             # Whoever makes one will make it with the hooks.
+            self._plain = None
             return
-        if is_known and self._hooked is not None:
-            self._model.train_function = self._hooked
-            return
-        self._model.make_train_function(force=True)
-        self._hooked = self._model.train_function
+        if plain is None or plain is not self._plain or self._hooked is None:
+            self._plain = plain
+            if plain is not None and keras.backend.backend() == "jax":
+                self._plain = self._make()
+            self._hooked = self._make()
+        self._model.train_function = self._hooked
 
     def use_plain(self) -> None:
         """Train as before, once nothing is hooked in any more."""
@@ -40,3 +48,23 @@ class TrainFunction:
         # has the hooks only if it was made for want of one.
         if now is not None and (now is self._hooked or self._plain is None):
             self._model.train_function = self._plain
+
+    def _make(self) -> Any:
+        model, own = self._model, vars(self._model)
+        if keras.backend.backend() != "jax":
+            model.make_train_function(force=True)
+            return model.train_function
+        method, given = model.train_step, own.get("train_step")
+
+        def train_step(*arguments: Any) -> Any:
+            return method(*arguments)
+
+        own["train_step"] = train_step
+        try:
+            model.make_train_function(force=True)
+        finally:
+            if given is None:
+                del own["train_step"]
+            else:
+                own["train_step"] = given
+        return model.train_function

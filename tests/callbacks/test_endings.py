@@ -195,12 +195,25 @@ class Restore(keras.callbacks.Callback):
 
 
 @needs_tensorflow
-def test_zeros_hold_with_two_callbacks_and_restored_masks(data):
+def test_zeros_hold_with_restored_masks(data):
     model = make_model(momentum())
-    pruning = GradualPruning(target_sparsity=0.9, begin_pruning_step=1000)
-    reallocation = Reallocation(METHODS["set"], 5, seed=0)
-    fit(model, data, reallocation, pruning, Restore(), epochs=4)
+    fit(model, data, Reallocation(METHODS["set"], 5, seed=0), Restore())
     fit(model, data, epochs=1)
+    assert_zero_outside_masks(model)
+
+
+def test_restored_weights_do_not_open_a_window(data):
+    """The best epoch ended in the step before a reallocation."""
+    model = make_model("adam")
+    callbacks = [
+        Reallocation(METHODS["rigl"], 10, seed=0),
+        keras.callbacks.EarlyStopping(
+            "loss", mode="max", patience=1, restore_best_weights=True
+        ),
+    ]
+    model.fit(*data, batch_size=16, epochs=4, verbose=0, callbacks=callbacks)
+    assert not values(model.layers[0].gradient_window).any()
+    model.fit(*data, batch_size=16, epochs=2, verbose=0)
     assert_zero_outside_masks(model)
 
 

@@ -70,9 +70,39 @@ def test_another_callback_that_moves_the_weights_is_refused(data):
     # One that goes on over several calls of `fit` is there all the same.
     third = Reallocation(methods.SET(0.3), period=10, seed=0, model=model)
     third.begin()
-    with pytest.raises(ValueError, match="one method at a time"):
+    with pytest.raises(ValueError, match="one of them at a time"):
         fit(model, data, third, second)
     third.end()
+
+
+@pytest.mark.parametrize("pruning_first", [True, False])
+def test_pruning_what_moves_is_refused(pruning_first, data):
+    model = make_model(momentum())
+    pruning = GradualPruning(target_sparsity=0.9)
+    both = [Reallocation(methods.SET(0.3), period=10, seed=0), pruning]
+    before = model.get_weights()
+    with pytest.raises(ValueError, match="GradualPruning.*one of them at a"):
+        fit(model, data, *(both[::-1] if pruning_first else both))
+    assert_same(before, model.get_weights())
+    # What moves nothing is not in the way.
+    static = Reallocation(methods.Static(), seed=0)
+    fit(model, data, static, pruning)
+
+
+def test_gathered_gradients_are_no_reason_to_warn(data, caplog):
+    """Two batches are an update, and an execution."""
+    steps = []
+    model = make_model(
+        keras.optimizers.SGD(0.1, gradient_accumulation_steps=2),
+        steps_per_execution=2,
+    )
+    reallocation = Reallocation(
+        methods.SET(0.3), 3, seed=0, listener=lambda r: steps.append(r.step)
+    )
+    with caplog.at_level("WARNING", logger="absl"):
+        fit(model, data, reallocation, epochs=1)
+    assert steps == [3, 6, 9]
+    assert not [r for r in caplog.records if "not divisible" in r.message]
 
 
 def test_another_callback_that_moved_the_weights_is_told(data, caplog):
