@@ -24,6 +24,14 @@ class TransformerBlock(layers.Layer):
         self.narrow = layers.Dense(WIDTH)
         self.norms = [layers.LayerNormalization() for _ in range(2)]
 
+    def build(self, shape):
+        self.positions.build((LENGTH,))
+        self.attention.build(shape, shape)
+        self.wide.build(shape)
+        self.narrow.build((*shape[:-1], 4 * WIDTH))
+        for norm in self.norms:
+            norm.build(shape)
+
     def call(self, x):
         y = self.norms[0](x + self.positions(keras.ops.arange(LENGTH)))
         x = x + self.attention(y, y)

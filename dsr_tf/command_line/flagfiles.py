@@ -1,5 +1,6 @@
 """Files of flags, which command lines and other such files name."""
 
+import difflib
 import os
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -59,7 +60,7 @@ def package_files() -> str:
 
 def _find(folder: str, name: str) -> str:
     """Where the file is that is named in `folder`."""
-    path = os.path.join(folder, name)
+    path = name if folder == "." else os.path.join(folder, name)
     if os.path.lexists(path):
         return path
     # Named as if from a clone's root, or beside a file that is.
@@ -130,6 +131,26 @@ def _check_text(argument: str) -> None:
         ) from None
 
 
+def _question(path: str) -> str:
+    """Whether a file of a like name was meant, for one that is not there."""
+    folder, name = os.path.split(path)
+    if os.path.lexists(path):
+        return ""
+    start, *rest = os.path.normpath(folder).split(os.sep)
+    own = os.path.join(package_files(), *rest) if start == _FOLDER else ""
+    names = {
+        found
+        for place in (folder or ".", own)
+        if place and os.path.isdir(place)
+        for found in os.listdir(place)
+        if found.endswith(".flags")
+    }
+    nearest = difflib.get_close_matches(name, sorted(names), n=1)
+    if not nearest:
+        return ""
+    return f"; did you mean {os.path.join(folder, nearest[0])}?"
+
+
 def _lines(path: str) -> list[str]:
     """The flags in a file, one a line."""
     try:
@@ -140,6 +161,7 @@ def _lines(path: str) -> list[str]:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise UsageError(
             f"flag --flagfile={path}: cannot be read ({reason})"
+            f"{_question(path)}"
         ) from None
     if len(content) > _MAX_BYTES:
         raise UsageError(

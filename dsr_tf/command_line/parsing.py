@@ -85,8 +85,7 @@ def parse(
         print(first_steps, file=sys.stderr)
         sys.exit(USAGE_ERROR)
     if any(word in ("--help", "-h", "-help") for word in argv[1:]):
-        print(description.strip(), "", "Flags:", sep="\n")
-        print(_help(flag_values, hidden))
+        _print_help(description, _help(flag_values, hidden))
         sys.exit(0)
     with usage_errors(name):
         parse_flags(flag_values, name, argv[1:])
@@ -109,8 +108,12 @@ def parse_flags(
             raise
         raise UsageError(_sentence(error)) from None
     if len(rest) > 1:
+        question = ""
+        if rest[1].endswith(".flags"):
+            question = f"; did you mean --flagfile={rest[1]}?"
         raise UsageError(
             f"unexpected argument {rest[1]!r}: only flags are accepted"
+            f"{question}"
         )
 
 
@@ -137,6 +140,15 @@ def written(value: object) -> str:
     if isinstance(value, list):
         return ",".join(map(written, value))
     return str(value)
+
+
+def _print_help(description: str, flags: str) -> None:
+    try:
+        print(description.strip(), "", "Flags:", flags, sep="\n", flush=True)
+    except BrokenPipeError:
+        # Of `head` or a pager that has seen enough. What Python would write
+        # at its end has nowhere to go either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _help(flag_values: flags.FlagValues, hidden: Collection[str]) -> str:

@@ -36,6 +36,19 @@ _reader: int | None = None
 _kept: int | None = None
 
 
+def check_backend() -> None:
+    """End, before Keras is loaded, where it would be without TensorFlow or
+    JAX."""
+    backend = os.environ.get("KERAS_BACKEND", "")
+    if backend not in ("", "tensorflow", "jax"):
+        print(
+            f"KERAS_BACKEND={backend}: must be tensorflow for the commands of "
+            "dsr_tf",
+            file=sys.stderr,
+        )
+        sys.exit(2)
+
+
 def hold_back() -> None:
     """From now on notes are held back, at the level that the user has set.
 

@@ -48,6 +48,11 @@ from dsr_tf.core.draws import MAX_SEED
 from dsr_tf.training import board
 from dsr_tf.training import experiment as experiments
 
+# Flags without which there is nothing to do, and what they are.
+_REQUIRED = {
+    "flagfiles": "files of flags of dsr_tf.train, with commas between them",
+    "output_dir": "the folder that the runs are written to",
+}
 # Set by the comparison itself: the flag, and what to give in its place.
 _PER_RUN = {
     "seed": "--seeds",
@@ -144,9 +149,9 @@ def _endings(name: str) -> Iterator[None]:
 
 def _plan(flag_values: flags.FlagValues) -> tuple[str, list[PlannedRun]]:
     values = flag_values.flag_values_dict()
-    for name in ("flagfiles", "output_dir"):
+    for name, wanted in _REQUIRED.items():
         if not values[name]:
-            raise UsageError(f"flag --{name} is required")
+            raise UsageError(f"flag --{name} is required: {wanted}")
     for name, instead in _PER_RUN.items():
         if flag_values[name].present:
             raise UsageError(

@@ -1,8 +1,12 @@
 """Where the budget went, as a picture: densities of the kernels over time."""
 
+import math
 import os
 from collections.abc import Mapping
 from collections.abc import Sequence
+
+# More names than this would hide the lines.
+_IN_A_LEGEND = 8
 
 
 def endings() -> list[str]:
@@ -20,6 +24,8 @@ def write_plot(
 ) -> None:
     """Draw a line for each kernel, coloured from the first to the last.
 
+    Few of them have names in a legend, many at a bar of the colours.
+
     Args:
         steps: List of numbers of updates.
         densities: Dict `{path of a kernel: list of densities}`, in the
@@ -32,32 +38,46 @@ def write_plot(
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
-    from matplotlib.ticker import PercentFormatter
+    from matplotlib.ticker import NullLocator
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
-    colors = colormaps["viridis"]
     names = list(densities)
-    last = len(names) - 1
-    scale = Normalize(0, max(1, last))
+    last, has_legend = len(names) - 1, len(names) <= _IN_A_LEGEND
+    scale, colors = Normalize(0, max(1, last)), colormaps["viridis"]
     for number, name in enumerate(names):
         axes.plot(
-            steps, densities[name], color=colors(scale(number)), linewidth=1.2
+            steps,
+            densities[name],
+            color=f"C{number}" if has_legend else colors(scale(number)),
+            linewidth=1.2,
+            label=_short(name),
         )
     axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
-    axes.yaxis.set_minor_formatter(PercentFormatter(1, decimals=None))
-    axes.tick_params(axis="y", which="both", labelsize=8)
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set_yticks(_ticks(*axes.get_ylim()))
+    axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%")
     axes.set_xlabel("updates")
     axes.set_ylabel("active weights of the kernel")
     axes.set_title(title, parse_math=False)
-    axes.grid(alpha=0.3, which="both")
-    bar = figure.colorbar(ScalarMappable(scale, colors), ax=axes, aspect=30)
-    shown = sorted({round(i * last / 6) for i in range(7)})
-    bar.set_ticks(shown, labels=[_short(names[i]) for i in shown])
-    bar.ax.invert_yaxis()
-    bar.ax.tick_params(labelsize=8)
+    axes.grid(alpha=0.3)
+    if has_legend:
+        axes.legend(frameon=False)
+    else:
+        bar = figure.colorbar(ScalarMappable(scale, colors), ax=axes, aspect=30)
+        shown = sorted({round(i * last / 6) for i in range(7)})
+        bar.set_ticks(shown, labels=[_short(names[i]) for i in shown])
+        bar.ax.invert_yaxis()
+        bar.ax.tick_params(labelsize=8)
     figure.savefig(path, dpi=130)
+
+
+def _ticks(lowest: float, highest: float) -> list[float]:
+    """Round shares from the one to the other, on a scale of logarithms."""
+    digits = (1, 2, 5) if highest > 20 * lowest else (1, 1.5, 2, 3, 5, 7)
+    powers = range(math.floor(math.log10(lowest)), 1)
+    ticks = [digit * 10.0**power for power in powers for digit in digits]
+    return [tick for tick in ticks if lowest <= tick <= min(1, highest)]
 
 
 def _short(name: str) -> str:

@@ -31,6 +31,12 @@ from dsr_tf.export.formats.keras import load_keras
 from dsr_tf.training import build
 from dsr_tf.training.earlier_runs import settings_of_run
 
+# Flags without which there is nothing to do, and what they are.
+_REQUIRED = {
+    "model": "the folder of a run, or a .keras file",
+    "output": "the file or folder to write",
+}
+
 
 def main(argv: list[str] | None = None) -> None:
     argv = argv or command_line.arguments("export")
@@ -72,9 +78,9 @@ def _check(format: ExportFormat, values: dict[str, Any]) -> dict[str, Any]:
     Raises:
         UsageError: if flags do not go together, or --output is taken.
     """
-    for name in ("model", "output"):
+    for name, wanted in _REQUIRED.items():
         if not values[name]:
-            raise UsageError(f"flag --{name} is required")
+            raise UsageError(f"flag --{name} is required: {wanted}")
     try:
         format.check_output(values["output"])
     except ValueError as error:
@@ -138,10 +144,16 @@ def _print(report: Report, model: keras.Model, output: str) -> None:
     table.add_row("bytes", f"{bytes_written:,}")
     dense = sizes.dense_bytes(model)
     times = dense / bytes_written
-    table.add_row("all weights", f"{dense:,} bytes, {times:.1f} times as many")
+    table.add_row(
+        "one copy of all weights", f"{dense:,} bytes, {times:.1f} times as many"
+    )
     if not report.stores_zeros:
-        bound = bytes_written / sizes.bound_bytes(model)
-        table.add_row("to the bound of information", f"{bound:.2f} times")
+        least = sizes.bound_bytes(model)
+        table.add_row(
+            "the least that values and places need",
+            f"{least:,.0f} bytes, of which this is {bytes_written / least:.2f} "
+            "times as many",
+        )
     table.add_row("outputs", _difference(output, model))
     table.add_row("what it gains", report.gain)
     for heading, note in report.notes:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from absl import flags
 from rich.console import Console
 
@@ -86,12 +87,13 @@ def main(argv: list[str] | None = None) -> None:
         _print(console, run)
     moves = runs[0].moves
     if plot and moves is not None:
-        lines = dict(zip(moves.paths, moves.densities.T.tolist()))
+        densities = np.vstack([moves.densities_at_start, moves.densities])
+        lines = dict(zip(moves.paths, densities.T.tolist()))
         _write(
             argv[0],
             plot,
             lambda path: density_plot.write_plot(
-                moves.steps.tolist(), lines, path, runs[0].title
+                [0, *moves.steps.tolist()], lines, path, runs[0].title
             ),
         )
     elif is_one:

@@ -89,17 +89,24 @@ def _train_earlier(
     for planned in missing:
         with command_line.run_errors(name):
             needed = experiments.from_flags(parse(planned.arguments))
-        _train(name, needed, signals)
+        _train(name, needed, signals, is_earlier=True)
         # What it named, and took of memory, is free again.
         keras.backend.clear_session()
 
 
-def _train(name: str, experiment: Experiment, signals: StopSignals) -> None:
+def _train(
+    name: str,
+    experiment: Experiment,
+    signals: StopSignals,
+    is_earlier: bool = False,
+) -> None:
     with command_line.run_errors(name):
         run = Run(experiment, signals)
     # Of several workers, one speaks.
     console = terminal.console(quiet=not run.cluster.is_chief)
     _announce(run, console)
+    if experiment.resume and not run.is_resumed and not is_earlier:
+        console.print("No checkpoint to resume from: starting at step 0.")
     for sentence in (
         *recipes.unused_amounts(run.experiment),
         *unused_moves(run.settings, run.asked),
@@ -170,5 +177,3 @@ def _announce(run: Run, console: Console) -> None:
         )
     if run.is_resumed:
         console.print(f"Resuming at step {run.start}.", highlight=False)
-    elif experiment.resume:
-        console.print("No checkpoint to resume from: starting at step 0.")

@@ -17,7 +17,7 @@ _OVER = {
 # Those of matplotlib without its grey, which is that of the dense network. One
 # less than markers: together they go round after 110 methods.
 _COLORS = [f"C{i}" for i in range(10) if i != 7] + ["navy"]
-_TICKS = (10, 30, 50, 70, 80, 90, 95, 97, 98, 99, 99.5, 99.8)
+_TICKS = (0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 97, 98, 99, 99.5, 99.8)
 
 
 def write_plot(
@@ -82,7 +82,7 @@ def _draw_dense(axes: Any, rows: Sequence[Row], over: str) -> None:
             f"{row.name} ({getattr(row, over):,.0f}): {100 * row.accuracy:.2f}",
             (0.99, place),
             xycoords="axes fraction",
-            xytext=(0, 3),
+            xytext=(0, 4),
             textcoords="offset points",
             ha="right",
             color="0.35",
@@ -126,7 +126,8 @@ def _draw_over(axes: Any, rows: Sequence[Row], over: str) -> None:
     from matplotlib.ticker import StrMethodFormatter
 
     axes.set_xscale("log")
-    for i, name in enumerate(dict.fromkeys(row.name for row in rows)):
+    names = list(dict.fromkeys(row.name for row in rows))
+    for i, name in enumerate(names):
         line = sorted(
             (row for row in rows if row.name == name),
             key=lambda row: getattr(row, over),
@@ -138,7 +139,8 @@ def _draw_over(axes: Any, rows: Sequence[Row], over: str) -> None:
             label=name,
             marker=_MARKERS[i % len(_MARKERS)],
             capsize=3,
-            markersize=6,
+            # Of points in one place, the first are seen around the others.
+            markersize=9 - 4 * i / max(1, len(names) - 1),
             linewidth=1.2,
             color=_COLORS[i % len(_COLORS)],
         )
@@ -155,7 +157,13 @@ def _ticks(lowest: float, highest: float) -> Sequence[float]:
     """Round accuracies for labels; where few are, at equal steps."""
     round_ones = [tick for tick in _TICKS if lowest <= tick <= highest]
     if len(round_ones) >= 4:
-        return round_ones
+        # Those of low accuracies are near to each other on this scale.
+        apart = 0.05 * float(_stretch(highest) - _stretch(lowest))
+        kept = round_ones[-1:]
+        for tick in reversed(round_ones):
+            if _stretch(kept[-1]) - _stretch(tick) > apart:
+                kept.append(tick)
+        return kept[::-1]
     for step in (1, 2, 5, 10):
         first = step * math.ceil(lowest / step)
         ticks = range(first, math.floor(highest) + 1, step)

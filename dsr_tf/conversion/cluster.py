@@ -12,7 +12,7 @@ from keras import ops
 from dsr_tf.conversion.graph import Converting
 from dsr_tf.conversion.graph import rebuild
 from dsr_tf.conversion.selection import Filters
-from dsr_tf.conversion.selection import as_predicate
+from dsr_tf.conversion.selection import Predicate
 from dsr_tf.conversion.selection import check_model
 from dsr_tf.conversion.selection import refuse_nothing_to_do
 from dsr_tf.conversion.selection import report
@@ -77,8 +77,9 @@ def cluster(
     refuse_stored(model, "cluster")
     k_means.check_start(start)
     seed = draws.check_seed(seed)
-    wanted = as_predicate(filters)
+    wanted = Predicate(filters)
     paths = {id(layer): path for layer, path in layers_with_paths(model)}
+    wanted.check_all_found(paths.values())
     bits_of = _bits_of_kernels(bits, _kernels(model, paths))
     skipped: dict[str, str] = {}
     converted: list[Any] = []

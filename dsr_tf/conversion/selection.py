@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
@@ -40,23 +41,53 @@ def check_model(model: object, verb: str) -> None:
         )
 
 
-def as_predicate(
-    filters: Filters,
-) -> Callable[[keras.layers.Layer, str], bool]:
-    """A function of a layer and its path that says whether it is wanted."""
-    if filters is None:
-        return lambda layer, path: True
-    if callable(filters):
-        return lambda layer, path: filters(layer)
-    given = [filters] if isinstance(filters, str) else filters
-    try:
-        patterns = [re.compile(pattern) for pattern in given]
-    except (TypeError, re.error) as error:
-        raise ValueError(
-            "`filters` must be a regular expression, a list of them, or a "
-            f"callable. Received: filters={filters!r} ({error})"
-        ) from None
-    return lambda layer, path: any(p.search(path) for p in patterns)
+class Predicate:
+    """Says of a layer and its path whether it is wanted.
+
+    Raises:
+        ValueError: if `filters` are none.
+    """
+
+    def __init__(self, filters: Filters) -> None:
+        self._function = filters if callable(filters) else None
+        self._patterns: list[re.Pattern[str]] | None = None
+        if filters is None or callable(filters):
+            return
+        given = [filters] if isinstance(filters, str) else filters
+        try:
+            self._patterns = [re.compile(pattern) for pattern in given]
+        except (TypeError, re.error) as error:
+            raise ValueError(
+                "`filters` must be a regular expression, a list of them, or a "
+                f"callable. Received: filters={filters!r} ({error})"
+            ) from None
+
+    def __call__(self, layer: keras.layers.Layer, path: str) -> bool:
+        if self._function is not None:
+            return bool(self._function(layer))
+        if self._patterns is None:
+            return True
+        return any(pattern.search(path) for pattern in self._patterns)
+
+    def check_all_found(self, paths: Collection[str]) -> None:
+        """Refuse one of several expressions that no path has: it is mistyped,
+        and its layer would be left out without a word.
+
+        Args:
+            paths: Those of all layers of the model.
+
+        Raises:
+            ValueError: with the expression.
+        """
+        if self._patterns is None or len(self._patterns) < 2:
+            return  # That there is nothing to do is told, with the reasons.
+        for pattern in self._patterns:
+            if not any(pattern.search(path) for path in paths):
+                raise ValueError(
+                    f"`filters` has {pattern.pattern!r}, which is found in "
+                    "the path of no layer. Accepted are parts of "
+                    f"{', '.join(first_few([p for p in paths if p]))}"
+                )
 
 
 def reason_to_skip(layer: keras.layers.Layer, kinds: Mapping[type, Any]) -> str:

@@ -13,8 +13,8 @@ from dsr_tf.conversion.inplace import prepared
 from dsr_tf.conversion.inplace import scope_of
 from dsr_tf.conversion.mask_plan import MaskPlan
 from dsr_tf.conversion.selection import Filters
+from dsr_tf.conversion.selection import Predicate
 from dsr_tf.conversion.selection import also_held_by
-from dsr_tf.conversion.selection import as_predicate
 from dsr_tf.conversion.selection import check_model
 from dsr_tf.conversion.selection import reason_to_skip
 from dsr_tf.conversion.selection import refuse_nothing_to_do
@@ -135,13 +135,15 @@ def sparsify(
         loss,
         granularity,
     )
-    wanted = as_predicate(filters)
+    wanted = Predicate(filters)
     skipped: dict[str, str] = {}
     converted: set[keras.layers.Layer] = set()
+    paths: list[str] = []
 
     def visit(
         layer: keras.layers.Layer, path: str, head_axes: dict[str, int] | None
     ) -> bool:
+        paths.append(path or layer.name)
         reason = reason_to_skip(layer, MASKED_KINDS)
         if not reason and not wanted(layer, path):
             reason = "the filters leave it out"
@@ -168,6 +170,7 @@ def sparsify(
     try:
         with scope_of(sparse):
             mask_parts(sparse, visit)
+        wanted.check_all_found(paths)
         # Layers that were masked before keep the masks that they had.
         weights = [w for w in masked_weights(sparse) if w.layer in converted]
         if not weights:

@@ -9,7 +9,7 @@ from dsr_tf.conversion.graph import compile_like
 from dsr_tf.conversion.inplace import prepared
 from dsr_tf.conversion.inplace import scope_of
 from dsr_tf.conversion.selection import Filters
-from dsr_tf.conversion.selection import as_predicate
+from dsr_tf.conversion.selection import Predicate
 from dsr_tf.conversion.selection import check_model
 from dsr_tf.conversion.selection import first_few
 from dsr_tf.core.memory import num_bytes
@@ -62,8 +62,9 @@ def with_storage(
     """
     check_model(model, "with_storage")
     check_storage(storage, slack)
-    wanted = as_predicate(filters)
+    wanted = Predicate(filters)
     masked_weights(model)  # Raises where layers are not built.
+    wanted.check_all_found([path for _, path in layers_with_paths(model)])
     able = [
         path
         for layer, path in layers_with_paths(model)

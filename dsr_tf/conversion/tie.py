@@ -5,7 +5,7 @@ import keras
 from dsr_tf.conversion.graph import Converting
 from dsr_tf.conversion.graph import rebuild
 from dsr_tf.conversion.selection import Filters
-from dsr_tf.conversion.selection import as_predicate
+from dsr_tf.conversion.selection import Predicate
 from dsr_tf.conversion.selection import check_model
 from dsr_tf.conversion.selection import reason_to_skip
 from dsr_tf.conversion.selection import refuse_nothing_to_do
@@ -50,10 +50,11 @@ def tie(
     check_model(model, "tie")
     sparsity = distributions.check_sparsity(sparsity)
     seeds = draws.generator(draws.check_seed(seed))
-    wanted = as_predicate(filters)
+    wanted = Predicate(filters)
     skipped: dict[str, str] = {}
     converted: set[keras.layers.Layer] = set()
     paths = {id(layer): path for layer, path in layers_with_paths(model)}
+    wanted.check_all_found(paths.values())
 
     def convert(layer: keras.layers.Layer) -> keras.layers.Layer:
         reason = reason_to_skip(layer, HASHED_KINDS)

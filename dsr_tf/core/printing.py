@@ -7,10 +7,10 @@ from rich.table import Table
 
 
 def printed(table: Table) -> str:
-    """A table as text of 88 columns."""
+    """A table as text of 100 columns at most."""
     # The same for a terminal, a file and a notebook, where rich would show
     # the table once more by itself.
-    console = Console(width=88, force_terminal=False, force_jupyter=False)
+    console = Console(width=100, force_terminal=False, force_jupyter=False)
     with console.capture() as capture:
         console.print(table)
     return capture.get()

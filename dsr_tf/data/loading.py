@@ -184,6 +184,11 @@ def _prepared_builder(name: str, data_dir: str | os.PathLike | None) -> Any:
             f"or {IMAGE_FOLDER!r} nor one of TensorFlow Datasets in {where} "
             f"({_first_line(error)})"
         ) from error
+    if data_dir and not tf.io.gfile.isdir(os.fspath(data_dir)):
+        raise DataError(
+            f"{where} is no folder: make it, where {name!r} is to be "
+            "downloaded there"
+        )
     try:
         if not builder.is_prepared():
             logging.warning(

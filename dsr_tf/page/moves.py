@@ -90,6 +90,12 @@ class Moves:
         return self.active / self.sizes
 
     @property
+    def densities_at_start(self) -> np.ndarray:
+        """Active shares `(num_kernels,)` before the first reallocation."""
+        before = self.active[0] + self.pruned[0] - self.grown[0]
+        return before / self.sizes
+
+    @property
     def between_kernels(self) -> np.ndarray:
         """How many weights each reallocation moved from kernel to kernel:
         what some lost that others gained."""

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -158,12 +160,13 @@ def test_a_data_set_that_cannot_be_fetched(tmp_path, capsys, monkeypatch):
         raise OSError("No route to host\nmore lines")
 
     monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", fail)
-    error = refuse(
-        train,
-        [NEW, "--dataset=mnist", "--data_dir={tmp}/data"],
-        tmp_path,
-        capsys,
-    )
+    arguments = [NEW, "--dataset=mnist", "--data_dir={tmp}/data"]
+    # A mistyped folder is not made.
+    error = refuse(train, arguments, tmp_path, capsys)
+    assert "data is no folder: make it, where 'mnist' is to be" in error
+    assert not (tmp_path / "data").exists()
+    (tmp_path / "data").mkdir()
+    error = refuse(train, arguments, tmp_path, capsys)
     assert "'mnist' is not in data_dir=" in error
     assert "could not be downloaded (No route to host)" in error
     assert not (tmp_path / "new").exists()
@@ -298,6 +301,25 @@ def test_help(command, capsys):
         command.main(["command", "--help"])
     assert end.value.code == 0
     assert "--data_dir=" in capsys.readouterr().out
+
+
+def test_help_for_somebody_who_has_seen_enough():
+    """As `| head`, which closes its end of the pipe."""
+    output, written = os.pipe()
+    os.close(output)
+    found = subprocess.run(
+        [sys.executable, "-m", "dsr_tf.train", "--help"],
+        stdout=written,
+        stderr=subprocess.PIPE,
+    )
+    os.close(written)
+    assert found.returncode == 0
+    assert not found.stderr
+
+
+def test_a_flagfile_without_its_flag(tmp_path, capsys):
+    message = refuse(train, ["flags/quickstart.flags"], tmp_path, capsys)
+    assert "did you mean --flagfile=flags/quickstart.flags?" in message
 
 
 def test_flagfiles(tmp_path):

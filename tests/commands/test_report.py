@@ -170,6 +170,27 @@ def test_plot_of_one_kernel(tmp_path):
     assert path.stat().st_size > 1000
 
 
+def test_ticks_of_densities():
+    few = density_plot._ticks(0.075, 0.25)
+    np.testing.assert_allclose(few, [0.1, 0.15, 0.2])
+    many = density_plot._ticks(0.009, 1.1)
+    np.testing.assert_allclose(many, [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1])
+
+
+def test_the_picture_begins_at_the_start(run, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        density_plot, "write_plot", lambda *given: drawn.append(given)
+    )
+    report.main(["report", f"--run={run}"])
+    steps, lines, *_ = drawn[0]
+    assert steps[0] == 0
+    # Each kernel has a tenth of its weights active before anything moves.
+    for densities in lines.values():
+        assert len(densities) == len(steps)
+        assert densities[0] == pytest.approx(0.1, abs=0.01)
+
+
 @pytest.mark.parametrize(
     "content, message",
     [

@@ -110,3 +110,16 @@ def test_a_run_in_a_log(tmp_path):
     assert "\r" not in done.stdout and "\x1b" not in done.stdout
     assert lines[0] == "Epoch 1/2" and lines[2] == "Epoch 2/2"
     assert "val_accuracy" in lines[1] and "val_accuracy" in lines[3]
+
+
+def test_a_backend_that_commands_cannot_use():
+    """And that need not be there."""
+    found = subprocess.run(
+        [sys.executable, "-m", "dsr_tf.train"],
+        env={**os.environ, "KERAS_BACKEND": "torch"},
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode == 2
+    (line,) = found.stderr.splitlines()
+    assert line.startswith("KERAS_BACKEND=torch: must be tensorflow")

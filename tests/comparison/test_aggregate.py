@@ -135,7 +135,10 @@ def test_ticks_of_a_narrow_range():
     from dsr_tf.comparison import plot
 
     assert list(plot._ticks(85.2, 90.1)) == [86, 87, 88, 89, 90]
-    assert list(plot._ticks(40, 99)) == [50, 70, 80, 90, 95, 97, 98, 99]
+    found = [50, 60, 70, 80, 90, 95, 97, 98, 99]
+    assert list(plot._ticks(45, 99)) == found
+    # Those of low accuracies are near to each other.
+    assert list(plot._ticks(0, 99)) == [10, 30, *found]
 
 
 def test_plot_over_multiply_adds(rows, tmp_path, monkeypatch):

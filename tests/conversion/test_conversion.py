@@ -109,6 +109,26 @@ def test_refusals_of_deep_models_name_few_layers():
     assert len(str(error.value)) < 200
 
 
+@pytest.mark.parametrize("inplace", [False, True])
+def test_one_of_several_filters_that_finds_nothing_is_refused(inplace):
+    model = many_layers()
+    before = list(model.layers)
+    found = (
+        r"`filters` has 'fcc3', which is found in the path of no layer\. "
+        r"Accepted are parts of .*fc0, fc1.*, and \d+ more"
+    )
+    with pytest.raises(ValueError, match=found):
+        dsr_tf.sparsify(model, 0.5, filters=["fc1", "fcc3"], inplace=inplace)
+    assert model.layers == before and not dsr_tf.masked_weights(model)
+    with pytest.raises(ValueError, match=found):
+        dsr_tf.tie(model, 0.5, filters=iter(["fc1", "fcc3"]))
+    with pytest.raises(ValueError, match=found):
+        dsr_tf.cluster(model, 3, filters=["fc1", "fcc3"])
+    masked = dsr_tf.sparsify(model, 0.5)
+    with pytest.raises(ValueError, match=found):
+        dsr_tf.with_storage(masked, "lists", filters=["fc1", "fcc3"])
+
+
 def test_what_is_left_dense_is_logged_in_short(caplog):
     with caplog.at_level("INFO", logger="absl"):
         sparse = dsr_tf.sparsify(many_layers(), 0.5, filters="fc11")
@@ -260,6 +280,11 @@ class Subclassed(keras.Model):
 def test_bad_input(model, arguments, error, message):
     with pytest.raises(error, match=message):
         dsr_tf.sparsify(model(), **{"sparsity": 0.5, **arguments})
+
+
+def test_a_summary_of_no_model():
+    with pytest.raises(TypeError, match="sparsity_summary` takes a Keras model"):
+        dsr_tf.sparsity_summary("model.keras")
 
 
 def test_nothing_to_strip():

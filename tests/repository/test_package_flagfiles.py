@@ -70,7 +70,19 @@ def test_a_local_folder_may_stand_beside_the_package_s(tmp_path):
 def test_no_other_file_is_found(name):
     with pytest.raises(command_line.UsageError) as error:
         flagfiles.expand([f"--flagfile={name}"])
-    assert f"--flagfile=./{name}: cannot be read (No such" in str(error.value)
+    assert f"--flagfile={name}: cannot be read (No such" in str(error.value)
+
+
+def test_a_file_of_a_like_name_is_asked_for(tmp_path):
+    # The package's, and one beside it.
+    (tmp_path / "mine.flags").write_text("--epochs=1")
+    for given, meant in (
+        ("flags/lenet_mnist/dsrr.flags", "flags/lenet_mnist/dsr.flags"),
+        (f"{tmp_path}/mien.flags", f"{tmp_path}/mine.flags"),
+    ):
+        with pytest.raises(command_line.UsageError) as error:
+            flagfiles.expand([f"--flagfile={given}"])
+        assert str(error.value).endswith(f"; did you mean {meant}?")
 
 
 def test_a_comparison_takes_them():

@@ -39,7 +39,9 @@ def test_kinds_and_filters(structure):
         "hidden",
     ]
     assert names(candidates(structure, "it", "_a$")) == ["block_a"]
-    assert names(candidates(structure, "it", ["x", "hid"])) == ["hidden"]
+    assert names(candidates(structure, "it", ["stem", "hid"])) == ["hidden"]
+    with pytest.raises(ValueError, match="'x', which is found in the path of"):
+        candidates(structure, "it", ["x", "hid"])
     dense = lambda layer: isinstance(layer, layers.Dense)  # noqa: E731
     assert names(candidates(structure, "it", dense)) == ["hidden"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from absl import logging
 
 from dsr_tf.conversion.selection import Filters
-from dsr_tf.conversion.selection import as_predicate
+from dsr_tf.conversion.selection import Predicate
 from dsr_tf.conversion.selection import first_few
 from dsr_tf.core.checks import is_number
 from dsr_tf.structure.choice import choose
@@ -46,7 +46,8 @@ def candidates(
     Raises:
         ValueError: if there is none.
     """
-    wanted = as_predicate(filters)
+    wanted = Predicate(filters)
+    wanted.check_all_found([one.name for one in structure.sets])
     found, skipped = [], []
     for one in structure.sets:
         # Selections are made by nobody.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import keras
 
 from dsr_tf.conversion.selection import Filters
-from dsr_tf.conversion.selection import as_predicate
+from dsr_tf.conversion.selection import Predicate
 from dsr_tf.regularizers import GroupLasso
 from dsr_tf.regularizers import Sum
 from dsr_tf.structure.graph.branches import branches
@@ -49,15 +49,19 @@ def group_penalties(
             f"{', '.join(GRANULARITIES)}. Received: "
             f"granularities={granularities!r}"
         )
-    wanted, structure = as_predicate(filters), Structure(model)
+    wanted, structure = Predicate(filters), Structure(model)
+    trace = structure.trace
+    wanted.check_all_found(
+        [trace.path_of(weight.layer) for weight in trace.weights.values()]
+    )
     makers = {layer for found in structure.sets for layer in found.producers}
     inside = {x for branch in branches(model) for x in branch.layers}
     found: dict[str, list[GroupLasso]] = {}
     for granularity in granularities:
         has_some = False
-        for weight in structure.trace.weights.values():
+        for weight in trace.weights.values():
             layer = weight.layer
-            path = structure.trace.path_of(layer)
+            path = trace.path_of(layer)
             if {role for role, _ in weight.axes.values()} != {"in", "out"}:
                 continue
             if granularity == "channel" and layer not in makers:

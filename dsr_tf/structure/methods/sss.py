@@ -10,7 +10,7 @@ from absl import logging
 from keras import ops
 
 from dsr_tf.conversion.selection import Filters
-from dsr_tf.conversion.selection import as_predicate
+from dsr_tf.conversion.selection import Predicate
 from dsr_tf.conversion.selection import check_model
 from dsr_tf.layers import Scale
 from dsr_tf.structure.choice.amount import Share
@@ -89,7 +89,7 @@ def sss(
             budget, scales of branches and of others.
     """
     check_model(model, "sss")
-    wanted = as_predicate(filters)
+    wanted = Predicate(filters)
     of_branches = _scales_of_branches(model, wanted)
     of_units = _scales_of_units(model, wanted)
     amount = (share, parameters, macs)

@@ -15,7 +15,7 @@ from keras import ops
 
 from dsr_tf.conversion.graph import rebuild
 from dsr_tf.conversion.selection import Filters
-from dsr_tf.conversion.selection import as_predicate
+from dsr_tf.conversion.selection import Predicate
 from dsr_tf.layers import masked_weights
 from dsr_tf.layers.in_place import mask_layer
 from dsr_tf.layers.masked_weights import layers_with_paths
@@ -54,9 +54,12 @@ class ShapesOf:
     def __init__(self, model: keras.Model, filters: Filters = None) -> None:
         self._model = model
         self._structure = Structure(model, selections=True)
-        wanted = as_predicate(filters)
+        wanted = Predicate(filters)
         masked = {weight.layer for weight in masked_weights(model)}
         trace = self._structure.trace
+        wanted.check_all_found(
+            [trace.path_of(weight.layer) for weight in trace.weights.values()]
+        )
         self._weights: dict[str, LabelledWeight] = {}
         for weight in trace.weights.values():
             path = trace.path_of(weight.layer)

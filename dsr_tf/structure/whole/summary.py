@@ -25,8 +25,14 @@ def sparsity_summary(model: keras.Model) -> SparsitySummary:
         layers; those of the model where all of its layers' are known.
 
     Raises:
+        TypeError: if `model` is no Keras model or layer.
         ValueError: if a masked layer is not built yet.
     """
+    if not isinstance(model, keras.layers.Layer):
+        raise TypeError(
+            "`sparsity_summary` takes a Keras model. Received: "
+            f"model={model!r} of type {type(model).__name__}"
+        )
     found = summary.sparsity_summary(model)
     try:
         graph_of(model)
