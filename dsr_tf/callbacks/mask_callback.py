@@ -8,6 +8,7 @@ from absl import logging
 from keras import ops
 
 from dsr_tf.callbacks import one_mover
+from dsr_tf.callbacks import updates_per_call
 from dsr_tf.callbacks.keras_limits import check_replicas
 from dsr_tf.callbacks.last_of_all import when_all_have_ended
 from dsr_tf.layers import masked_weights
@@ -177,8 +178,8 @@ class MaskCallback(keras.callbacks.Callback):
         check_replicas(self.model, self.params)
         when_all_have_ended(self.model, self._settle_last)
         if self._is_held_open:
-            self._begin_again_if_changed()
             one_mover.claim(self, self._described(), self._changing())
+            self._begin_again_if_changed()
             return
         self._has_started, self._num_calls = False, 0
         # A subclassed model may be built by its first batch only.
@@ -248,6 +249,7 @@ class MaskCallback(keras.callbacks.Callback):
         step = self._step()
         self._finish(self._masked_model(), self._optimizer(), step)
         self._has_started = False
+        one_mover.release(self, self._changing())
         if self._num_changed or not self._num_calls:
             return
         reason = self._why_nothing_changed(step)
@@ -332,13 +334,8 @@ class MaskCallback(keras.callbacks.Callback):
         return int(ops.convert_to_numpy(self._optimizer().iterations))
 
     def _updates_per_call(self) -> int | None:
-        """Updates at most in a call of the training function; None if unknown.
-
-        A training step of the user's own may make several, or none.
-        """
-        model: Any = self._trained_model()
-        is_keras_own = type(model).train_step is keras.Model.train_step
-        if not is_keras_own or self._optimizer_given is not None:
+        """Updates at most in a call of the training function, if known."""
+        if self._optimizer_given is not None:
             return None
-        gathered = getattr(model.optimizer, "gradient_accumulation_steps", 0)
-        return -(-model.steps_per_execution // (gathered or 1))
+        model: Any = self._trained_model()
+        return updates_per_call.at_most(model)

@@ -49,3 +49,13 @@ def claim(
             )
         mover = weakref.ref(callback)
         _movers[weight.layer] = callback.params, mover, described
+
+
+def release(
+    callback: keras.callbacks.Callback, masked: Sequence[MaskedWeight]
+) -> None:
+    """Let others change the masks, at the end of a callback's training."""
+    for weight in masked:
+        _, mover, _ = _movers.get(weight.layer, (None, None, ""))
+        if mover is not None and mover() is callback:
+            del _movers[weight.layer]

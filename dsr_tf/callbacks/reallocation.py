@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from absl import logging
 
+from dsr_tf.callbacks import updates_per_call
 from dsr_tf.callbacks.mask_callback import MaskCallback
 from dsr_tf.core import draws
 from dsr_tf.core import period as periods
@@ -247,7 +248,9 @@ class Reallocation(MaskCallback):
         gathers = self._reallocator.hook.gathers_gradients
         if not (self._is_held_open and gathers):
             self._reallocator.clear(self._optimizer())
-        if not self._is_held_open:
+        if self._is_held_open:
+            self._reallocator.hook.settle()
+        else:
             close_window(self._reallocator.masked)
 
     def _why_nothing_changed(self, step: int) -> str | None:
@@ -303,8 +306,7 @@ class Reallocation(MaskCallback):
         steps = (self.params or {}).get("steps")
         if not steps:
             return None
-        each = getattr(self._optimizer(), "gradient_accumulation_steps", 0)
-        return int(steps) // (each or 1)
+        return int(steps) // updates_per_call.gathered(self._optimizer())
 
     def _updates_per_epoch(self) -> int:
         known = self._known_updates_per_epoch()
@@ -338,13 +340,15 @@ class Reallocation(MaskCallback):
             state.write(self._reallocator.masked)
 
     def _warn_if_late(self, period: int) -> None:
-        per_call = self._updates_per_call() or 1
-        if period % per_call and not self._warned:
+        trained: Any = self._trained_model()
+        if self._warned or self._updates_per_call() is None:
+            return
+        if not updates_per_call.divide(trained, period):
             self._warned = True
             logging.warning(
-                "Reallocation: the period %d is not divisible by the %d "
-                "updates of an execution (steps_per_execution), so "
-                "reallocations happen at the first one after each multiple.",
+                "Reallocation: the period %d is not divisible by the updates "
+                "of an execution (steps_per_execution=%d), so reallocations "
+                "happen at the first one after each multiple.",
                 period,
-                per_call,
+                trained.steps_per_execution,
             )

@@ -15,6 +15,7 @@ from dsr_tf.command_line.parsing import arguments
 from dsr_tf.command_line.parsing import define
 from dsr_tf.command_line.parsing import parse
 from dsr_tf.command_line.parsing import parse_flags
+from dsr_tf.command_line.parsing import require
 from dsr_tf.command_line.parsing import written
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "naming_flags",
     "parse",
     "parse_flags",
+    "require",
     "run_errors",
     "say",
     "signal_name",

@@ -141,14 +141,21 @@ def _question(path: str) -> str:
     names = {
         found
         for place in (folder or ".", own)
-        if place and os.path.isdir(place)
-        for found in os.listdir(place)
+        for found in _listed(place)
         if found.endswith(".flags")
     }
     nearest = difflib.get_close_matches(name, sorted(names), n=1)
     if not nearest:
         return ""
     return f"; did you mean {os.path.join(folder, nearest[0])}?"
+
+
+def _listed(folder: str) -> list[str]:
+    """The files of a folder, as far as it can be read."""
+    try:
+        return os.listdir(folder) if folder else []
+    except OSError:
+        return []
 
 
 def _lines(path: str) -> list[str]:

@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Collection
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
@@ -115,6 +116,21 @@ def parse_flags(
             f"unexpected argument {rest[1]!r}: only flags are accepted"
             f"{question}"
         )
+
+
+def require(values: Mapping[str, Any], wanted: Mapping[str, str]) -> None:
+    """Refuse a command line without flags that must be given.
+
+    Args:
+        values: Values of flags, by name.
+        wanted: What those that must be given are, by name.
+
+    Raises:
+        UsageError: for the first that is not.
+    """
+    for name, what in wanted.items():
+        if not values[name]:
+            raise UsageError(f"flag --{name} is required: {what}")
 
 
 def _unknown(name: str, flag_values: flags.FlagValues) -> str:

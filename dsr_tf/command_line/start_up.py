@@ -9,6 +9,7 @@ ends in a crash, what was said before is shown.
 
 import atexit
 import ctypes
+import importlib.util
 import os
 import re
 import signal
@@ -37,13 +38,12 @@ _kept: int | None = None
 
 
 def check_backend() -> None:
-    """End, before Keras is loaded, where it would be without TensorFlow or
-    JAX."""
-    backend = os.environ.get("KERAS_BACKEND", "")
-    if backend not in ("", "tensorflow", "jax"):
+    """End with a sentence where Keras is told to load what is not there."""
+    backend = os.environ.get("KERAS_BACKEND")
+    if backend and not importlib.util.find_spec(backend):
         print(
-            f"KERAS_BACKEND={backend}: must be tensorflow for the commands of "
-            "dsr_tf",
+            f"KERAS_BACKEND={backend}: there is no such package here; the "
+            "commands of dsr_tf need tensorflow",
             file=sys.stderr,
         )
         sys.exit(2)

@@ -149,9 +149,7 @@ def _endings(name: str) -> Iterator[None]:
 
 def _plan(flag_values: flags.FlagValues) -> tuple[str, list[PlannedRun]]:
     values = flag_values.flag_values_dict()
-    for name, wanted in _REQUIRED.items():
-        if not values[name]:
-            raise UsageError(f"flag --{name} is required: {wanted}")
+    command_line.require(values, _REQUIRED)
     for name, instead in _PER_RUN.items():
         if flag_values[name].present:
             raise UsageError(

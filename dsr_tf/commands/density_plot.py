@@ -74,10 +74,17 @@ def write_plot(
 
 def _ticks(lowest: float, highest: float) -> list[float]:
     """Round shares from the one to the other, on a scale of logarithms."""
+    from matplotlib.ticker import MaxNLocator
+
     digits = (1, 2, 5) if highest > 20 * lowest else (1, 1.5, 2, 3, 5, 7)
     powers = range(math.floor(math.log10(lowest)), 1)
     ticks = [digit * 10.0**power for power in powers for digit in digits]
-    return [tick for tick in ticks if lowest <= tick <= min(1, highest)]
+    ticks = [tick for tick in ticks if lowest <= tick <= min(1, highest)]
+    if len(ticks) >= 3:
+        return ticks
+    # Where few are, at equal steps, which are round too.
+    steps = MaxNLocator(5).tick_values(lowest, min(1, highest))
+    return [float(tick) for tick in steps if lowest <= tick <= highest]
 
 
 def _short(name: str) -> str:

@@ -78,9 +78,7 @@ def _check(format: ExportFormat, values: dict[str, Any]) -> dict[str, Any]:
     Raises:
         UsageError: if flags do not go together, or --output is taken.
     """
-    for name, wanted in _REQUIRED.items():
-        if not values[name]:
-            raise UsageError(f"flag --{name} is required: {wanted}")
+    command_line.require(values, _REQUIRED)
     try:
         format.check_output(values["output"])
     except ValueError as error:

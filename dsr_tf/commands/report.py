@@ -67,8 +67,7 @@ def main(argv: list[str] | None = None) -> None:
     with command_line.usage_errors(argv[0]):
         values = flag_values.flag_values_dict()
         folders, plot = values["run"], values["plot"]
-        if not folders:
-            raise UsageError("flag --run is required: the folder of a run")
+        command_line.require(values, {"run": "the folder of a run"})
         _check_distinct(folders)
         is_one = len(folders) == 1
         html = values["html"] or os.path.join(

@@ -45,7 +45,7 @@ class Predicate:
     """Says of a layer and its path whether it is wanted.
 
     Raises:
-        ValueError: if `filters` are none.
+        ValueError: if `filters` is nothing of that kind.
     """
 
     def __init__(self, filters: Filters) -> None:
@@ -71,7 +71,8 @@ class Predicate:
 
     def check_all_found(self, paths: Collection[str]) -> None:
         """Refuse one of several expressions that no path has: it is mistyped,
-        and its layer would be left out without a word.
+        and its layer would be left out without a word. (Where there is one
+        expression, that there is nothing to do is told with the reasons.)
 
         Args:
             paths: Those of all layers of the model.
@@ -80,7 +81,7 @@ class Predicate:
             ValueError: with the expression.
         """
         if self._patterns is None or len(self._patterns) < 2:
-            return  # That there is nothing to do is told, with the reasons.
+            return
         for pattern in self._patterns:
             if not any(pattern.search(path) for path in paths):
                 raise ValueError(

@@ -143,7 +143,7 @@ def sparsify(
     def visit(
         layer: keras.layers.Layer, path: str, head_axes: dict[str, int] | None
     ) -> bool:
-        paths.append(path or layer.name)
+        paths.append(path)
         reason = reason_to_skip(layer, MASKED_KINDS)
         if not reason and not wanted(layer, path):
             reason = "the filters leave it out"

@@ -184,13 +184,20 @@ def _prepared_builder(name: str, data_dir: str | os.PathLike | None) -> Any:
             f"or {IMAGE_FOLDER!r} nor one of TensorFlow Datasets in {where} "
             f"({_first_line(error)})"
         ) from error
-    if data_dir and not tf.io.gfile.isdir(os.fspath(data_dir)):
+    try:
+        is_prepared = builder.is_prepared()
+    except Exception as error:  # As above.
+        raise DataError(
+            f"The data set {name!r} in {where} cannot be read "
+            f"({_first_line(error)})"
+        ) from error
+    if data_dir and not is_prepared and not _is_place(data_dir):
         raise DataError(
             f"{where} is no folder: make it, where {name!r} is to be "
             "downloaded there"
         )
     try:
-        if not builder.is_prepared():
+        if not is_prepared:
             logging.warning(
                 "The data set %r is not in %s: it is going to be downloaded",
                 name,
@@ -203,6 +210,12 @@ def _prepared_builder(name: str, data_dir: str | os.PathLike | None) -> Any:
             f"downloaded ({_first_line(error)})"
         ) from error
     return builder
+
+
+def _is_place(data_dir: str | os.PathLike) -> bool:
+    """Whether files can be written there: stores of objects have no folders."""
+    path = os.fspath(data_dir)
+    return "://" in path or os.path.isdir(os.path.expanduser(path))
 
 
 def _check_splits(name: str, builder: Any) -> str:

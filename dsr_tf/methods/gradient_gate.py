@@ -62,6 +62,7 @@ class GradientGate(InStepHook):
         self._state = masked[0].layer.reallocation
         self._draws_alive = method.draws_alive
         self._optimizer: keras.optimizers.Optimizer = None
+        self._last_set: list[int] | None = None
         self.keeps_gradients = self.needs_momentum = every_step
         self._stored = [
             weight.variable
@@ -156,6 +157,14 @@ class GradientGate(InStepHook):
         else:
             self._set(due - 1, due)
 
+    def settle(self) -> None:
+        # Slots do not hold what a window of earlier weights says.
+        if self._last_set not in (None, self._read()):
+            if self.keeps_gradients:
+                self._set(*self._last_set)
+            else:
+                self.close()
+
     def close(self) -> None:
         self._set(0, 0)
 
@@ -183,6 +192,7 @@ class GradientGate(InStepHook):
     def _set(self, *window: int) -> None:
         # Not read before, which would wait for the device.
         self._window.assign(window)
+        self._last_set = [*window]
 
 
 def close_window(masked: list[MaskedWeight]) -> None:

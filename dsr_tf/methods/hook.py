@@ -53,6 +53,10 @@ class InStepHook:
         for weight in self.masked:
             weight.variable.hook = None
 
+    def settle(self) -> None:
+        """Mend what others may have changed of its state in the model, such
+        as by restoring earlier weights, where training goes on."""
+
     def begin_epoch(self, epoch: int) -> None:
         """Settle what depends on the epoch, and on weights that may have
         been loaded since the last."""

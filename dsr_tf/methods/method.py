@@ -43,6 +43,8 @@ class Bundles:
 class KernelView:
     """What a method sees of one kernel; groups are those of its mask.
 
+    Its arrays may be views of what others read too, and cannot be written to.
+
     Attributes:
         scores: Array `(num_active_groups,)`, float32: mean magnitude of the
             weights of each active group, in memory order.

@@ -92,8 +92,7 @@ class Moves:
     @property
     def densities_at_start(self) -> np.ndarray:
         """Active shares `(num_kernels,)` before the first reallocation."""
-        before = self.active[0] + self.pruned[0] - self.grown[0]
-        return before / self.sizes
+        return self.at_start / self.sizes
 
     @property
     def between_kernels(self) -> np.ndarray:

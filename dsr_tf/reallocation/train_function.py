@@ -30,24 +30,24 @@ class TrainFunction:
     def use_hooked(self) -> None:
         """Train with what is hooked in now."""
         plain = getattr(self._model, "train_function", None)
-        if plain is None and not self._model.compiled:
+        if plain is None:
             # Whoever makes one will make it with the hooks.
-            self._plain = None
+            self._plain = self._hooked = None
             return
-        if plain is None or plain is not self._plain or self._hooked is None:
-            self._plain = plain
-            if plain is not None and keras.backend.backend() == "jax":
-                self._plain = self._make()
+        if plain is not self._plain or self._hooked is None:
+            is_jax = keras.backend.backend() == "jax"
+            self._plain = self._make() if is_jax else plain
             self._hooked = self._make()
         self._model.train_function = self._hooked
 
     def use_plain(self) -> None:
         """Train as before, once nothing is hooked in any more."""
         now = getattr(self._model, "train_function", None)
-        # Another one has been made since, perhaps by `compile` and `fit`; it
-        # has the hooks only if it was made for want of one.
-        if now is not None and (now is self._hooked or self._plain is None):
+        if now is self._hooked:
             self._model.train_function = self._plain
+        elif now is not self._plain:
+            # Made since, perhaps by `compile` and `fit`, and with the hooks.
+            self._model.train_function = None
 
     def _make(self) -> Any:
         model, own = self._model, vars(self._model)
@@ -59,6 +59,7 @@ class TrainFunction:
         def train_step(*arguments: Any) -> Any:
             return method(*arguments)
 
+        # Not by `setattr`, which Keras watches.
         own["train_step"] = train_step
         try:
             model.make_train_function(force=True)

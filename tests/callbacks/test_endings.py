@@ -218,6 +218,30 @@ def test_restored_weights_do_not_open_a_window(data):
 
 
 @needs_tensorflow
+def test_restored_weights_do_not_open_a_window_where_training_goes_on(data):
+    model, steps = make_model("adam"), []
+    reallocation = Reallocation(
+        METHODS["rigl"],
+        10,
+        seed=0,
+        model=model,
+        listener=lambda record: steps.append(record.step),
+    )
+    reallocation.begin()
+    restoring = keras.callbacks.EarlyStopping(
+        "loss", mode="max", patience=1, restore_best_weights=True
+    )
+    fit(model, data, reallocation, restoring, epochs=4)
+    begun = int(values(model.optimizer.iterations))
+    assert begun % 10 == 0 and steps
+    steps.clear()
+    fit(model, data, reallocation, epochs=1)
+    # Not at once, by what slots hold of weights that are not there any more.
+    assert steps == [begun + 10]
+    reallocation.end()
+
+
+@needs_tensorflow
 def test_the_history_can_be_pickled(data):
     history = fit(make_model(), data, Reallocation(METHODS["set"], 5))
     again = pickle.loads(pickle.dumps(history))

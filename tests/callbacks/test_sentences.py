@@ -1,5 +1,7 @@
 """What callbacks say, and what those of others find in the logs."""
 
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -89,20 +91,62 @@ def test_pruning_what_moves_is_refused(pruning_first, data):
     fit(model, data, static, pruning)
 
 
-def test_gathered_gradients_are_no_reason_to_warn(data, caplog):
-    """Two batches are an update, and an execution."""
+@pytest.mark.parametrize(
+    "period, steps_per_execution, scaled, expected, warns",
+    [
+        # Two batches are an update, and an execution.
+        (3, 2, False, [3, 6, 9], False),
+        (3, 2, True, [3, 6, 9], False),
+        # Executions end at 1, 3, 4, 6, 7 and 9 updates.
+        (2, 3, False, [3, 4, 6, 9], True),
+    ],
+)
+def test_gathered_gradients_and_executions(
+    period, steps_per_execution, scaled, expected, warns, data, caplog
+):
     steps = []
-    model = make_model(
-        keras.optimizers.SGD(0.1, gradient_accumulation_steps=2),
-        steps_per_execution=2,
-    )
+    optimizer = keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)
+    if scaled:
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    model = make_model(optimizer, steps_per_execution=steps_per_execution)
     reallocation = Reallocation(
-        methods.SET(0.3), 3, seed=0, listener=lambda r: steps.append(r.step)
+        methods.SET(0.3),
+        period,
+        seed=0,
+        listener=lambda record: steps.append(record.step),
     )
     with caplog.at_level("WARNING", logger="absl"):
         fit(model, data, reallocation, epochs=1)
-    assert steps == [3, 6, 9]
-    assert not [r for r in caplog.records if "not divisible" in r.message]
+    assert steps == expected
+    told = [r for r in caplog.records if "not divisible" in r.message]
+    assert bool(told) == warns
+
+
+@needs_tensorflow
+def test_a_training_step_of_an_instance_of_ones_own(data):
+    """Two updates each, so that a period may be over in the middle."""
+    model, steps = make_model(momentum()), []
+
+    def train_step(self, given):
+        keras.Model.train_step(self, given)
+        return keras.Model.train_step(self, given)
+
+    model.train_step = types.MethodType(train_step, model)
+    reallocation = Reallocation(
+        methods.SET(0.3), 4, seed=0, listener=lambda r: steps.append(r.step)
+    )
+    fit(model, data, reallocation, epochs=1)
+    assert steps == list(range(4, 40, 4))
+
+
+def test_the_end_lets_others_change_the_masks(data):
+    model = make_model(momentum())
+    first = Reallocation(methods.SET(0.3), 10, seed=0, model=model)
+    second = GradualPruning(target_sparsity=0.9, model=model)
+    keras.callbacks.CallbackList([first, second], model=model, epochs=1)
+    for one in (first, second, first):
+        one.begin()
+        one.end()
 
 
 def test_another_callback_that_moved_the_weights_is_told(data, caplog):

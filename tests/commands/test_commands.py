@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -301,20 +299,6 @@ def test_help(command, capsys):
         command.main(["command", "--help"])
     assert end.value.code == 0
     assert "--data_dir=" in capsys.readouterr().out
-
-
-def test_help_for_somebody_who_has_seen_enough():
-    """As `| head`, which closes its end of the pipe."""
-    output, written = os.pipe()
-    os.close(output)
-    found = subprocess.run(
-        [sys.executable, "-m", "dsr_tf.train", "--help"],
-        stdout=written,
-        stderr=subprocess.PIPE,
-    )
-    os.close(written)
-    assert found.returncode == 0
-    assert not found.stderr
 
 
 def test_a_flagfile_without_its_flag(tmp_path, capsys):

@@ -3,6 +3,8 @@
 import os
 import re
 import shlex
+import subprocess
+import sys
 
 import pytest
 
@@ -119,3 +121,17 @@ def test_defaults_are_what_the_command_line_takes(
             command.main(["command", *arguments])
     assert values[0] == values[1]
     assert not any("[" in text or "True" in text for text in defaults.values())
+
+
+def test_help_for_somebody_who_has_seen_enough():
+    """As `| head`, which closes its end of the pipe."""
+    output, written = os.pipe()
+    os.close(output)
+    found = subprocess.run(
+        [sys.executable, "-m", "dsr_tf.train", "--help"],
+        stdout=written,
+        stderr=subprocess.PIPE,
+    )
+    os.close(written)
+    assert found.returncode == 0
+    assert not found.stderr

@@ -175,6 +175,8 @@ def test_ticks_of_densities():
     np.testing.assert_allclose(few, [0.1, 0.15, 0.2])
     many = density_plot._ticks(0.009, 1.1)
     np.testing.assert_allclose(many, [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1])
+    narrow = density_plot._ticks(0.31, 0.45)
+    np.testing.assert_allclose(narrow, [0.33, 0.36, 0.39, 0.42, 0.45])
 
 
 def test_the_picture_begins_at_the_start(run, monkeypatch):

@@ -129,6 +129,11 @@ def test_one_of_several_filters_that_finds_nothing_is_refused(inplace):
         dsr_tf.with_storage(masked, "lists", filters=["fc1", "fcc3"])
 
 
+def test_the_name_of_the_model_is_in_no_path():
+    with pytest.raises(ValueError, match="'deep', which is found in the path"):
+        dsr_tf.sparsify(many_layers(), 0.5, filters=["deep", "fc1"])
+
+
 def test_what_is_left_dense_is_logged_in_short(caplog):
     with caplog.at_level("INFO", logger="absl"):
         sparse = dsr_tf.sparsify(many_layers(), 0.5, filters="fc11")
@@ -283,7 +288,7 @@ def test_bad_input(model, arguments, error, message):
 
 
 def test_a_summary_of_no_model():
-    with pytest.raises(TypeError, match="sparsity_summary` takes a Keras model"):
+    with pytest.raises(TypeError, match="takes a Keras model. Received"):
         dsr_tf.sparsity_summary("model.keras")
 
 

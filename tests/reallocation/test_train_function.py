@@ -1,5 +1,9 @@
 """Hooks reach the compiled step, whatever the model was trained with before."""
 
+import os
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -11,6 +15,7 @@ from dsr_tf.layers import masked_weights
 from tests.conftest import assert_same
 from tests.conftest import assert_zero_outside_masks
 from tests.conftest import make_model
+from tests.conftest import needs_jax
 from tests.conftest import values
 
 METHODS = {
@@ -83,6 +88,43 @@ def test_a_training_leaves_no_trace_in_the_next(name, data, tmp_path):
         assert_zero_outside_masks(model)
 
 
+@pytest.mark.parametrize("name", ["rigl", "adaptive"])
+def test_a_loop_leaves_no_trace_in_a_training(name, data, tmp_path):
+    """Nothing was compiled before: whoever steps first compiles the hooks."""
+    model = make_model(momentum())
+    loop = Reallocation(METHODS[name](), 5, seed=0, model=model)
+    loop.begin()
+    for x, y in zip(*(np.split(part, 10) for part in data)):
+        loop.before_step()
+        model.train_on_batch(x, y)
+    loop.end()
+    model.save(tmp_path / "model.keras")
+    twin = keras.models.load_model(tmp_path / "model.keras")
+    for callback in (None, Reallocation(METHODS[name](), 5, seed=0)):
+        moves, expected = (
+            trained_on(one, data, callback)
+            if callback
+            else one.fit(*data, shuffle=False, verbose=0).history
+            for one in (model, twin)
+        )
+        assert moves == expected
+    assert_same(model.get_weights(), twin.get_weights())
+
+
+def test_compiled_amid_a_training_no_hook_is_left(data):
+    model = make_model(momentum())
+    model.fit(*data, verbose=0)
+    reallocation = Reallocation(methods.RigL(0.3), 5, seed=0, model=model)
+    reallocation.begin()
+    model.fit(*data, verbose=0, callbacks=[reallocation])
+    model.compile(model.optimizer, far_off)
+    model.fit(*data, verbose=0, callbacks=[reallocation])
+    with_hooks = model.train_function
+    reallocation.end()
+    assert with_hooks is not None
+    assert model.train_function is None
+
+
 def test_penalties_that_came_after_a_training_count(data):
     model = make_model(keras.optimizers.SGD(0.01))
     kept = Reallocation(methods.RigL(0.3), 5, seed=0)
@@ -109,3 +151,35 @@ def test_blocks_move_after_another_training(data):
     reallocation = Reallocation(period=3, seed=0, listener=records.append)
     model.fit(*data, epochs=3, verbose=0, callbacks=[reallocation])
     assert sum(record.num_grown for record in records) > 0
+
+
+@needs_jax
+def test_a_loop_over_devices():
+    """Where Keras must know the state of all before it compiles."""
+    code = """
+import keras, numpy as np
+from dsr_tf import methods
+from dsr_tf.callbacks import Reallocation
+from tests.conftest import make_model
+devices = keras.distribution.list_devices()
+assert len(devices) == 2
+keras.distribution.set_distribution(
+    keras.distribution.DataParallel(devices=devices)
+)
+model, records = make_model("adam"), []
+callback = Reallocation(
+    methods.RigL(0.3), 2, seed=0, model=model, listener=records.append
+)
+callback.begin()
+x = np.random.default_rng(0).normal(size=(64, 12)).astype("float32")
+y = np.zeros(64, "int32")
+model.fit(x, y, batch_size=16, epochs=2, verbose=0, callbacks=[callback])
+callback.end()
+assert sum(record.num_grown for record in records) > 0
+"""
+    flags = "--xla_force_host_platform_device_count=2"
+    subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "XLA_FLAGS": flags},
+        check=True,
+    )

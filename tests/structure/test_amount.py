@@ -40,6 +40,8 @@ def test_kinds_and_filters(structure):
     ]
     assert names(candidates(structure, "it", "_a$")) == ["block_a"]
     assert names(candidates(structure, "it", ["stem", "hid"])) == ["hidden"]
+    # A layer without channels of its own is one all the same.
+    assert names(candidates(structure, "it", ["logits", "hid"])) == ["hidden"]
     with pytest.raises(ValueError, match="'x', which is found in the path of"):
         candidates(structure, "it", ["x", "hid"])
     dense = lambda layer: isinstance(layer, layers.Dense)  # noqa: E731

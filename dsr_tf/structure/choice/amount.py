@@ -12,6 +12,7 @@ from dsr_tf.conversion.selection import Filters
 from dsr_tf.conversion.selection import Predicate
 from dsr_tf.conversion.selection import first_few
 from dsr_tf.core.checks import is_number
+from dsr_tf.layers.masked_weights import layers_with_paths
 from dsr_tf.structure.choice import choose
 from dsr_tf.structure.graph.channels import ChannelSet
 from dsr_tf.structure.graph.cost import Cost
@@ -47,7 +48,8 @@ def candidates(
         ValueError: if there is none.
     """
     wanted = Predicate(filters)
-    wanted.check_all_found([one.name for one in structure.sets])
+    paths = [path for _, path in layers_with_paths(structure.model)]
+    wanted.check_all_found([*paths, *(one.name for one in structure.sets)])
     found, skipped = [], []
     for one in structure.sets:
         # Selections are made by nobody.

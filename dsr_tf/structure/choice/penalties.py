@@ -7,6 +7,7 @@ import keras
 
 from dsr_tf.conversion.selection import Filters
 from dsr_tf.conversion.selection import Predicate
+from dsr_tf.layers.masked_weights import layers_with_paths
 from dsr_tf.regularizers import GroupLasso
 from dsr_tf.regularizers import Sum
 from dsr_tf.structure.graph.branches import branches
@@ -51,9 +52,7 @@ def group_penalties(
         )
     wanted, structure = Predicate(filters), Structure(model)
     trace = structure.trace
-    wanted.check_all_found(
-        [trace.path_of(weight.layer) for weight in trace.weights.values()]
-    )
+    wanted.check_all_found([path for _, path in layers_with_paths(model)])
     makers = {layer for found in structure.sets for layer in found.producers}
     inside = {x for branch in branches(model) for x in branch.layers}
     found: dict[str, list[GroupLasso]] = {}

@@ -13,6 +13,7 @@ from dsr_tf.conversion.selection import Filters
 from dsr_tf.conversion.selection import Predicate
 from dsr_tf.conversion.selection import check_model
 from dsr_tf.layers import Scale
+from dsr_tf.layers.masked_weights import layers_with_paths
 from dsr_tf.structure.choice.amount import Share
 from dsr_tf.structure.choice.amount import largest_kept
 from dsr_tf.structure.choice.choose import Keep
@@ -90,6 +91,7 @@ def sss(
     """
     check_model(model, "sss")
     wanted = Predicate(filters)
+    wanted.check_all_found([path for _, path in layers_with_paths(model)])
     of_branches = _scales_of_branches(model, wanted)
     of_units = _scales_of_units(model, wanted)
     amount = (share, parameters, macs)

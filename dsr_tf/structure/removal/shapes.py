@@ -57,9 +57,7 @@ class ShapesOf:
         wanted = Predicate(filters)
         masked = {weight.layer for weight in masked_weights(model)}
         trace = self._structure.trace
-        wanted.check_all_found(
-            [trace.path_of(weight.layer) for weight in trace.weights.values()]
-        )
+        wanted.check_all_found([path for _, path in layers_with_paths(model)])
         self._weights: dict[str, LabelledWeight] = {}
         for weight in trace.weights.values():
             path = trace.path_of(weight.layer)

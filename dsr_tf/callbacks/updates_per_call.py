@@ -1,0 +1,35 @@
+"""How many updates a call of a model's training function makes."""
+
+import keras
+
+from dsr_tf.core import optimizer_slots
+
+
+def gathered(optimizer: keras.optimizers.Optimizer) -> int:
+    """How many batches an update gathers the gradients of, 1 for no others."""
+    numbers = [
+        leaf.gradient_accumulation_steps
+        for leaf in optimizer_slots.leaves(optimizer)
+    ]
+    return max(number or 1 for number in numbers)
+
+
+def at_most(model: keras.Model) -> int | None:
+    """The largest number; None if it is unknown.
+
+    A training step of the user's own may make several updates, or none.
+    """
+    step = getattr(model.train_step, "__func__", None)
+    if step is not keras.Model.train_step:
+        return None
+    return -(-model.steps_per_execution // gathered(model.optimizer))
+
+
+def divide(model: keras.Model, period: int) -> bool:
+    """Whether each multiple of a period is reached by the end of a call, as
+    far as that is known."""
+    most = at_most(model) or 1
+    if most == 1:
+        return True
+    is_whole = model.steps_per_execution % gathered(model.optimizer) == 0
+    return is_whole and period % most == 0
