@@ -340,15 +340,9 @@ class Reallocation(MaskCallback):
             state.write(self._reallocator.masked)
 
     def _warn_if_late(self, period: int) -> None:
-        trained: Any = self._trained_model()
         if self._warned or self._updates_per_call() is None:
             return
-        if not updates_per_call.divide(trained, period):
+        late = updates_per_call.why_late(self._trained_model(), period)
+        if late:
             self._warned = True
-            logging.warning(
-                "Reallocation: the period %d is not divisible by the updates "
-                "of an execution (steps_per_execution=%d), so reallocations "
-                "happen at the first one after each multiple.",
-                period,
-                trained.steps_per_execution,
-            )
+            logging.warning("Reallocation: %s.", late)

@@ -25,11 +25,15 @@ def at_most(model: keras.Model) -> int | None:
     return -(-model.steps_per_execution // gathered(model.optimizer))
 
 
-def divide(model: keras.Model, period: int) -> bool:
-    """Whether each multiple of a period is reached by the end of a call, as
-    far as that is known."""
+def why_late(model: keras.Model, period: int) -> str | None:
+    """The reason why not each multiple of a period is the end of a call; None
+    where it is, as far as that is known."""
     most = at_most(model) or 1
-    if most == 1:
-        return True
     is_whole = model.steps_per_execution % gathered(model.optimizer) == 0
-    return is_whole and period % most == 0
+    if most == 1 or (is_whole and period % most == 0):
+        return None
+    return (
+        f"the period {period} is not divisible by the updates of an execution "
+        f"(steps_per_execution={model.steps_per_execution}), so reallocations "
+        "happen at the first one after each multiple"
+    )

@@ -11,6 +11,7 @@ from dsr_tf.command_line.endings import usage_errors
 from dsr_tf.command_line.errors import RunError
 from dsr_tf.command_line.errors import UsageError
 from dsr_tf.command_line.naming import naming_flags
+from dsr_tf.command_line.naming import without_argument
 from dsr_tf.command_line.parsing import arguments
 from dsr_tf.command_line.parsing import define
 from dsr_tf.command_line.parsing import parse
@@ -35,5 +36,6 @@ __all__ = [
     "say",
     "signal_name",
     "usage_errors",
+    "without_argument",
     "written",
 ]

@@ -7,6 +7,7 @@ from typing import Any
 
 from absl import flags
 
+from dsr_tf.command_line.naming import without_argument
 from dsr_tf.core import period as periods
 from dsr_tf.core.period import AUTO
 from dsr_tf.core.period import AutomaticPeriod
@@ -199,6 +200,8 @@ class Named(flags.ArgumentParser):
             raise ValueError(
                 f"must be a regular expression ({error})"
             ) from None
+        except ValueError as error:
+            raise ValueError(without_argument(str(error))) from None
         return argument
 
     def flag_type(self) -> str:

@@ -41,7 +41,19 @@ def naming_flags(
         name = _named_in(str(error), values) or otherwise
         # What a function is called tells nobody anything.
         reason = re.sub(r"\.? Received: \w+=<.*", "", str(error))
+        if reason.startswith(f"`{name}` "):
+            reason = without_argument(reason)
         raise UsageError(f"flag --{name}={values[name]}: {reason}") from error
+
+
+def without_argument(message: str) -> str:
+    """A message without the name and the value of the argument that it is
+    about, to stand behind those of a flag."""
+    named = re.match(r"`(\w+)` ", message)
+    if not named:
+        return message
+    rest = message[named.end() :]
+    return re.sub(rf"\. Received: {named[1]}=[^,]*$", "", rest)
 
 
 def _named_in(message: str, values: Mapping[str, object]) -> str | None:

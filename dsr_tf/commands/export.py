@@ -82,8 +82,9 @@ def _check(format: ExportFormat, values: dict[str, Any]) -> dict[str, Any]:
     try:
         format.check_output(values["output"])
     except ValueError as error:
+        reason = command_line.without_argument(str(error))
         raise UsageError(
-            f"flag --output={values['output']}: {error}"
+            f"flag --output={values['output']}: {reason}"
         ) from error
     return registry.chosen_options(format, values)
 

@@ -210,9 +210,14 @@ def parse(text: str) -> str | dict[str, float]:
             identifier = {name: float(value) for name, _, value in pairs}
         except ValueError:
             raise ValueError(
-                "`distribution` must be a name, or a list REGEX:SPARSITY,... "
-                f"Received: distribution={text!r}"
+                "`distribution` must be a name, or a list REGEX:SPARSITY,"
+                f"REGEX:SPARSITY. Received: distribution={text!r}"
             ) from None
+    elif text not in _SHARES:
+        raise ValueError(
+            f"`distribution` must be one of {', '.join(_SHARES)}, or a list "
+            f"REGEX:SPARSITY,REGEX:SPARSITY. Received: distribution={text!r}"
+        )
     if Distribution(identifier).is_complete:
         raise ValueError(
             f"`distribution` cannot have a sparsity for the {REST!r} here: "

@@ -139,8 +139,8 @@ TOGETHER = [
         "--model=lenet_5 --initial_gamma=0.5",
         "--initial_gamma=0.5: needs one of --model=lenet_300_100,wrn_28_2,",
     ),
-    ("--model=vgg_cifar --depth=17", "--depth=17: `depth` must be one of 16, "),
-    ("--model=resnet_cifar --depth=21", "--depth=21: `depth` must be 6 n + 2"),
+    ("--model=vgg_cifar --depth=17", "--depth=17: must be one of 16, "),
+    ("--model=resnet_cifar --depth=21", "--depth=21: must be 6 n + 2"),
     (
         "--model=lenet_5",
         "--model=lenet_5: Images of lenet_5 must have at least",
@@ -151,11 +151,11 @@ TOGETHER = [
     ),
     (
         "--storage=blocks",
-        "--storage=blocks: `storage` 'blocks' is for matrices in blocks",
+        "--storage=blocks: 'blocks' is for matrices in blocks",
     ),
     (
         "--storage=lists --granularity=block:16",
-        "--storage=lists: `storage` 'lists' is for matrices of single weights",
+        "--storage=lists: 'lists' is for matrices of single weights",
     ),
     (
         "--storage=auto --method=dense",
@@ -175,14 +175,14 @@ TOGETHER = [
         "--method=deep_r --granularity=channel",
         "--granularity=channel: DeepR needs granularity 'element'",
     ),
-    ("--granularity=2:4", "--sparsity=0.9: `sparsity` must be 0.5 with"),
+    ("--granularity=2:4", "--sparsity=0.9: must be 0.5 with"),
     (
         "--granularity=2:4 --sparsity=0.5",
         "--granularity=2:4: DSR moves weights to anywhere",
     ),
     (
         "--granularity=2:4 --sparsity=0.5 --method=set --distribution=erk",
-        "--distribution=erk: `distribution` must be uniform with",
+        "--distribution=erk: must be uniform with",
     ),
     (
         "--granularity=2:4 --method=gradual",
@@ -266,7 +266,7 @@ TOGETHER = [
     ),
     (
         "--method=nest --granularity=channel",
-        "`granularity` must be 'element' where single connections wake",
+        "--granularity=channel: must be 'element' where single",
     ),
     ("--resume --output_dir=file", "is not a folder"),
 ]

@@ -140,7 +140,7 @@ def refuse(arguments, capsys):
             "cannot be loaded (it is no",
         ),
         (["--model={tmp}/alien.keras", "--output={tmp}/x"], "Alien"),
-        (["--model={run}", "--output={tmp}/full"], "or is empty. Received"),
+        (["--model={run}", "--output={tmp}/full"], "exist or is empty"),
         (["--model={run}", "--output={tmp}/x", "--format=torch"], "one of"),
         (
             ["--model={run}", "--output={tmp}/x", "--format=litert"],

@@ -123,5 +123,5 @@ def test_flags_that_do_not_go_together(pruned, tmp_path):
         batch_normalization=False,
         initial_checkpoint=str(pruned),
     )
-    with pytest.raises(UsageError, match="--bits=fc9:3: `bits` must name kern"):
+    with pytest.raises(UsageError, match="--bits=fc9:3: must name kern"):
         Run(experiment)
