@@ -340,7 +340,7 @@ class Reallocation(MaskCallback):
             state.write(self._reallocator.masked)
 
     def _warn_if_late(self, period: int) -> None:
-        if self._warned or self._updates_per_call() is None:
+        if self._warned or self._optimizer_given is not None:
             return
         late = updates_per_call.why_late(self._trained_model(), period)
         if late:

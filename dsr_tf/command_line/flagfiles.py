@@ -65,11 +65,16 @@ def _find(folder: str, name: str) -> str:
         return path
     # Named as if from a clone's root, or beside a file that is.
     for wanted in (name, path):
-        start, *rest = os.path.normpath(wanted).split(os.sep)
-        own = os.path.join(package_files(), *rest)
-        if start == _FOLDER and rest and os.path.isfile(own):
+        own = _in_package(wanted)
+        if os.path.isfile(own):
             return own
     return path
+
+
+def _in_package(path: str) -> str:
+    """Where the package has what a clone has at a path; "" for nowhere."""
+    start, *rest = os.path.normpath(path).split(os.sep)
+    return os.path.join(package_files(), *rest) if start == _FOLDER else ""
 
 
 class _Expansion:
@@ -136,11 +141,9 @@ def _question(path: str) -> str:
     folder, name = os.path.split(path)
     if os.path.lexists(path):
         return ""
-    start, *rest = os.path.normpath(folder).split(os.sep)
-    own = os.path.join(package_files(), *rest) if start == _FOLDER else ""
     names = {
         found
-        for place in (folder or ".", own)
+        for place in (folder or ".", _in_package(folder))
         for found in _listed(place)
         if found.endswith(".flags")
     }

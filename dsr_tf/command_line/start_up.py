@@ -16,6 +16,8 @@ import signal
 import sys
 from collections.abc import Iterator
 
+from dsr_tf.command_line.endings import USAGE_ERROR
+
 _STANDARD_ERROR = 2
 # As TensorFlow counts: 0 shows all, 1 hides I, 2 W too, 3 E too.
 _VARIABLE, _SEVERITIES = "TF_CPP_MIN_LOG_LEVEL", b"IWE"
@@ -46,7 +48,7 @@ def check_backend() -> None:
             "commands of dsr_tf need tensorflow",
             file=sys.stderr,
         )
-        sys.exit(2)
+        sys.exit(USAGE_ERROR)
 
 
 def hold_back() -> None:

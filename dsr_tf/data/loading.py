@@ -185,25 +185,20 @@ def _prepared_builder(name: str, data_dir: str | os.PathLike | None) -> Any:
             f"({_first_line(error)})"
         ) from error
     try:
-        is_prepared = builder.is_prepared()
-    except Exception as error:  # As above.
-        raise DataError(
-            f"The data set {name!r} in {where} cannot be read "
-            f"({_first_line(error)})"
-        ) from error
-    if data_dir and not is_prepared and not _is_place(data_dir):
-        raise DataError(
-            f"{where} is no folder: make it, where {name!r} is to be "
-            "downloaded there"
-        )
-    try:
-        if not is_prepared:
+        if not builder.is_prepared():
+            if data_dir and not _is_place(data_dir):
+                raise DataError(
+                    f"{where} is no folder: make it, where {name!r} is to be "
+                    "downloaded there"
+                )
             logging.warning(
                 "The data set %r is not in %s: it is going to be downloaded",
                 name,
                 where,
             )
         builder.download_and_prepare()
+    except DataError:
+        raise
     except Exception as error:
         raise DataError(
             f"The data set {name!r} is not in {where} and could not be "
