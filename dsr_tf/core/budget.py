@@ -30,5 +30,6 @@ class Budget:
             raise ValueError(
                 f"A budget of {self.num_weights} active weights cannot give "
                 f"each of {len(group_sizes)} kernels an active group, which "
-                f"takes {sum(group_sizes)}. Received: {self.received}"
+                f"takes {sum(group_sizes)}: take a lower sparsity, or smaller "
+                f"groups (`granularity`). Received: {self.received}"
             )

@@ -69,8 +69,9 @@ class DSR(ChosenGrowth):
     start_magnitude: float = 0.0
     counts_zeros: bool = True
 
-    # e, where the threshold is `initial_threshold * 2**e`.
-    state_names = ("threshold_exponent",)
+    # e, where the threshold is `initial_threshold * 2**e`; and how often
+    # most weights were pruned at once, which is said the first time only.
+    state_names = ("threshold_exponent", "num_collapses")
     flag_name = "dsr"
 
     @classmethod
@@ -154,6 +155,20 @@ class DSR(ChosenGrowth):
         exponent = state.method_state["threshold_exponent"]
         wanted = amount.num_weights(self.num_reallocated, budget)
         if num_below > _MUCH * max(wanted, budget / 4):
+            state.method_state["num_collapses"] += 1
+            self._warn_of_collapse(state, num_below, budget, wanted)
+        if num_below < (1 - self.tolerance) * wanted:
+            exponent += 1
+        elif num_below > (1 + self.tolerance) * wanted:
+            exponent -= 1
+        state.method_state["threshold_exponent"] = max(
+            -_MAX_EXPONENT, min(_MAX_EXPONENT, exponent)
+        )
+
+    def _warn_of_collapse(
+        self, state: Any, num_below: int, budget: int, wanted: int
+    ) -> None:
+        if state.method_state["num_collapses"] == 1:
             logging.warning(
                 "%d of %d active weights were below the threshold %g and "
                 "pruned at once, where about %d were to be: what they had "
@@ -165,10 +180,3 @@ class DSR(ChosenGrowth):
                 self.threshold(state),
                 wanted,
             )
-        if num_below < (1 - self.tolerance) * wanted:
-            exponent += 1
-        elif num_below > (1 + self.tolerance) * wanted:
-            exponent -= 1
-        state.method_state["threshold_exponent"] = max(
-            -_MAX_EXPONENT, min(_MAX_EXPONENT, exponent)
-        )

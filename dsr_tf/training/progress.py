@@ -111,8 +111,9 @@ class Progress(keras.callbacks.Callback):
     ) -> None:
         self._read(logs)
         line = [f"epoch {epoch + 1}/{self._epochs}", *self._facts()]
-        # What changes in place is drawn again below whatever is printed.
-        self._live.update(self._shown())
+        # What changes in place is drawn again, as it last was, below
+        # whatever is printed.
+        self._draw()
         self._console.print("  ".join(line), highlight=False)
 
     def _read(self, logs: dict[str, Any] | None) -> None:

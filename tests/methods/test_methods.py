@@ -52,8 +52,12 @@ def test_a_share_is_that_number_of_the_budget(share, budget, wanted):
     [(50, 501, True), (50, 500, False), (400, 801, True), (400, 800, False)],
 )
 def test_pruning_most_weights_at_once_is_said(wanted, num_below, warns, caplog):
-    methods.DSR(wanted).update(ReallocationState(), num_below, 1000)
+    state = ReallocationState()
+    methods.DSR(wanted).update(state, num_below, 1000)
     assert ("pruned at once" in caplog.text) == warns
+    # Once is enough: it may go on so to the end of the training.
+    methods.DSR(wanted).update(state, num_below, 1000)
+    assert caplog.text.count("pruned at once") == int(warns)
 
 
 def test_a_share_of_nearly_everything_is_refused():

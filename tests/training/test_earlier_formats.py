@@ -43,7 +43,7 @@ def test_state_gets_its_names():
     _, masked = restored("dsr")
     state = ReallocationState.read(masked, dsr_tf.methods.DSR())
     assert (state.seed, state.num_reallocations, state.last_step) == (3, 3, 21)
-    assert dict(state.method_state) == {"threshold_exponent": 3}
+    assert state.method_state == {"threshold_exponent": 3, "num_collapses": 0}
     assert sum(w.num_active for w in masked) == sum(ACTIVE.values())
     for weight in masked[1:]:
         assert not any(values(v).any() for v in weight.layer.state_variables)

@@ -88,6 +88,7 @@ def test_each_epoch_leaves_a_line(shown):
         progress.on_train_batch_end(2)
         progress.record(record(4, 0, None))
         progress.on_epoch_end(1, {"accuracy": 0.5, "val_accuracy": 0.75})
+        assert "step 0/10  accuracy 50.00%  test 75.00%" in last_line(file)
         progress.on_epoch_begin(2)
         clock.now = 1.0
         progress.on_train_batch_end(9)
