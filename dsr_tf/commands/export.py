@@ -161,13 +161,16 @@ def _print(report: Report, model: keras.Model, output: str) -> None:
 
 
 def _difference(path: str, model: keras.Model) -> str:
-    """How far outputs are from the model's, on eight random inputs."""
+    """How far outputs are from the model's, on random inputs.
+
+    They are eight, or as many as the model says that a batch has.
+    """
     if len(model.inputs) != 1:
         return "not compared: the model has several inputs"
-    shape = model.inputs[0].shape[1:]
+    batch_size, *shape = model.inputs[0].shape
     if None in shape or not model.inputs[0].dtype.startswith("float"):
         return "not compared: inputs are not arrays of one shape"
-    inputs = np.random.default_rng(0).normal(size=(8, *shape))
+    inputs = np.random.default_rng(0).normal(size=(batch_size or 8, *shape))
     inputs = inputs.astype(model.inputs[0].dtype)
     expected = keras.tree.flatten(model.predict_on_batch(inputs))
     if len(expected) != 1:

@@ -10,10 +10,21 @@ from tensorflow.lite.python import schema_py_generated as schema
 
 import dsr_tf
 from dsr_tf import models
+from dsr_tf.command_line import UsageError
 from dsr_tf.export import registry
 from tests.conftest import outputs_of
 
 Operator = schema.BuiltinOperator
+
+
+def test_operations_that_the_runtime_lacks_are_told(tmp_path):
+    model = keras.Sequential(
+        [keras.Input((5, 3)), keras.layers.LSTM(4), keras.layers.Dense(2)]
+    )
+    path = str(tmp_path / "recurrent.tflite")
+    dsr_tf.export.litert(dsr_tf.sparsify(model, 0.5, seed=0), path)
+    with pytest.raises(UsageError, match="cannot be loaded .*Flex delegate"):
+        registry.load("model", path)
 
 
 def graph_of(path):

@@ -122,6 +122,8 @@ class LiteRT(ExportFormat):
             raise missing(flag, path, "ai-edge-litert") from error
         with loading(flag, path):
             interpreter = Interpreter(path)
+            # Here operations that the runtime lacks are missed.
+            interpreter.allocate_tensors()
             runner = interpreter.get_signature_runner("serving_default")
         inputs = runner.get_input_details()
         check_single(flag, path, inputs, runner.get_output_details())
