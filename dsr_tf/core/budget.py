@@ -31,5 +31,5 @@ class Budget:
                 f"A budget of {self.num_weights} active weights cannot give "
                 f"each of {len(group_sizes)} kernels an active group, which "
                 f"takes {sum(group_sizes)}: take a lower sparsity, or smaller "
-                f"groups (`granularity`). Received: {self.received}"
+                f"groups of weights. Received: {self.received}"
             )
