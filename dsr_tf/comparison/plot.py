@@ -186,15 +186,12 @@ def _squeeze(stretched: Any) -> Any:
 
 def _range(rows: Sequence[Row]) -> tuple[float, float]:
     """The accuracies to show, in percent, with room for deviations."""
-    low = 100 * min(r.accuracy - (r.deviation or 0) for r in rows)
-    high = min(
-        100, 100 * max(r.accuracy + (r.deviation or 0) for r in rows) + 0.3
-    )
-    # A twentieth of the height below the lowest, as much as a marker takes.
+    low = min(100 * (r.accuracy - (r.deviation or 0)) for r in rows)
+    high = max(100 * (r.accuracy + (r.deviation or 0)) for r in rows)
+    high = min(100, high + 0.3)
+    # A marker takes a twentieth of the height.
     room = 0.05 * (_stretch(high) - _stretch(low))
-    return max(
-        0, min(math.floor(low), float(_squeeze(_stretch(low) - room)))
-    ), high
+    return max(0, math.floor(_squeeze(_stretch(low) - room))), high
 
 
 def _apart(counts: Sequence[int]) -> list[int]:

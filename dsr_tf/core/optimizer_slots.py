@@ -179,8 +179,7 @@ def check_optimizer(
         ValueError: if `optimizer` is or holds such a one, or does not train
             one of the kernels.
     """
-    parts = list(leaves(optimizer))
-    for leaf in parts:
+    for leaf in leaves(optimizer):
         if isinstance(leaf, keras.optimizers.Muon):
             _check_muon(leaf, variables)
         if isinstance(leaf, keras.optimizers.Adafactor):
@@ -191,6 +190,24 @@ def check_optimizer(
                     f"{_LEAST_EPSILON:g}. Received: epsilon_1="
                     f"{leaf.epsilon_1:g}"
                 )
+    check_trains(optimizer, variables)
+
+
+def check_trains(
+    optimizer: keras.optimizers.Optimizer, variables: Sequence[keras.Variable]
+) -> None:
+    """Refuse an optimizer that trains other weights than these kernels.
+
+    One that is not built yet is not refused: it knows no weights.
+
+    Args:
+        optimizer: A Keras optimizer, or one that wraps others.
+        variables: The kernels, Keras variables.
+
+    Raises:
+        ValueError: if `optimizer` does not train one of the kernels.
+    """
+    parts = list(leaves(optimizer))
     if not all(leaf.built for leaf in parts):
         return
     known = {key for leaf in parts for key in leaf._trainable_variables_indices}

@@ -156,7 +156,8 @@ class DSR(ChosenGrowth):
         wanted = amount.num_weights(self.num_reallocated, budget)
         if num_below > _MUCH * max(wanted, budget / 4):
             state.method_state["num_collapses"] += 1
-            self._warn_of_collapse(state, num_below, budget, wanted)
+            if state.method_state["num_collapses"] == 1:
+                self._warn_of_collapse(state, num_below, budget, wanted)
         if num_below < (1 - self.tolerance) * wanted:
             exponent += 1
         elif num_below > (1 + self.tolerance) * wanted:
@@ -168,15 +169,13 @@ class DSR(ChosenGrowth):
     def _warn_of_collapse(
         self, state: Any, num_below: int, budget: int, wanted: int
     ) -> None:
-        if state.method_state["num_collapses"] == 1:
-            logging.warning(
-                "%d of %d active weights were below the threshold %g and "
-                "pruned at once, where about %d were to be: what they had "
-                "learned is lost. Means over large groups hardly differ, so "
-                "a threshold is below all of them or above; `SET` prunes a "
-                "given share.",
-                num_below,
-                budget,
-                self.threshold(state),
-                wanted,
-            )
+        logging.warning(
+            "%d of %d active weights were below the threshold %g and pruned "
+            "at once, where about %d were to be: what they had learned is "
+            "lost. Means over large groups hardly differ, so a threshold is "
+            "below all of them or above; `SET` prunes a given share.",
+            num_below,
+            budget,
+            self.threshold(state),
+            wanted,
+        )

@@ -94,7 +94,10 @@ class Reallocator:
         patterns.check_method(self.method, self.moving)
         stored.check_hook(self.hook, self.method, self.moving)
         self.method.validate(sum(weight.num_active for weight in self.moving))
-        self._check_optimizer(optimizer)
+        optimizer_slots.check_optimizer(
+            optimizer, [weight.kernel for weight in self.moving]
+        )
+        self.hook.check(optimizer)
 
     def begin(self, optimizer: keras.optimizers.Optimizer, epoch: int) -> None:
         """Begin to train: from here on the budget must stay what it is."""
@@ -192,16 +195,13 @@ class Reallocator:
             moves={k.path: k.moves for k in kernels},
         )
 
-    def _check_optimizer(self, optimizer: keras.optimizers.Optimizer) -> None:
-        optimizer_slots.check_optimizer(
-            optimizer, [weight.kernel for weight in self.moving]
-        )
-        self.hook.check(optimizer)
-
     def _exchange_for(self, optimizer: keras.optimizers.Optimizer) -> Exchange:
         if self._exchange is None or not self._exchange.is_for(optimizer):
             # What it trains is known only now, if the first step has built it.
-            self._check_optimizer(optimizer)
+            optimizer_slots.check_trains(
+                optimizer, [weight.kernel for weight in self.moving]
+            )
+            self.hook.check(optimizer)
             self._exchange = Exchange(
                 self.moving,
                 optimizer,

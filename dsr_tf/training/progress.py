@@ -111,8 +111,7 @@ class Progress(keras.callbacks.Callback):
     ) -> None:
         self._read(logs)
         line = [f"epoch {epoch + 1}/{self._epochs}", *self._facts()]
-        # What changes in place is drawn again, as it last was, below
-        # whatever is printed.
+        # Printing repeats below itself what was drawn last.
         self._draw()
         self._console.print("  ".join(line), highlight=False)
 

@@ -83,6 +83,18 @@ def test_parts_with_optimizers_of_their_own(method, data):
         assert_zero_outside_masks(getattr(model, name))
 
 
+@needs_tensorflow
+def test_an_optimizer_of_one_part_is_refused_when_it_is_known(data):
+    """Before its first step it knows no variables."""
+    model = Adversary()
+    model.compile(momentum(), momentum())
+    callback = Reallocation(
+        methods.SET(0.2), 10, optimizer=model.generator_optimizer
+    )
+    with pytest.raises(ValueError, match="does not train .*kernel"):
+        fit(model, data, callback)
+
+
 class Autoencoder(keras.Model):
     """As a VAE: never called as a whole, so never built as one."""
 
@@ -242,47 +254,6 @@ def test_an_optimizer_of_another_model_is_refused(data):
     callback = Reallocation(methods.SET(), 10, optimizer=other.optimizer)
     with pytest.raises(ValueError, match="does not train .*a/kernel"):
         fit(model, data, callback)
-
-
-class InTwoParts(keras.Model):
-    """One layer trained by the model's optimizer, one by another."""
-
-    def __init__(self):
-        super().__init__()
-        self.first = layers.SparseDense(8, sparsity=0.5, seed=0)
-        self.last = layers.SparseDense(1, sparsity=0.5, seed=1)
-        self.other = momentum()
-
-    def call(self, inputs):
-        return self.last(self.first(inputs))
-
-    def train_step(self, batch):
-        import tensorflow as tf
-
-        x, y = batch
-        with tf.GradientTape() as tape:
-            loss = ops.mean((self(x) - ops.reshape(y, (-1, 1))) ** 2)
-        parts = [self.first.trainable_variables, self.last.trainable_variables]
-        first, last = tape.gradient(loss, parts)
-        self.optimizer.apply_gradients(zip(first, parts[0]))
-        self.other.apply_gradients(zip(last, parts[1]))
-        return {"loss": loss}
-
-
-@needs_tensorflow
-def test_an_optimizer_of_a_part_is_refused_when_it_is_known():
-    x = np.random.default_rng(0).normal(size=(32, 6)).astype("float32")
-    model = InTwoParts()
-    model.compile(momentum())
-    model(x[:1])
-    with pytest.raises(ValueError, match="does not train .*kernel"):
-        model.fit(
-            x,
-            x[:, 0],
-            batch_size=4,
-            verbose=0,
-            callbacks=[Reallocation(methods.SET(), 2, model=model)],
-        )
 
 
 @needs_tensorflow

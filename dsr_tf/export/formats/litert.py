@@ -122,7 +122,7 @@ class LiteRT(ExportFormat):
             raise missing(flag, path, "ai-edge-litert") from error
         with loading(flag, path):
             interpreter = Interpreter(path)
-            # Here operations that the runtime lacks are missed.
+            # Fails where the runtime lacks operations, or their delegate.
             interpreter.allocate_tensors()
             runner = interpreter.get_signature_runner("serving_default")
         inputs = runner.get_input_details()
