@@ -202,7 +202,8 @@ def _prepared_builder(name: str, data_dir: str | os.PathLike | None) -> Any:
     except Exception as error:
         raise DataError(
             f"The data set {name!r} is not in {where} and could not be "
-            f"downloaded ({_first_line(error)})"
+            f"downloaded ({_first_line(error)}); if it is on this machine, "
+            "give the folder that it is in as data_dir"
         ) from error
     return builder
 

@@ -169,7 +169,8 @@ def test_a_data_set_that_cannot_be_fetched(tmp_path, capsys, monkeypatch):
     (tmp_path / "data").mkdir()
     error = refuse(train, arguments, tmp_path, capsys)
     assert "'mnist' is not in data_dir=" in error
-    assert "could not be downloaded (No route to host)" in error
+    assert "could not be downloaded (No route to host); if it is on" in error
+    assert "give the folder that it is in as data_dir" in error
     assert not (tmp_path / "new").exists()
 
 
