@@ -21,7 +21,8 @@ def dense_saved_model(model: keras.Model, path: str | os.PathLike) -> None:
 
     Raises:
         ValueError: if the folder is not empty or none that TensorFlow can
-            load from, or the model cannot be copied.
+            load from, a recurrent layer is stateful, or the model cannot be
+            copied.
         TypeError: if `model` is no Keras model.
         OSError: if the folder cannot be written.
     """

@@ -11,16 +11,19 @@ from dsr_tf.export import digest
 from dsr_tf.export import scratch
 
 
-def check_model(model: object, name: str) -> None:
+def check_model(model: object, name: str, keeps_state: bool = False) -> None:
     """Check that a model can be exported.
 
     Args:
         model: What should be a built Keras model.
         name: Name of the function that was called, for messages.
+        keeps_state: Whether a model that is loaded from the file keeps states
+            of layers from one call to the next, as a Keras model does.
 
     Raises:
         TypeError: if it is no Keras model.
-        ValueError: if it is not built, or the backend not TensorFlow.
+        ValueError: if it is not built, the backend not TensorFlow, or a
+            layer keeps a state that the exported one could not.
     """
     if not isinstance(model, keras.Model):
         raise TypeError(
@@ -37,6 +40,21 @@ def check_model(model: object, name: str) -> None:
         raise ValueError(
             f"Model '{model.name}' is not built yet: call it on data first."
         )
+    if not keeps_state:
+        _check_stateless(model)
+
+
+def _check_stateless(model: keras.Model) -> None:
+    """Refuse states: writers freeze them, or stop with errors of their own."""
+    recurrent = keras.layers.RNN, keras.layers.Bidirectional
+    for layer in model._flatten_layers():
+        if isinstance(layer, recurrent) and layer.stateful:
+            raise ValueError(
+                f"Layer '{layer.name}' ({type(layer).__name__}) is stateful, "
+                "and an exported model keeps nothing from one call to the "
+                "next: make the model with stateful=False, or write a packed "
+                "or .keras file."
+            )
 
 
 def check_loadable(path: str | os.PathLike) -> None:

@@ -48,8 +48,9 @@ def litert(
             LiteRT.js must be told; None for any number.
 
     Raises:
-        ValueError: if there is something at `path`, the model cannot be
-            converted, or an argument is none of the above.
+        ValueError: if there is something at `path`, a recurrent layer is
+            stateful, the model cannot be converted, or an argument is none
+            of the above.
         TypeError: if `model` is no Keras model.
         OSError: if the file cannot be written.
     """

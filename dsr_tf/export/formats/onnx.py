@@ -38,8 +38,9 @@ def onnx(model: keras.Model, path: str | os.PathLike) -> None:
             SHA-256 is written beside, to `PATH.sha256`.
 
     Raises:
-        ValueError: if there is something at `path`, the model cannot be
-            converted, or `tf2onnx` is not installed.
+        ValueError: if there is something at `path`, a recurrent layer is
+            stateful, the model cannot be converted, or `tf2onnx` is not
+            installed.
         TypeError: if `model` is no Keras model.
         OSError: if the file cannot be written.
     """

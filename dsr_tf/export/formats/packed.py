@@ -52,7 +52,7 @@ def packed(model: keras.Model, path: str | os.PathLike) -> None:
         TypeError: if `model` is no Keras model.
         OSError: if the file cannot be written.
     """
-    target.check_model(model, "packed")
+    target.check_model(model, "packed", keeps_state=True)
     target.check_file(path, _SUFFIX)
     layout: list[Any] = []
     data: list[bytes] = []

@@ -90,8 +90,9 @@ def saved_model(
 
     Raises:
         ValueError: if the backend is not TensorFlow, the folder is not
-            empty or none that TensorFlow can load from, the inputs are not
-            known, or an argument is none of the above.
+            empty or none that TensorFlow can load from, a recurrent layer is
+            stateful, the inputs are not known, or an argument is none of
+            the above.
         TypeError: if `model` is no Keras model.
         OSError: if the folder cannot be written.
     """
