@@ -39,8 +39,8 @@ def onnx(model: keras.Model, path: str | os.PathLike) -> None:
 
     Raises:
         ValueError: if there is something at `path`, a recurrent layer is
-            stateful, the model cannot be converted, or `tf2onnx` is not
-            installed.
+            stateful, the model computes in bfloat16 or cannot be converted
+            for another reason, or `tf2onnx` is not installed.
         TypeError: if `model` is no Keras model.
         OSError: if the file cannot be written.
     """
@@ -74,8 +74,9 @@ def _check(path: str, num_inputs: int) -> None:
     """Check what the converter wrote, which only logs what it cannot do.
 
     Raises:
-        ValueError: if no runtime could load it, or tensors that the model
-            keeps outside of variables have become inputs.
+        ValueError: if no runtime could load it, tensors that the model
+            keeps outside of variables have become inputs, or it computes in
+            bfloat16.
     """
     import onnx
 
@@ -83,12 +84,50 @@ def _check(path: str, num_inputs: int) -> None:
         onnx.checker.check_model(path)
     except onnx.checker.ValidationError as error:
         raise ValueError(str(error).split(" with domain_version")[0]) from error
-    inputs = [tensor.name for tensor in onnx.load(path).graph.input]
-    if len(inputs) != num_inputs:
+    graph = onnx.load(path).graph
+    if len(graph.input) != num_inputs:
         raise ValueError(
-            f"it would have {len(inputs)} inputs instead of {num_inputs}, for "
-            "a layer such as Normalization keeps tensors beside its variables"
+            f"it would have {len(graph.input)} inputs instead of {num_inputs}, "
+            "for a layer such as Normalization keeps tensors beside its "
+            "variables"
         )
+    bfloat16 = onnx.TensorProto.BFLOAT16
+    if any(tensor.data_type == bfloat16 for tensor in _tensors(graph)):
+        _check_loads(path)
+
+
+def _tensors(graph: Any) -> Iterator[Any]:
+    """The tensors that a graph holds, and those of the loops in it."""
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            yield attribute.t
+            yield from _tensors(attribute.g)
+
+
+def _check_loads(path: str) -> None:
+    """Try a file with bfloat16, which the converter takes for float16.
+
+    Runtimes look such numbers up, but do not compute with them.
+
+    Raises:
+        ValueError: if onnxruntime does not load it, or is not there.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ValueError(
+            "to try whether a file with bfloat16 loads needs the package "
+            "onnxruntime: pip install 'dsr_tf[export]'"
+        ) from error
+    try:
+        onnxruntime.InferenceSession(path)
+    except Exception as error:  # Of many kinds, all of the runtime's own.
+        raise ValueError(
+            "it would compute in bfloat16, which onnxruntime does not load; "
+            "make the model with the dtype policy float32 or mixed_float16 "
+            "and load its weights into that"
+        ) from error
 
 
 @contextlib.contextmanager
