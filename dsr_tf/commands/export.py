@@ -141,23 +141,30 @@ def _print(report: Report, model: keras.Model, output: str) -> None:
     table.add_column(overflow="fold")
     table.add_row("written", Name(output))
     table.add_row("bytes", f"{bytes_written:,}")
-    dense = sizes.dense_bytes(model)
-    times = dense / bytes_written
-    table.add_row(
-        "one copy of all weights", f"{dense:,} bytes, {times:.1f} times as many"
-    )
+    others: dict[str, float] = {
+        "all weights, zeros too": sizes.dense_bytes(model)
+    }
     if not report.stores_zeros:
-        least = sizes.bound_bytes(model)
-        table.add_row(
-            "the least that values and places need",
-            f"{least:,.0f} bytes, of which this is {bytes_written / least:.2f} "
-            "times as many",
-        )
+        others["active weights and their places"] = sizes.bound_bytes(model)
+    for heading, other in others.items():
+        how = compared(bytes_written, other)
+        table.add_row(heading, f"{other:,.0f} bytes; the export is {how}")
     table.add_row("outputs", _difference(output, model))
     table.add_row("what it gains", report.gain)
     for heading, note in report.notes:
         table.add_row(heading, Name(note))
     terminal.console().print(table)
+
+
+def compared(size: float, other: float) -> str:
+    """How large something is beside another, as "7.9 times smaller"."""
+    larger = size > other
+    times = size / other if larger else other / size
+    share = abs(size / other - 1)
+    if round(share, 2) == 0:
+        return "as large"
+    far = f"{times:.1f} times" if times >= 2 else f"{share:.0%}"
+    return f"{far} {'larger' if larger else 'smaller'}"
 
 
 def _difference(path: str, model: keras.Model) -> str:
