@@ -28,9 +28,10 @@ def _command_is_starting() -> bool:
 
 if _command_is_starting():
     # Before TensorFlow is loaded, and Keras with it.
+    from dsr_tf.command_line import backend as _backend
     from dsr_tf.command_line import start_up as _start_up
 
-    _start_up.check_backend()
+    _backend.check()
     _start_up.hold_back()
 
 # Layers, losses and others register with Keras as they are imported, so

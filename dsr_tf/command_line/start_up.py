@@ -9,14 +9,11 @@ ends in a crash, what was said before is shown.
 
 import atexit
 import ctypes
-import importlib.util
 import os
 import re
 import signal
 import sys
 from collections.abc import Iterator
-
-from dsr_tf.command_line.endings import USAGE_ERROR
 
 _STANDARD_ERROR = 2
 # As TensorFlow counts: 0 shows all, 1 hides I, 2 W too, 3 E too.
@@ -37,18 +34,6 @@ _NO_ERROR = re.compile(
 
 _reader: int | None = None
 _kept: int | None = None
-
-
-def check_backend() -> None:
-    """End with a sentence where Keras is told to load what is not there."""
-    backend = os.environ.get("KERAS_BACKEND")
-    if backend and not importlib.util.find_spec(backend):
-        print(
-            f"KERAS_BACKEND={backend}: there is no such package here; the "
-            "commands of dsr_tf need tensorflow",
-            file=sys.stderr,
-        )
-        sys.exit(USAGE_ERROR)
 
 
 def hold_back() -> None:

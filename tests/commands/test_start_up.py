@@ -1,11 +1,13 @@
 """What a command shows first: its own lines, not TensorFlow's notes."""
 
+import json
 import os
 import subprocess
 import sys
 
 import pytest
 
+from dsr_tf.command_line import backend
 from dsr_tf.command_line import start_up
 
 I_NOTE = (
@@ -112,14 +114,52 @@ def test_a_run_in_a_log(tmp_path):
     assert "val_accuracy" in lines[1] and "val_accuracy" in lines[3]
 
 
-def test_a_backend_that_commands_cannot_use():
-    """And that need not be there."""
+@pytest.mark.parametrize("name", ["nothing", "no.thing", "os"])
+@pytest.mark.parametrize("told_by", ["KERAS_BACKEND", "keras.json"])
+def test_a_backend_that_is_not_there(told_by, name, tmp_path):
+    """The variable goes before the file; empty, it is as if not set."""
+    config = tmp_path / "keras.json"
+    if told_by == "keras.json":
+        told, variable, in_file = f"{config}: backend='{name}'", "", name
+    else:
+        told, variable, in_file = f"KERAS_BACKEND={name}", name, "overruled"
+    config.write_text(json.dumps({"backend": in_file}))
     found = subprocess.run(
         [sys.executable, "-m", "dsr_tf.train"],
-        env={**os.environ, "KERAS_BACKEND": "torch"},
+        env={
+            **os.environ,
+            "KERAS_HOME": str(tmp_path),
+            "KERAS_BACKEND": variable,
+        },
         capture_output=True,
         text=True,
     )
     assert found.returncode == 2
     (line,) = found.stderr.splitlines()
-    assert line.startswith("KERAS_BACKEND=torch: there is no such package")
+    assert line == (
+        f"{told}: no such backend of Keras is installed; the commands of "
+        "dsr_tf need tensorflow"
+    )
+
+
+@pytest.mark.parametrize(
+    "content", [None, "", "no JSON", "{}", '{"backend": "tensorflow"}']
+)
+def test_files_that_leave_the_backend_as_it_is(content, tmp_path, monkeypatch):
+    """A file that is damaged is none to Keras, either."""
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    if content is not None:
+        (tmp_path / "keras.json").write_text(content)
+    backend.check()
+
+
+def test_the_file_of_keras_without_keras_home(tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch.delenv("KERAS_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".keras").mkdir()
+    (tmp_path / ".keras" / "keras.json").write_text('{"backend": "nothing"}')
+    with pytest.raises(SystemExit):
+        backend.check()
+    assert f"{tmp_path}/.keras/keras.json: " in capsys.readouterr().err
