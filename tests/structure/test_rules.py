@@ -32,8 +32,41 @@ def sizes_of(model):
 def test_activations_that_are_not_elementwise(activation):
     model = between(layers.Dense(6, activation=activation, name="x"))
     assert sizes_of(model) == {"first": 6}
+    assert structure.Structure(model).fixed == {
+        "x": "its activation mixes channels"
+    }
     model = between(layers.Activation(activation, name="x"))
     assert structure.Structure(model).fixed == {"x": "it mixes channels"}
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.Conv1D(6, 2, activation="softmax", name="x"),
+        layers.Conv1DTranspose(6, 2, activation="softmax", name="x"),
+        layers.DepthwiseConv1D(2, activation="softmax", name="x"),
+        layers.SeparableConv1D(6, 2, activation="softmax", name="x"),
+        layers.EinsumDense(
+            "abc,cd->abd", (None, 6), activation="softmax", name="x"
+        ),
+        layers.TimeDistributed(layers.Dense(6, "softmax"), name="x"),
+        layers.LSTM(6, "softmax", return_sequences=True, name="x"),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_layers_whose_activation_mixes_are_named(layer):
+    model = between(layer, shape=(5, 4))
+    assert "x" not in sizes_of(model)
+    assert structure.Structure(model).fixed == {
+        "x": "its activation mixes channels"
+    }
+
+
+def test_an_activation_without_channels_to_fix_is_not_named():
+    inputs = keras.Input((5, 4))
+    x = layers.DepthwiseConv1D(2, activation="softmax")(inputs)
+    model = keras.Model(inputs, layers.Dense(2)(x))
+    assert structure.Structure(model).fixed == {}
 
 
 @pytest.mark.parametrize(

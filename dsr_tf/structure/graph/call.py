@@ -171,8 +171,17 @@ class Call:
         """Unite channels that are added to each other."""
         self._trace.labels.add(first, second)
 
-    def fix(self, labels: np.ndarray) -> None:
-        """Let channels stay."""
+    def fix(self, labels: np.ndarray, reason: str = "") -> None:
+        """Let channels stay.
+
+        Args:
+            labels: Theirs.
+            reason: What of the layer makes them stay; where all of them
+                stay anyway, nobody is told.
+        """
+        if reason and self._trace.labels.roots(labels).any():
+            path = self._trace.path_of(self._node.operation)
+            self._trace.fixed[path] = reason
         self._trace.labels.fix(labels)
 
     def weight(

@@ -116,7 +116,7 @@ def refuse_constants(values: Any, axis: int) -> None:
 def check_activation(call: Call, labels: Sequence[int] | np.ndarray) -> None:
     """Fix channels that an activation function mixes."""
     if not is_elementwise(getattr(call.layer, "activation", None)):
-        call.fix(np.asarray(labels))
+        call.fix(np.asarray(labels), "its activation mixes channels")
 
 
 def is_elementwise(activation: Any) -> bool:
