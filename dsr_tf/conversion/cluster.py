@@ -32,6 +32,7 @@ from dsr_tf.layers import masked_weights
 from dsr_tf.layers.clustered import check_bits
 from dsr_tf.layers.masked_weights import layers_with_paths
 from dsr_tf.layers.masked_weights import refuse_stored
+from dsr_tf.layers.parts import class_of
 
 # Bits for all kernels, or for those in whose path an expression is found.
 Bits = int | Mapping[str, int]
@@ -228,7 +229,7 @@ def _reason_to_skip(layer: Any, bits: Mapping[str, int | None]) -> str:
         kind = "clustered" if isinstance(layer, Clustered) else "tied"
         return f"it is {kind} already"
     if dense_kind not in CLUSTERED_KINDS:
-        return f"there is no clustered kind of {type(layer).__name__}"
+        return f"there is no clustered kind of {class_of(layer).__name__}"
     if getattr(layer, "quantization_mode", None):
         return f"it is quantized to {layer.quantization_mode}"
     without = [name for name in bits if bits[name] is None]

@@ -18,6 +18,7 @@ from dsr_tf.layers import MASKED_KINDS
 from dsr_tf.layers import Clustered
 from dsr_tf.layers import Hashed
 from dsr_tf.layers import Masked
+from dsr_tf.layers.parts import class_of
 
 # Which layers to convert, as users say it.
 Filters = str | Iterable[str] | Callable[[keras.layers.Layer], bool] | None
@@ -101,7 +102,7 @@ def reason_to_skip(layer: keras.layers.Layer, kinds: Mapping[type, Any]) -> str:
         return "it is clustered already"
     if type(layer) not in kinds:
         verb = "masked" if kinds is MASKED_KINDS else "tied"
-        return f"there is no {verb} kind of {type(layer).__name__}"
+        return f"there is no {verb} kind of {class_of(layer).__name__}"
     if getattr(layer, "quantization_mode", None):
         return f"it is quantized to {layer.quantization_mode}"
     return ""

@@ -206,6 +206,13 @@ def add_parts(layer: Any, waiting: dict[str, Any] | None = None) -> None:
     _mask_waiting(layer)
 
 
+def class_of(layer: keras.layers.Layer) -> type:
+    """The class of a layer as its maker calls it, without `SparseParts`."""
+    if isinstance(layer, SparseParts):
+        return layer._plain_class
+    return type(layer)
+
+
 @contextlib.contextmanager
 def as_plain(layer: Any) -> Iterator[None]:
     """Within this scope, a layer with `SparseParts` is of its class only."""

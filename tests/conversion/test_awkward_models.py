@@ -318,3 +318,27 @@ def test_snip_of_a_loss_that_adds_up():
     )
     for ours, theirs in zip(first, second, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+class Scored(layers.Layer):
+    """It has a weight of its own, beside a layer."""
+
+    def build(self, shape):
+        self.scores = self.add_weight(shape=shape[-1:])
+        self.inner = layers.Dense(6)
+        self.inner.build(shape)
+
+    def call(self, x):
+        return self.inner(x) * self.scores
+
+
+def test_a_class_of_a_user_is_named_as_it_is():
+    """What holds masked layers is of a class made for it."""
+    sparse = dsr_tf.sparsify(chain(Scored(name="own")), 0.5, seed=0)
+    assert type(sparse.get_layer("own")) is not Scored
+    assert sparse.skipped_layers == {"own": "there is no masked kind of Scored"}
+    clustered = dsr_tf.cluster(sparse, 3)
+    reason = "there is no clustered kind of Scored"
+    assert clustered.skipped_layers == {"own": reason}
+    found = dsr_tf.structure.Structure(sparse)
+    assert found.fixed == {"own": "no rule for Scored"}

@@ -10,6 +10,7 @@ import numpy as np
 from dsr_tf.conversion.graph import is_graph
 from dsr_tf.conversion.state import own_variables
 from dsr_tf.layers.masked_weights import layers_with_paths
+from dsr_tf.layers.parts import class_of
 from dsr_tf.structure.graph.call import Call
 from dsr_tf.structure.graph.call import CannotFollow
 from dsr_tf.structure.graph.call import Channels
@@ -236,7 +237,9 @@ class Trace:
         self.calls.append((node, inputs))
         rule = self._rule_of(operation)
         if rule is None:
-            return self._fix(node, f"no rule for {type(operation).__name__}")
+            return self._fix(
+                node, f"no rule for {class_of(operation).__name__}"
+            )
         call = Call(self, node)
         try:
             outputs = rule(call)

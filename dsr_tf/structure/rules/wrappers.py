@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from dsr_tf.layers.parts import class_of
 from dsr_tf.structure.graph.call import Call
 from dsr_tf.structure.graph.call import CannotFollow
 from dsr_tf.structure.graph.call import Channels
@@ -16,7 +17,7 @@ def time_distributed(call: Call) -> list[Channels]:
     layer = call.layer.layer
     rule = rule_of(layer)
     if rule is None or not isinstance(layer, keras.layers.Layer):
-        raise CannotFollow(f"no rule for {type(layer).__name__}")
+        raise CannotFollow(f"no rule for {class_of(layer).__name__}")
     if isinstance(layer, (keras.layers.Flatten, keras.layers.Reshape)):
         raise CannotFollow("it gives each time step another shape")
     if -call.only_input().axis >= len(call.inputs[0].shape) - 1:
