@@ -19,8 +19,7 @@ def at_most(model: keras.Model) -> int | None:
 
     A training step of the user's own may make several updates, or none.
     """
-    step = getattr(model.train_step, "__func__", None)
-    if step is not keras.Model.train_step:
+    if not optimizer_slots.has_step_of_keras(model):
         return None
     return -(-model.steps_per_execution // gathered(model.optimizer))
 

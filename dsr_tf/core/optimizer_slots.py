@@ -32,16 +32,23 @@ def build(optimizer: keras.optimizers.Optimizer, model: keras.Model) -> bool:
     """Build a compiled model's own optimizer, where that is safe.
 
     Keras builds it for the variables that there are when it is first used;
-    built too early, or for a part of the model, it refuses the others.
+    built too early, or for a part of the model, it refuses the others. What
+    a training step of the user's own trains with it, only the step knows.
 
     Returns:
         Whether the optimizer is built now, and so has slots.
     """
     is_own = getattr(model, "optimizer", None) is optimizer
-    if is_own and not optimizer.built:
+    if is_own and not optimizer.built and has_step_of_keras(model):
         if all(layer.built for layer in model._flatten_layers()):
             optimizer.build(model.trainable_variables)
     return optimizer.built
+
+
+def has_step_of_keras(model: keras.Model) -> bool:
+    """Whether a model trains by the step that all of Keras' models have."""
+    step = getattr(model.train_step, "__func__", None)
+    return step is keras.Model.train_step
 
 
 def slots(

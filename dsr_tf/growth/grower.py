@@ -77,6 +77,10 @@ class Grower:
         """Active weights of the kernels that change."""
         return sum(weight.num_active for weight in self.trained)
 
+    @property
+    def _kernels(self) -> list[keras.Variable]:
+        return [weight.kernel for weight in self.trained]
+
     def check(self, optimizer: keras.optimizers.Optimizer) -> None:
         """Refuse an optimizer that does not leave inactive weights at 0.
 
@@ -91,8 +95,7 @@ class Grower:
                 "gradients are scaled; or use bfloat16. Received: "
                 f"initial_value={GRADIENT!r}"
             )
-        kernels = [weight.kernel for weight in self.trained]
-        optimizer_slots.check_optimizer(optimizer, kernels)
+        optimizer_slots.check_optimizer(optimizer, self._kernels)
 
     def begin(
         self,
@@ -130,8 +133,13 @@ class Grower:
 
         Returns:
             A `Record`; None where nothing was to change.
+
+        Raises:
+            ValueError: if the optimizer does not train the kernels.
         """
         self._agreement.check()
+        # Known only now, if the first step has built it.
+        optimizer_slots.check_trains(optimizer, self._kernels)
         state = self.read_state()
         draft = Draft(self.trained)
         state.num_reallocations += 1

@@ -57,6 +57,10 @@ class Pruner:
         """Active weights of the kernels that are pruned."""
         return sum(weight.num_active for weight in self.trained)
 
+    @property
+    def _kernels(self) -> list[keras.Variable]:
+        return [weight.kernel for weight in self.trained]
+
     def last_step(self, step: int) -> int:
         """The update after which was pruned last, 0 for none.
 
@@ -76,9 +80,7 @@ class Pruner:
         Raises:
             ValueError: if `optimizer` is such a one.
         """
-        optimizer_slots.check_optimizer(
-            optimizer, [weight.kernel for weight in self.trained]
-        )
+        optimizer_slots.check_optimizer(optimizer, self._kernels)
 
     def begin(
         self, optimizer: keras.optimizers.Optimizer, trained: keras.Model
@@ -107,9 +109,12 @@ class Pruner:
 
         Raises:
             NotFinite: if weights hold NaN or infinity.
-            ValueError: if the rule keeps what it may not, or nothing.
+            ValueError: if the rule keeps what it may not, or nothing, or
+                the optimizer does not train the kernels.
         """
         self._agreement.check()
+        # Known only now, if the first step has built it.
+        optimizer_slots.check_trains(optimizer, self._kernels)
         moves, thresholds = {}, set()
         for weight in self.trained:
             threshold, places = self._prune(weight, optimizer, step)

@@ -34,7 +34,7 @@ def copy_slots(
         )
     if not old.built:
         return
-    optimizer_slots.build(new, narrowed)
+    new.build(narrowed.trainable_variables)
     axes: dict[int, Mapping[int, Any]] = {}
     for variable in model.trainable_variables:
         for slot, _ in optimizer_slots.slots(old, variable):
