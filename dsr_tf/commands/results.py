@@ -9,6 +9,7 @@ from rich.table import Table
 
 from dsr_tf.core.folding import Name
 from dsr_tf.core.named_numbers import NamedNumbers
+from dsr_tf.core.printing import NO_MACS
 from dsr_tf.core.printing import short
 
 # Not all methods move weights, and a folder may have been tidied up.
@@ -75,15 +76,10 @@ def results_table(
         ("parameters", f"{summary['num_parameters']:,}"),
         ("active parameters", f"{summary['num_active_parameters']:,}"),
         *_largest(summary),
-        *(
-            [("density of masked kernels", f"{summary['mask_density']:.4f}")]
-            if summary["kernels"]
-            else []
-        ),
+        *_of_masks(summary),
         ("density of all parameters", f"{summary['model_density']:.4f}"),
         *_narrowed(summary),
         *_training_macs(summary),
-        ("reallocations", f"{summary['num_reallocations']:,}"),
         ("seconds per epoch", f"{summary['seconds_per_epoch']:.2f}"),
         (
             "SavedModel",
@@ -101,6 +97,16 @@ def _largest(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     if largest <= summary["num_active_parameters"]:
         return []
     return [("at most, while it trained", f"{largest:,}")]
+
+
+def _of_masks(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What there is of masks, and how often they changed, if any are there."""
+    if not summary["kernels"]:
+        return []
+    return [
+        ("density of masked kernels", f"{summary['mask_density']:.4f}"),
+        ("reallocations", f"{summary['num_reallocations']:,}"),
+    ]
 
 
 def _narrowed(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -179,9 +185,11 @@ def kernels_table(summary: Mapping[str, Any]) -> Table:
     """
     # Runs of earlier versions did not note them.
     has_macs = any("num_uses" in kernel for kernel in summary["kernels"])
+    lacks_macs = any(k.get("num_uses") is None for k in summary["kernels"])
     columns = ["weights", "active", "density"]
     columns += ["MACs", "active MACs"] if has_macs else []
-    table = NamedNumbers("Masked kernels", "kernel", columns)
+    note = NO_MACS if has_macs and lacks_macs else ""
+    table = NamedNumbers("Masked kernels", "kernel", columns, note)
 
     def macs(kernel: Mapping[str, Any]) -> list[str]:
         uses = kernel.get("num_uses")

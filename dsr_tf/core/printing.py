@@ -5,6 +5,9 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.table import Table
 
+# What a dash in a column of multiply-adds stands for.
+NO_MACS = "–: MACs that are not known"
+
 
 def printed(table: Table) -> str:
     """A table as text of 100 columns at most."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from dsr_tf.core.named_numbers import NamedNumbers
+from dsr_tf.core.printing import NO_MACS
 from dsr_tf.core.printing import short
 from dsr_tf.core.printing import size
 from dsr_tf.core.printing import total
@@ -21,9 +22,8 @@ def of(summary: "SparsitySummary") -> Table:
     columns = ["shape", "weights", "active", "density"]
     has_bits = any(layer.bits for layer in summary.layers)
     is_stored = any(layer.storage != MASKED for layer in summary.layers)
-    has_macs = summary.num_macs is not None or any(
-        layer.num_uses is not None for layer in summary.layers
-    )
+    all_macs = [summary.num_macs, *(x.num_macs for x in summary.layers)]
+    has_macs = any(number is not None for number in all_macs)
     columns += ["MACs", "active\nMACs"] if has_macs else []
     columns += ["bits"] if has_bits else []
     columns += ["storage"] if is_stored else []
@@ -31,7 +31,7 @@ def of(summary: "SparsitySummary") -> Table:
         f"Sparsity of {summary.name}",
         "kernel",
         columns,
-        _caption(summary),
+        _caption(summary, lacks_macs=has_macs and None in all_macs),
         num_folded=1,
     )
 
@@ -72,9 +72,11 @@ def of(summary: "SparsitySummary") -> Table:
     return table
 
 
-def _caption(summary: "SparsitySummary") -> str:
+def _caption(summary: "SparsitySummary", lacks_macs: bool) -> str:
     """What is to say below the table."""
     captions = [_memory(summary)] if summary.layers else []
+    if lacks_macs:
+        captions.append(f"{NO_MACS}; `dsr_tf.cost` names their layers")
     frozen = [layer.path for layer in summary.layers if not layer.trainable]
     if frozen:
         captions.append(f"Frozen, so nothing moves: {enumerated(frozen)}")

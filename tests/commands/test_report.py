@@ -13,6 +13,7 @@ from dsr_tf.commands import density_plot
 from dsr_tf.commands import report
 from dsr_tf.commands import results
 from dsr_tf.commands import train
+from dsr_tf.core import printing
 from dsr_tf.models import lenet_300_100
 from dsr_tf.page.run import Run
 from dsr_tf.training import run_summary
@@ -235,6 +236,8 @@ def test_a_run_without_masks(method, run, tmp_path, capsys):
     printed = " ".join(capsys.readouterr().out.split())
     assert "No kernel has a mask." in printed
     assert "Masked kernels" not in printed
+    # There are none that could be reallocated.
+    assert "reallocations" not in printed
     assert "density of masked kernels" not in printed
     # Those of a thin or tied network are not those of the dense one.
     assert "smaller than its parameters in float32" in printed
@@ -243,11 +246,21 @@ def test_a_run_without_masks(method, run, tmp_path, capsys):
 
 
 def test_a_run_with_masks_is_compared_with_all_weights(run, capsys):
+    number = run_summary.read(run)["num_reallocations"]
     report.main(["report", f"--run={run}"])
     printed = " ".join(capsys.readouterr().out.split())
     assert "density of masked kernels 0.1000" in printed
+    assert number and f"reallocations {number} " in printed
     assert "smaller than dense float32" in printed
     assert "Masked kernels" in printed
+
+
+def test_kernels_whose_macs_are_not_known(run):
+    summary = json.loads((run / "summary.json").read_text())
+    assert "–" not in printing.printed(results.kernels_table(summary))
+    summary["kernels"][0]["num_uses"] = None
+    printed = printing.printed(results.kernels_table(summary))
+    assert printed.count("–") == 3 and "–: MACs that are not known" in printed
 
 
 @pytest.mark.parametrize("sparsity, said", [(None, False), (0.9, True)])
