@@ -67,6 +67,7 @@ def results_table(
     top5 = summary.get("test_top5_accuracy")
     for name, value in (
         ("method", summary["method"]),
+        *([("phase", summary["phase"])] if "phase" in summary else []),
         ("data set", summary["dataset"]),
         ("model", summary["model"]),
         ("epochs", summary["epochs"]),

@@ -156,8 +156,10 @@ def _announce(run: Run, console: Console) -> None:
     density = (
         f", mask density {sparsity.mask_density:.4f}" if sparsity.layers else ""
     )
+    phase = recipes.get(experiment.method).phase(experiment)
+    how = ", ".join(filter(None, (experiment.method, phase)))
     console.print(
-        f"{experiment.model} on {experiment.dataset}, {experiment.method}: "
+        f"{experiment.model} on {experiment.dataset}, {how}: "
         f"{sparsity.num_active_parameters:,} of {sparsity.num_parameters:,} "
         f"parameters active{density}",
         highlight=False,

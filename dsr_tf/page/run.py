@@ -110,9 +110,9 @@ class Run:
     def title(self) -> str:
         """What was trained, on what, and how."""
         summary = self.summary
-        return (
-            f"{summary['model']} on {summary['dataset']}, {summary['method']}"
-        )
+        parts = [f"{summary['model']} on {summary['dataset']}"]
+        parts += [summary[x] for x in ("method", "phase") if x in summary]
+        return ", ".join(parts)
 
 
 def _read_curves(path: str) -> dict[str, list[float]]:

@@ -21,6 +21,10 @@ from dsr_tf.structure import cost
 # Of the channels that stay: one number, or some by regular expressions.
 Share = float | dict[str, float]
 PENALTY, NARROW = "penalty", "narrow"
+_DOES = {
+    PENALTY: "training with its penalty",
+    NARROW: "training what it leaves",
+}
 
 
 class Narrowing(Recipe):
@@ -96,6 +100,9 @@ class Narrowing(Recipe):
                 "which needs --initial_checkpoint"
             )
         return super().why_unused(experiment, amount)
+
+    def phase(self, experiment: Any) -> str:
+        return _DOES[self._phase(experiment)]
 
     def _phase(self, experiment: Any) -> str:
         if experiment.phase is not None:

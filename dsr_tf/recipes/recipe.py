@@ -69,6 +69,11 @@ class Recipe:
             return ""
         return f"--method={self.name} does not use it"
 
+    def phase(self, experiment: Any) -> str:
+        """What the run does, in a few words, of a method that takes several
+        runs; or empty."""
+        return ""
+
     def scaled(self, experiment: Any) -> dict:
         """Settings of its own, with `experiment.schedule_scale` worked in.
 

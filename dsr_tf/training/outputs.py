@@ -96,8 +96,10 @@ def _summary(
     }
     # The first epoch compiles; a run of one epoch has no other.
     seconds = [float(row["seconds"]) for row in rows[1:] or rows]
+    phase = recipes.get(experiment.method).phase(experiment)
     return {
         "method": experiment.method,
+        **({"phase": phase} if phase else {}),
         "dataset": experiment.dataset,
         "model": experiment.model,
         "seed": experiment.seed,

@@ -105,7 +105,7 @@ def _are_threads(value: Any) -> bool:
 
 
 _ACCEPTED = {
-    **dict.fromkeys(("method", "dataset", "model"), _is_text),
+    **dict.fromkeys(("method", "phase", "dataset", "model"), _is_text),
     **dict.fromkeys(
         ("seed", "num_reallocations", "num_macs", "num_active_macs"),
         _is_count,

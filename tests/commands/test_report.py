@@ -17,6 +17,7 @@ from dsr_tf.core import printing
 from dsr_tf.models import lenet_300_100
 from dsr_tf.page.run import Run
 from dsr_tf.training import run_summary
+from dsr_tf.training.experiment import Experiment
 
 
 @pytest.fixture(scope="module")
@@ -264,7 +265,14 @@ def test_kernels_whose_macs_are_not_known(run):
 
 
 @pytest.mark.parametrize("sparsity, said", [(None, False), (0.9, True)])
-def test_the_first_line_of_a_run(sparsity, said):
+@pytest.mark.parametrize(
+    "method, title",
+    [
+        ("dense", "on digits, dense: "),
+        ("slimming", "slimming, training with its "),
+    ],
+)
+def test_the_first_line_of_a_run(sparsity, said, method, title):
     model = lenet_300_100((8, 8, 1))
     if sparsity:
         model = dsr_tf.sparsify(model, sparsity, seed=0)
@@ -273,14 +281,12 @@ def test_the_first_line_of_a_run(sparsity, said):
         start=0,
         is_resumed=False,
         cluster=types.SimpleNamespace(is_distributed=False),
-        experiment=types.SimpleNamespace(
-            model="m", dataset="d", method="x", resume=False
-        ),
+        experiment=Experiment(output_dir="x", dataset="digits", method=method),
     )
     console = Console(file=io.StringIO())
     train._announce(started, console)
     printed = console.file.getvalue()
-    assert "parameters active" in printed
+    assert title in printed and "parameters active" in printed
     assert ("mask density 0.1000" in printed) == said
     assert ("mask density" in printed) == said
 

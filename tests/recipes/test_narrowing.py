@@ -87,6 +87,10 @@ def experiment(**settings):
 def test_phases(settings, phase, methods):
     recipe, flags = methods[settings["method"]], experiment(**settings)
     assert recipe.prepares(flags) == (phase == "narrow")
+    assert recipe.phase(flags) == {
+        "penalty": "training with its penalty",
+        "narrow": "training what it leaves",
+    }.get(phase)
     # A comparison makes one run of the first phase for all densities.
     assert recipe.has_density(flags) == (phase == "narrow")
 
@@ -246,6 +250,15 @@ def test_both_models_are_the_one_that_was_trained(runs, capsys):
     for name in ("model.keras", "saved_model"):
         evaluate.main(["evaluate", f"--model={folder}/second/{name}"])
         assert f"{summary['test_accuracy']:.2%}" in capsys.readouterr().out
+
+
+def test_each_phase_is_titled_by_what_it_does(runs, capsys):
+    for name, phase in (("first", "with its penalty"), ("second", "what it ")):
+        report.main(["report", f"--run={runs[0]}/{name}"])
+        printed = " ".join(capsys.readouterr().out.split())
+        assert f"phase training {phase}" in printed
+        page = (runs[0] / name / "report.html").read_text()
+        assert f"on digits, shrunk, training {phase}" in page
 
 
 def test_the_report_tells_what_has_gone(runs, capsys):
