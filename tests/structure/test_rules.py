@@ -65,7 +65,8 @@ def test_layers_whose_activation_mixes_are_named(layer):
 def test_an_activation_without_channels_to_fix_is_not_named():
     inputs = keras.Input((5, 4))
     x = layers.DepthwiseConv1D(2, activation="softmax")(inputs)
-    model = keras.Model(inputs, layers.Dense(2)(x))
+    # The classes of a model stay anyway.
+    model = keras.Model(inputs, layers.Dense(2, "softmax")(x))
     assert structure.Structure(model).fixed == {}
 
 

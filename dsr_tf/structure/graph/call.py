@@ -177,9 +177,10 @@ class Call:
         Args:
             labels: Theirs.
             reason: What of the layer makes them stay; where all of them
-                stay anyway, nobody is told.
+                stay anyway, as the model's outputs do, nobody is told.
         """
-        if reason and self._trace.labels.roots(labels).any():
+        stay = not self._trace.labels.roots(labels).any()
+        if reason and not (stay or self._trace.is_last(self._node)):
             path = self._trace.path_of(self._node.operation)
             self._trace.fixed[path] = reason
         self._trace.labels.fix(labels)

@@ -116,6 +116,7 @@ class Trace:
             }.values()
         )
         graph = graph_of(model)
+        self._outputs = {id(tensor) for tensor in graph.outputs}
         outputs = self._walk(graph, [_fixed(x) for x in graph.inputs])
         for channels in outputs:
             self.labels.fix(channels.labels)
@@ -128,6 +129,10 @@ class Trace:
         """Labels of the first input of a node, given by its identity."""
         (found,) = (x for node, x in self.calls if id(node) == key)
         return found[0].labels
+
+    def is_last(self, node: Any) -> bool:
+        """Whether all that a node makes is what the model gives."""
+        return all(id(tensor) in self._outputs for tensor in node.outputs)
 
     def path_of(self, operation: Any) -> str:
         """The names that lead to a layer; the name of an operation."""
