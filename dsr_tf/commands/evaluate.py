@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 from rich import box
+from rich import text
 from rich.console import Console
 from rich.table import Table
 
@@ -82,11 +83,19 @@ def main(argv: list[str] | None = None) -> None:
         data = build.load_data(dataset, data_dir, image_size)
         for model in models:
             _check_takes(model, data)
-        results = [_evaluate(model, data) for model in models]
+        results = []
+        for model in models:
+            with _busy(f"Evaluating {model.path}"):
+                results.append(_evaluate(model, data))
     if len(models) == 1:
         _print(models[0], dataset, results[0])
     else:
         _print_comparison(models, dataset, results)
+
+
+def _busy(what: str) -> Any:
+    """Says what takes its time while it does, on a terminal."""
+    return terminal.console().status(text.Text(what), spinner="line")
 
 
 def _paths(flag_values: flags.FlagValues, accepted: str) -> list[str]:
@@ -195,10 +204,11 @@ def _print_comparison(
     results: Sequence[dict[str, Any]],
 ) -> None:
     """A row a model; the first once more, to show the noise of times."""
-    loads = timing.load_times(models)
-    again = registry.load("model", models[0].path)
-    timed = [*models, again]
-    single, many = (timing.latencies(timed, batch) for batch in (1, _BATCH))
+    with _busy("Measuring times"):
+        loads = timing.load_times(models)
+        again = registry.load("model", models[0].path)
+        timed = [*models, again]
+        single, many = (timing.latencies(timed, n) for n in (1, _BATCH))
     paths = [os.path.abspath(model.path) for model in models]
     # Paths from where all of them are leave room for the figures.
     folder = os.path.commonpath([os.path.dirname(path) for path in paths])
