@@ -15,6 +15,7 @@ from typing import cast
 import numpy as np
 from keras import ops
 
+from dsr_tf.core import memory
 from dsr_tf.core.draws import distinct
 from dsr_tf.core.one_threshold import largest_groups
 from dsr_tf.core.pattern import Pattern
@@ -192,6 +193,7 @@ class Grouping:
             Boolean array of shape `mask_shape`.
         """
         if self.pattern is not None:
+            _check_memory(self.num_groups)
             scores = generator.random(self.num_groups)
             return self._largest_of_each_bundle(scores, num_active_groups)
         return self.mask_of(self.random_places(num_active_groups, generator))
@@ -212,13 +214,15 @@ class Grouping:
             Where rows have, all have the same number, as far as they can.
 
         Raises:
-            ValueError: if there are fewer slots.
+            ValueError: if there are fewer slots, or memory does not suffice.
         """
+        _check_memory(num_active_groups)
         if self.room is not None:
             self.room.check_number(num_active_groups)
         if self.room is not None and self.room.is_by_rows:
             return self._places_in_rows(num_active_groups, generator)
         if self.room is not None and self.room.num_bins > 1:
+            _check_memory(self.num_groups)
             order = generator.permutation(self.num_groups)
             chosen = self.room.first_that_fit(order, num_active_groups)
         else:
@@ -313,3 +317,8 @@ def _are_runs(shape: tuple[int, ...], block: tuple[int, ...]) -> bool:
             return False
         is_whole = is_whole and length == n
     return True
+
+
+def _check_memory(num_places: int) -> None:
+    """Refuse to draw more numbers of 8 bytes than there can be."""
+    memory.check(8 * num_places, f"drawing {num_places:,} places of a mask")

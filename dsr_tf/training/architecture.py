@@ -19,7 +19,6 @@ from keras import ops
 from dsr_tf.command_line import UsageError
 from dsr_tf.conversion.state import first_line
 from dsr_tf.export.architecture import built
-from dsr_tf.export.architecture import without_values
 from dsr_tf.recipes.network import check_memory
 from dsr_tf.recipes.network import num_parameters
 
@@ -50,8 +49,10 @@ class Prepared:
         """
         if self.source is not None:
             try:
-                _check(self.text)
-                return built(self.text)
+                model = built(self.text)
+                number = num_parameters(model)
+                check_memory(number, f"training its {number:,} parameters")
+                return model
             except Exception as error:  # Damage raises errors of any kind.
                 raise UsageError(
                     f"the checkpoint {self.source} is damaged: it holds no "
@@ -73,12 +74,6 @@ def prepared(model: keras.Model) -> Prepared:
     """What a recipe has made, taken down."""
     weights = [np.array(ops.convert_to_numpy(v)) for v in model.variables]
     return Prepared(model.to_json(), weights)
-
-
-def _check(text: str) -> None:
-    """Refuse what would not fit into memory, before it is there."""
-    number = num_parameters(without_values(text))
-    check_memory(number, f"training its {number:,} parameters")
 
 
 def _assign(model: keras.Model, weights: Sequence[np.ndarray]) -> None:

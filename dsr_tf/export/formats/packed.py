@@ -16,7 +16,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from dsr_tf.core import memory
 from dsr_tf.export import architecture
 from dsr_tf.export import digest
 from dsr_tf.export import packing
@@ -123,11 +122,6 @@ def _model_of(content: bytes) -> keras.Model:
     header = _header(content[start:end])
     text = json.dumps(header["architecture"])
     arrays = _arrays(header["arrays"], content[end:])
-    num_bytes = sum(
-        math.prod(variable.shape) * np.dtype(variable.dtype).itemsize
-        for variable in architecture.without_values(text).variables
-    )
-    memory.check(num_bytes, "its variables")
     model = architecture.built(text)
     for number, (layer, _) in enumerate(layers_with_paths(model)):
         store = arrays.pop(number, {})

@@ -1,0 +1,83 @@
+"""Packed files of models of many kinds: what is read is what was written."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import dsr_tf
+from dsr_tf import export
+from dsr_tf import models
+from dsr_tf.command_line import UsageError
+from dsr_tf.core import memory
+from dsr_tf.training.architecture import Prepared
+from tests.conftest import outputs_of
+
+
+def around(layer, *shared):
+    inputs = keras.Input((6, 16))
+    return keras.Model(inputs, layers.Dense(8)(layer(inputs, *shared)))
+
+
+def attention(kind):
+    inputs = keras.Input((6, 16))
+    return keras.Model(inputs, layers.Dense(8)(kind(inputs, inputs)))
+
+
+# Some build layers inside of them, and mask what is built.
+MODELS = {
+    "dense": lambda: around(layers.Dense(16)),
+    "lstm": lambda: around(layers.LSTM(8)),
+    "both directions": lambda: around(layers.Bidirectional(layers.GRU(8))),
+    "cells": lambda: around(
+        layers.RNN([layers.LSTMCell(8), layers.GRUCell(8)])
+    ),
+    "at each time": lambda: around(layers.TimeDistributed(layers.Dense(16))),
+    "attention": lambda: attention(layers.MultiHeadAttention(2, 8)),
+    "groups of queries": lambda: attention(
+        layers.GroupQueryAttention(8, num_query_heads=2, num_key_value_heads=1)
+    ),
+    "vit": lambda: models.MODELS["vit"](
+        input_shape=(8, 8, 1), num_classes=8, width=0.1
+    ),
+}
+STORAGES = {
+    "masked": {},
+    "lists": {"storage": "lists"},
+    "blocks": {"storage": "blocks", "granularity": "block:8"},
+}
+
+
+def written(model, folder):
+    path = folder / "model.packed"
+    export.packed(model, path)
+    return path
+
+
+@pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
+@pytest.mark.parametrize("storage", STORAGES)
+def test_models_are_read_as_they_were(storage, make, tmp_path):
+    # What cannot be stored so stays dense.
+    model = dsr_tf.sparsify(make(), 0.5, seed=0, **STORAGES[storage])
+    loaded = export.load_packed(written(model, tmp_path))
+    x = np.random.default_rng(0).normal(size=(2, *model.input_shape[1:]))
+    np.testing.assert_array_equal(outputs_of(loaded, x), outputs_of(model, x))
+    found, expected = map(dsr_tf.layers.masked_weights, (loaded, model))
+    assert [w.num_active for w in found] == [w.num_active for w in expected]
+    assert found
+
+
+def test_checkpoints_hold_them_too(tmp_path, monkeypatch):
+    """Networks of runs are written down in the same way."""
+    model = dsr_tf.sparsify(MODELS["attention"](), 0.5, seed=0)
+    prepared = Prepared(model.to_json(), None, source=tmp_path)
+    shapes = [v.shape for v in model.variables]
+    assert [v.shape for v in prepared.build().variables] == shapes
+    # It would be there, but could not be trained.
+    enough = sum(map(memory.num_bytes, model.variables))
+    monkeypatch.setattr(memory, "total", lambda: enough)
+    with pytest.raises(UsageError, match="training its 1,.* would take"):
+        prepared.build()
+    monkeypatch.setattr(memory, "total", lambda: enough - 1)
+    with pytest.raises(UsageError, match="its variables would take"):
+        prepared.build()
