@@ -41,6 +41,15 @@ class SparseSlots:
                 found[name] = sparse_arrays.get(store, name, variable.shape)
         super().load_own_variables(found)  # type: ignore[misc]
 
+    def plain(self) -> keras.optimizers.Optimizer:
+        """Keras' own optimizer that makes the same updates, not built.
+
+        Raises:
+            ValueError: if there is none.
+        """
+        kind = type(self).__mro__[type(self).__mro__.index(SparseSlots) + 1]
+        return kind.from_config(self.get_config())  # type: ignore[attr-defined]
+
 
 @keras.saving.register_keras_serializable(package="dsr_tf")
 class SGD(SparseSlots, keras.optimizers.SGD):
@@ -156,6 +165,11 @@ class SGD(SparseSlots, keras.optimizers.SGD):
             for expression, rule in self.proximal.items()
         }
         return {**super().get_config(), "l2": self.l2, "proximal": rules}
+
+    def plain(self) -> keras.optimizers.Optimizer:
+        if self.l2 or self.proximal:
+            raise ValueError("Keras' SGD has no `l2` or `proximal`.")
+        return keras.optimizers.SGD.from_config(super().get_config())
 
     @classmethod
     def from_config(cls, config: dict[str, Any], *args: Any) -> Self:

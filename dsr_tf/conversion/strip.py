@@ -1,5 +1,7 @@
 """`strip`: Keras' own layers from masked, tied or clustered ones."""
 
+import contextlib
+
 import keras
 
 from dsr_tf.conversion.graph import Converting
@@ -14,6 +16,7 @@ from dsr_tf.layers import Hashed
 from dsr_tf.layers import Masked
 from dsr_tf.layers.parts import unmask_parts
 from dsr_tf.layers.storages import MASKED
+from dsr_tf.optimizers import SparseSlots
 
 
 def strip(model: keras.Model, inplace: bool = False) -> keras.Model:
@@ -21,7 +24,10 @@ def strip(model: keras.Model, inplace: bool = False) -> keras.Model:
 
     Kernels are dense arrays with zeros where weights were inactive, so the
     copy computes the same and needs nothing of this package, neither to
-    load nor to export. It has no masks: if it is trained further, its zeros
+    load nor to export. (A copy that is compiled has Keras' own optimizer for
+    that of `dsr_tf.optimizers`; one with `l2`, `proximal` or `WarmUp`, which
+    Keras lacks, stays, and where this package is not, `compile=False` loads
+    its file.) It has no masks: if it is trained further, its zeros
     change. Tied and clustered kernels are written out, and what LoRA adds to
     a masked kernel becomes part of that kernel.
 
@@ -54,12 +60,26 @@ def strip(model: keras.Model, inplace: bool = False) -> keras.Model:
     if is_stored:
         # Whole kernels are new variables, unknown to the optimizer.
         compile_like(dense, dense)
+    if not inplace:
+        _take_optimizer_of_keras(dense)
     if has_sparse_layers(dense):
         raise ValueError(
             f"Model '{model.name}' has tied or clustered layers where "
             "`strip` cannot replace them: in a layer of your own."
         )
     return dense
+
+
+def _take_optimizer_of_keras(model: keras.Model) -> None:
+    """Compile a copy with Keras' optimizer that makes the same updates."""
+    config = (model.compiled and model.get_compile_config()) or {}
+    if "optimizer" not in config:
+        return
+    optimizer = keras.optimizers.get(config["optimizer"])
+    if isinstance(optimizer, SparseSlots):
+        with contextlib.suppress(ValueError):  # There is none.
+            plain = keras.optimizers.serialize(optimizer.plain())
+            model.compile_from_config({**config, "optimizer": plain})
 
 
 def written_out(layer: keras.layers.Layer) -> keras.layers.Layer:
