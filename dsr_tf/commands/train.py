@@ -34,6 +34,7 @@ from dsr_tf.training import folder
 from dsr_tf.training.cluster import Cluster
 from dsr_tf.training.experiment import Experiment
 from dsr_tf.training.few_moves import few_reallocations
+from dsr_tf.training.lost_rates import lost_rates
 from dsr_tf.training.run import Run
 from dsr_tf.training.stop import StopSignals
 from dsr_tf.training.unreached import unreached_outputs
@@ -110,6 +111,7 @@ def _train(
     for sentence in (
         *recipes.unused_amounts(run.experiment),
         *unused_moves(run.settings, run.asked),
+        *lost_rates(run.settings, run.experiment),
         *few_reallocations(
             run.reallocation,
             run.settings["period"],
