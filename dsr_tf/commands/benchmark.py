@@ -79,8 +79,9 @@ _WITHOUT_EFFECT = (
     "checkpoints_to_keep",
     "tensorboard",
     "live",
-    "strategy",
 )
+# One device is measured; who asks for more is told so.
+_HIDDEN = (*_WITHOUT_EFFECT, "strategy")
 
 
 def _measurable() -> list[recipes.Recipe]:
@@ -134,9 +135,10 @@ def main(argv: list[str] | None = None) -> None:
         ),
     ):
         command_line.define(flag_values, name, default, help, kind)
-    command_line.parse(flag_values, argv, __doc__, hidden=_WITHOUT_EFFECT)
+    command_line.parse(flag_values, argv, __doc__, hidden=_HIDDEN)
     values = flag_values.flag_values_dict()
     with command_line.usage_errors(argv[0]):
+        _refuse_without_effect(argv[1:])
         benchmark_output.check(values["output"])
         arms = _arms(flag_values)
     with command_line.run_errors(argv[0]), one_sentence(afterwards=""):
@@ -144,9 +146,22 @@ def main(argv: list[str] | None = None) -> None:
     rows = _figures(arms)
     terminal.console().print(_table(arms, rows))
     with command_line.run_errors(argv[0]):
-        benchmark_output.write(
-            values["output"], values, rows, hidden=_WITHOUT_EFFECT
-        )
+        benchmark_output.write(values["output"], values, rows, hidden=_HIDDEN)
+
+
+def _refuse_without_effect(arguments: Sequence[str]) -> None:
+    """Flags of runs may stand in a flagfile, but nobody asks for them here.
+
+    Raises:
+        UsageError: if one is asked for that measures nothing.
+    """
+    for argument in arguments:
+        name = argument.lstrip("-").partition("=")[0]
+        if argument.startswith("-") and name in _WITHOUT_EFFECT:
+            raise UsageError(
+                f"flag --{name}: changes nothing that is measured; "
+                "--networks says what is, and --output where figures go"
+            )
 
 
 def _known(name: str) -> str:

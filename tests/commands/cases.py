@@ -203,6 +203,9 @@ BENCHMARK = [
     ("--output=dangling", "--output=dangling: must be a new file"),
     ("--output=no/a.json", "--output=no/a.json: must be in a folder"),
     ("--measured_period=-1", "--measured_period=-1: must be an integer"),
+    ("--output_dir=new", "--output_dir: changes nothing that is measured"),
+    ("--live", "--live: changes nothing that is measured"),
+    ("--strategy=mirrored", "--strategy=mirrored: one device is measured"),
     ("--rund=3", "Unknown command line flag 'rund'; did you mean --rounds?"),
     ("x", "unexpected argument 'x'"),
     *(
