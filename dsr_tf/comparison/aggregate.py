@@ -35,7 +35,8 @@ class Row:
         mask_density: Active share of the masked kernels; None without any.
         model_density: Active parameters over those of the dense network.
         epoch_ratio: Seconds of an epoch over those of the dense network,
-            medians; None where there is none.
+            medians; None where there is none, or for runs of one epoch,
+            which has compiled as well.
         num_bytes: Mean size of the SavedModel; None as of `num_macs`.
         largest: The largest number of active parameters at any step of any
             of the runs, and of those that they started from; None as of
@@ -129,15 +130,11 @@ def _row(
     def mean(name: str, of: list[dict] = summaries) -> float:
         return statistics.fmean(summary[name] for summary in of)
 
-    def median(name: str, of: list[dict] = summaries) -> float:
-        return statistics.median(summary[name] for summary in of)
-
     accuracies = [summary["test_accuracy"] for summary in summaries]
     accuracy, parameters = (
         statistics.fmean(accuracies),
         mean("num_active_parameters"),
     )
-    seconds = "seconds_per_epoch"
     # The dense network has all of the weights that others have masks for.
     has_mask_density = recipe.has_masks or recipe.is_reference
     return Row(
@@ -153,7 +150,7 @@ def _row(
         model_density=parameters / mean("num_parameters", dense)
         if dense
         else None,
-        epoch_ratio=median(seconds) / median(seconds, dense) if dense else None,
+        epoch_ratio=_epoch_ratio(summaries, dense),
         num_active_macs=mean("num_active_macs")
         if all_have("num_active_macs")
         else None,
@@ -162,6 +159,16 @@ def _row(
         else None,
         **_traits(summaries, dense, origin),
     )
+
+
+def _epoch_ratio(summaries: list[dict], dense: list[dict]) -> float | None:
+    ours, theirs = (
+        [run["seconds_per_epoch"] for run in runs if run.get("epochs") != 1]
+        for runs in (summaries, dense)
+    )
+    if not ours or not theirs:
+        return None
+    return statistics.median(ours) / statistics.median(theirs)
 
 
 def _traits(

@@ -22,12 +22,15 @@ class Column:
         cell: Function from a `Row` to the text there.
         is_text: Whether it holds words, not numbers.
         in_terminal: Whether a terminal shows it, which has no room for all.
+        tells_apart: Whether it is there only where a method has several
+            rows.
     """
 
     title: str
     cell: Callable[[Row], str]
     is_text: bool = False
     in_terminal: bool = True
+    tells_apart: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +44,11 @@ class Layout:
 
     columns: Sequence[Column]
     caption: str
+
+    def columns_for(self, rows: Sequence[Row]) -> list[Column]:
+        """The columns of a table of these rows."""
+        repeats = len({row.name for row in rows}) < len(rows)
+        return [c for c in self.columns if repeats or not c.tells_apart]
 
 
 def _number(name: str, form: str) -> Callable[[Row], str]:
@@ -88,6 +96,7 @@ def _automatic(row: Row) -> str:
     return _words("is_automatic")(row) if row.emptied else NOTHING
 
 
+_DENSITY = Column("density", _density, is_text=True)
 _METHOD = Column("method", _words("name"), is_text=True)
 _ACCURACY = Column("accuracy %", _accuracy)
 _PARAMETERS = Column("parameters", _number("num_parameters", ",.0f"))
@@ -102,7 +111,7 @@ _TRAINING_MACS = Column(
 TABLES = {
     "results": Layout(
         (
-            Column("density", _density, is_text=True),
+            _DENSITY,
             _METHOD,
             _ACCURACY,
             Column("to dense", _difference),
@@ -117,10 +126,11 @@ TABLES = {
         "Test accuracy after the last epoch, mean over seeds ({seeds}), with "
         "the standard deviation of three or more, and its difference to "
         "dense; active parameters, their share of the masked kernels and of "
-        "all; time of an epoch, dense = 1",
+        "all; time of an epoch but the first, dense = 1",
     ),
     "6": Layout(
         (
+            dataclasses.replace(_DENSITY, tells_apart=True),
             _METHOD,
             Column("strict", _strict, is_text=True),
             Column("granularity", _granularity, is_text=True),

@@ -32,7 +32,7 @@ def rich_table(
         caption=layout.caption.format(seeds=" or ".join(map(str, counts))),
         caption_justify="left",
     )
-    columns = [column for column in layout.columns if column.in_terminal]
+    columns = [c for c in layout.columns_for(rows) if c.in_terminal]
     for column in columns:
         # Where a terminal is narrow names are folded, numbers never cut.
         shown.add_column(
@@ -55,7 +55,7 @@ def rich_table(
 
 def markdown(rows: Sequence[Row], table: str = "results") -> str:
     """The rows as a Markdown table, a string; arguments as `rich_table`."""
-    columns = TABLES[table].columns
+    columns = TABLES[table].columns_for(rows)
     lines = [
         "| " + " | ".join(column.title for column in columns) + " |",
         "|" + "---|" * len(columns),

@@ -59,6 +59,36 @@ def test_without_a_dense_network():
     assert "–" in tables.markdown([row])
 
 
+def test_epochs_that_have_compiled_are_not_compared():
+    runs = [
+        run("mine", "dsr", 0.1, 1, 0.9, 150, 8.0),
+        run("mine", "dsr", 0.1, 2, 0.9, 150, 3.0),
+        run("dense", "dense", None, 1, 0.96, 1000, 2.0, 1.0),
+        run("dense", "dense", None, 2, 0.96, 1000, 9.0, 1.0),
+    ]
+    epochs = [1, 10, 10, 1]
+    for (_, summary), number in zip(runs, epochs, strict=True):
+        summary["epochs"] = number
+    mine, dense = aggregate.rows(runs)
+    assert (mine.epoch_ratio, dense.epoch_ratio) == (1.5, 1)
+    mine, _ = aggregate.rows([runs[0], runs[2]])
+    assert mine.epoch_ratio is None
+    mine, _ = aggregate.rows([runs[1], runs[3]])
+    assert mine.epoch_ratio is None
+
+
+def test_densities_where_a_method_has_several(rows):
+    first, *others = tables.markdown(rows, "6").splitlines()
+    assert first.startswith("| density | method |")
+    assert [line.split("|")[1] for line in others[1:]] == [
+        " 1 ",
+        " 0.2 ",
+        " 0.1 ",
+        " 0.1 ",
+    ]
+    assert tables.markdown(rows[1:], "6").startswith("| method | strict |")
+
+
 def test_markdown(rows):
     lines = tables.markdown(rows).splitlines()
     assert len(lines) == 2 + 4
