@@ -47,6 +47,7 @@ from dsr_tf.comparison.plot import write_plot
 from dsr_tf.core.draws import MAX_SEED
 from dsr_tf.training import board
 from dsr_tf.training import experiment as experiments
+from dsr_tf.training import run_summary
 
 # Flags without which there is nothing to do, and what they are.
 _REQUIRED = {
@@ -158,6 +159,11 @@ def _plan(flag_values: flags.FlagValues) -> tuple[str, list[PlannedRun]]:
     common = common_flags(flag_values, {*_PER_RUN, "output_dir"})
     folder = values["output_dir"]
     output_paths.check_folder("output_dir", folder, "logs")
+    if os.path.exists(os.path.join(folder, run_summary.NAME)):
+        raise UsageError(
+            f"flag --output_dir={folder}: is the folder of a run; a "
+            "comparison needs one of its own"
+        )
     runs = plan(
         values["flagfiles"],
         values["seeds"],

@@ -54,6 +54,7 @@ COMPARE = [
             ("new/" + "x" * 300, "a name in it is longer than 255 bytes"),
             ("x/" * 3000, "--output_dir=x/x/"),
             ("a[/b]", "--output_dir=a[/b]"),
+            ("run", "--output_dir=run: is the folder of a run"),
         )
     ),
 ]

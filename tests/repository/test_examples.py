@@ -210,7 +210,7 @@ def test_gradual_pruning_works():
         [("12000", "12"), ("1200", "2")],
         trained=trained,
         images=np.ones((8, 8), "float32"),
-        labels=np.ones((8, 10), "float32"),
+        labels=np.arange(8),
     )
     assert dsr_tf.sparsity_summary(names["model"]).num_active == 8
 

@@ -89,6 +89,23 @@ def litert(
             )
 
 
+def _allocate(interpreter: Any) -> None:
+    """Make the tensors, which the runtime does where it has all operations.
+
+    Raises:
+        ValueError: if it lacks those of TensorFlow, which it says at length.
+    """
+    try:
+        interpreter.allocate_tensors()
+    except RuntimeError as error:
+        if "Select TensorFlow op" not in str(error):
+            raise
+        raise ValueError(
+            "it needs TensorFlow's operations, as recurrent layers do, which "
+            "ai-edge-litert lacks: the Flex delegate has them"
+        ) from error
+
+
 class LiteRT(ExportFormat):
     """Sparse kernels in a file that is unpacked when it is loaded."""
 
@@ -123,8 +140,7 @@ class LiteRT(ExportFormat):
             raise missing(flag, path, "ai-edge-litert") from error
         with loading(flag, path):
             interpreter = Interpreter(path)
-            # Fails where the runtime lacks operations, or their delegate.
-            interpreter.allocate_tensors()
+            _allocate(interpreter)
             runner = interpreter.get_signature_runner("serving_default")
         inputs = runner.get_input_details()
         check_single(flag, path, inputs, runner.get_output_details())
