@@ -41,15 +41,6 @@ class SparseSlots:
                 found[name] = sparse_arrays.get(store, name, variable.shape)
         super().load_own_variables(found)  # type: ignore[misc]
 
-    def plain(self) -> keras.optimizers.Optimizer:
-        """Keras' own optimizer that makes the same updates, not built.
-
-        Raises:
-            ValueError: if there is none.
-        """
-        kind = type(self).__mro__[type(self).__mro__.index(SparseSlots) + 1]
-        return kind.from_config(self.get_config())  # type: ignore[attr-defined]
-
 
 @keras.saving.register_keras_serializable(package="dsr_tf")
 class SGD(SparseSlots, keras.optimizers.SGD):
@@ -166,11 +157,6 @@ class SGD(SparseSlots, keras.optimizers.SGD):
         }
         return {**super().get_config(), "l2": self.l2, "proximal": rules}
 
-    def plain(self) -> keras.optimizers.Optimizer:
-        if self.l2 or self.proximal:
-            raise ValueError("Keras' SGD has no `l2` or `proximal`.")
-        return keras.optimizers.SGD.from_config(super().get_config())
-
     @classmethod
     def from_config(cls, config: dict[str, Any], *args: Any) -> Self:
         rules = {
@@ -241,6 +227,43 @@ Adamax = _with_sparse_slots(keras.optimizers.Adamax)
 Lion = _with_sparse_slots(keras.optimizers.Lion)
 Nadam = _with_sparse_slots(keras.optimizers.Nadam)
 RMSprop = _with_sparse_slots(keras.optimizers.RMSprop)
+
+
+# By the names they are registered with: those that only differ from Keras'
+# own in files, unless such arguments are given.
+_OF_KERAS = {
+    f"dsr_tf>{kind.__name__}": kind.__name__
+    for kind in (SGD, Adagrad, Adam, AdamW, Adamax, Lion, Nadam, RMSprop)
+}
+_ARGUMENTS_OF_ITS_OWN = ("l2", "proximal")
+
+
+def as_of_keras(config: Any) -> Any:
+    """A configuration with Keras' own optimizers for those of this module.
+
+    Args:
+        config: As `get_compile_config` of a model returns it.
+
+    Returns:
+        A copy in which each of them, wherever it stands, is the optimizer
+        that makes the same updates; one with `l2` or `proximal` stays.
+    """
+    if isinstance(config, (list, tuple)):
+        return type(config)(map(as_of_keras, config))
+    if not isinstance(config, dict):
+        return config
+    name = _OF_KERAS.get(config.get("registered_name") or "")
+    if name is None:
+        return {key: as_of_keras(value) for key, value in config.items()}
+    given = dict(config["config"])
+    if any(given.pop(argument, None) for argument in _ARGUMENTS_OF_ITS_OWN):
+        return config
+    return {
+        "module": "keras.optimizers",
+        "class_name": name,
+        "config": given,
+        "registered_name": None,
+    }
 
 
 @keras.saving.register_keras_serializable(package="dsr_tf")

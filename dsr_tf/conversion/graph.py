@@ -70,6 +70,10 @@ class Changes:
         """Call what was made for an operation."""
         return operation(*args, **kwargs)
 
+    def compiled(self, config: Any) -> Any:
+        """What the copy is compiled with, as `get_compile_config` says it."""
+        return config
+
     def calls(self, model: keras.Sequential) -> bool:
         """Whether `call` does more for a layer of a Sequential model, which
         is then copied as one made of inputs and outputs."""
@@ -141,7 +145,7 @@ def rebuild(model: keras.Model, changes: Changes | None = None) -> keras.Model:
     for old, new in converted:
         changes.transfer.copy(old, new)
     changes.transfer.check_complete(model)
-    compile_like(model, copy)
+    compile_like(model, copy, changes.compiled)
     return copy
 
 
@@ -197,11 +201,15 @@ def _not_compiled(model: keras.Model) -> Iterator[None]:
         model.compiled = compiled
 
 
-def compile_like(model: keras.Model, copy: keras.Model) -> None:
+def compile_like(
+    model: keras.Model,
+    copy: keras.Model,
+    change: Callable[[Any], Any] = lambda config: config,
+) -> None:
     """Compile a copy as the model is, if its settings can be saved."""
     if model.compiled:
         try:
-            copy.compile_from_config(model.get_compile_config())
+            copy.compile_from_config(change(model.get_compile_config()))
         except Exception as error:  # What a user gave may raise anything.
             logging.info(
                 "The copy of '%s' is not compiled (%s)",

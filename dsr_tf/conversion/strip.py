@@ -1,6 +1,6 @@
 """`strip`: Keras' own layers from masked, tied or clustered ones."""
 
-import contextlib
+from typing import Any
 
 import keras
 
@@ -16,7 +16,7 @@ from dsr_tf.layers import Hashed
 from dsr_tf.layers import Masked
 from dsr_tf.layers.parts import unmask_parts
 from dsr_tf.layers.storages import MASKED
-from dsr_tf.optimizers import SparseSlots
+from dsr_tf.optimizers import as_of_keras
 
 
 def strip(model: keras.Model, inplace: bool = False) -> keras.Model:
@@ -25,9 +25,9 @@ def strip(model: keras.Model, inplace: bool = False) -> keras.Model:
     Kernels are dense arrays with zeros where weights were inactive, so the
     copy computes the same and needs nothing of this package, neither to
     load nor to export. (A copy that is compiled has Keras' own optimizer for
-    that of `dsr_tf.optimizers`; one with `l2`, `proximal` or `WarmUp`, which
-    Keras lacks, stays, and where this package is not, `compile=False` loads
-    its file.) It has no masks: if it is trained further, its zeros
+    that of `dsr_tf.optimizers`. What Keras lacks stays: `l2`, `proximal`,
+    `WarmUp`, losses of this package. Where that is not, `compile=False`
+    loads the file.) It has no masks: if it is trained further, its zeros
     change. Tied and clustered kernels are written out, and what LoRA adds to
     a masked kernel becomes part of that kernel.
 
@@ -50,7 +50,7 @@ def strip(model: keras.Model, inplace: bool = False) -> keras.Model:
             f"Model '{model.name}' has no masked, tied or clustered "
             "layers: there is nothing to strip."
         )
-    dense = prepared(model, "strip", inplace, Converting(written_out))
+    dense = prepared(model, "strip", inplace, _Stripping(written_out))
     is_stored = any(
         layer.storage != MASKED
         for layer in dense._flatten_layers()
@@ -60,8 +60,6 @@ def strip(model: keras.Model, inplace: bool = False) -> keras.Model:
     if is_stored:
         # Whole kernels are new variables, unknown to the optimizer.
         compile_like(dense, dense)
-    if not inplace:
-        _take_optimizer_of_keras(dense)
     if has_sparse_layers(dense):
         raise ValueError(
             f"Model '{model.name}' has tied or clustered layers where "
@@ -70,16 +68,9 @@ def strip(model: keras.Model, inplace: bool = False) -> keras.Model:
     return dense
 
 
-def _take_optimizer_of_keras(model: keras.Model) -> None:
-    """Compile a copy with Keras' optimizer that makes the same updates."""
-    config = (model.compiled and model.get_compile_config()) or {}
-    if "optimizer" not in config:
-        return
-    optimizer = keras.optimizers.get(config["optimizer"])
-    if isinstance(optimizer, SparseSlots):
-        with contextlib.suppress(ValueError):  # There is none.
-            plain = keras.optimizers.serialize(optimizer.plain())
-            model.compile_from_config({**config, "optimizer": plain})
+class _Stripping(Converting):
+    def compiled(self, config: Any) -> Any:
+        return as_of_keras(config)
 
 
 def written_out(layer: keras.layers.Layer) -> keras.layers.Layer:

@@ -20,7 +20,9 @@ from dsr_tf.command_line import UsageError
 from dsr_tf.conversion.state import first_line
 from dsr_tf.export.architecture import built
 from dsr_tf.recipes.network import check_memory
-from dsr_tf.recipes.network import num_parameters
+
+# In float32.
+_BYTES_A_WEIGHT = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,10 +51,7 @@ class Prepared:
         """
         if self.source is not None:
             try:
-                model = built(self.text)
-                number = num_parameters(model)
-                check_memory(number, f"training its {number:,} parameters")
-                return model
+                return built(self.text, _check_trains)
             except Exception as error:  # Damage raises errors of any kind.
                 raise UsageError(
                     f"the checkpoint {self.source} is damaged: it holds no "
@@ -74,6 +73,11 @@ def prepared(model: keras.Model) -> Prepared:
     """What a recipe has made, taken down."""
     weights = [np.array(ops.convert_to_numpy(v)) for v in model.variables]
     return Prepared(model.to_json(), weights)
+
+
+def _check_trains(num_bytes: int) -> None:
+    """Refuse weights of so many bytes that could not be trained."""
+    check_memory(num_bytes // _BYTES_A_WEIGHT, "training its weights")
 
 
 def _assign(model: keras.Model, weights: Sequence[np.ndarray]) -> None:

@@ -23,7 +23,9 @@ def test_operations_that_the_runtime_lacks_are_told(tmp_path):
     )
     path = str(tmp_path / "recurrent.tflite")
     dsr_tf.export.litert(dsr_tf.sparsify(model, 0.5, seed=0), path)
-    with pytest.raises(UsageError, match="loaded .it needs TensorFlow.*Flex delegate has"):
+    with pytest.raises(
+        UsageError, match="loaded .it needs TensorFlow.*Flex delegate has"
+    ):
         registry.load("model", path)
 
 

@@ -239,7 +239,7 @@ def with_code(text):
         (lambda text: "3", "it holds no network"),
         (lambda text: "{}", "it holds no network"),
         (lambda text: '"relu"', "it holds no network"),
-        (wide, "it holds no network .its variables would take"),
+        (wide, "it holds no network .training its weights would take"),
         (with_code, "it holds no network .*[Ll]ambda"),
     ],
 )
