@@ -4,6 +4,8 @@ import importlib.util
 import json
 import os
 import sys
+from typing import Any
+from typing import NoReturn
 
 from dsr_tf.command_line.endings import USAGE_ERROR
 
@@ -15,13 +17,15 @@ _BACKENDS = (_DEFAULT, "jax", "torch", "numpy", "openvino")
 def check() -> None:
     """End with a sentence where Keras is told to load what is not there."""
     told, backend = _told()
-    if backend in _BACKENDS and importlib.util.find_spec(backend):
-        return
-    print(
-        f"{told}: no such backend of Keras is installed; the commands of "
-        f"dsr_tf need {_DEFAULT}",
-        file=sys.stderr,
-    )
+    if backend not in _BACKENDS or not importlib.util.find_spec(backend):
+        _end(
+            f"{told}: no such backend of Keras is installed; the commands of "
+            f"dsr_tf need {_DEFAULT}"
+        )
+
+
+def _end(sentence: str) -> NoReturn:
+    print(sentence, file=sys.stderr)
     sys.exit(USAGE_ERROR)
 
 
@@ -30,11 +34,17 @@ def _told() -> tuple[str, str]:
     if backend := os.environ.get("KERAS_BACKEND"):
         return f"KERAS_BACKEND={backend}", backend
     path = os.path.expanduser(os.path.join(_keras_home(), "keras.json"))
+    config: Any = {}
     try:
         with open(path) as file:
-            backend = json.load(file).get("backend", _DEFAULT)
-    except (OSError, ValueError):  # There is none, or Keras passes over it.
-        backend = _DEFAULT
+            config = json.load(file)
+    except (FileNotFoundError, ValueError):
+        pass  # As Keras does.
+    except OSError as error:
+        _end(f"{path}: Keras cannot read it ({error.strerror})")
+    if not isinstance(config, dict):
+        _end(f"{path}: must hold a JSON object, for Keras to read it")
+    backend = config.get("backend", _DEFAULT)
     return f"{path}: backend={backend!r}", backend
 
 

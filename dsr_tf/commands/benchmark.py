@@ -157,7 +157,9 @@ def _refuse_without_effect(arguments: Sequence[str]) -> None:
     """
     for argument in arguments:
         name = argument.lstrip("-").partition("=")[0]
-        if argument.startswith("-") and name in _WITHOUT_EFFECT:
+        # As --nolive is written.
+        bare = name.removeprefix("no")
+        if argument.startswith("-") and {name, bare} & {*_WITHOUT_EFFECT}:
             raise UsageError(
                 f"flag --{name}: changes nothing that is measured; "
                 "--networks says what is, and --output where figures go"

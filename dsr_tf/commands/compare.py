@@ -34,6 +34,7 @@ from dsr_tf.command_line import terminal
 from dsr_tf.command_line.flag_kinds import Density
 from dsr_tf.command_line.flag_kinds import ListOf
 from dsr_tf.command_line.flag_kinds import Whole
+from dsr_tf.commands.compare_report import RunReport
 from dsr_tf.comparison import aggregate
 from dsr_tf.comparison import run_log
 from dsr_tf.comparison import tables
@@ -47,8 +48,9 @@ from dsr_tf.comparison.plot import write_plot
 from dsr_tf.core.draws import MAX_SEED
 from dsr_tf.training import board
 from dsr_tf.training import experiment as experiments
-from dsr_tf.training import run_summary
 
+# What tells the folder of a run, finished or not.
+_OF_A_RUN = ("summary.json", "metrics.csv", "checkpoints")
 # Flags without which there is nothing to do, and what they are.
 _REQUIRED = {
     "flagfiles": "files of flags of dsr_tf.train, with commas between them",
@@ -109,7 +111,7 @@ def main(argv: list[str] | None = None) -> None:
             runs,
             logs,
             values["parallel_runs"],
-            Report(console, logs),
+            RunReport(console, logs),
         )
         _write(console, folder, runs, values["table"])
     for run in failed:
@@ -159,7 +161,7 @@ def _plan(flag_values: flags.FlagValues) -> tuple[str, list[PlannedRun]]:
     common = common_flags(flag_values, {*_PER_RUN, "output_dir"})
     folder = values["output_dir"]
     output_paths.check_folder("output_dir", folder, "logs")
-    if os.path.exists(os.path.join(folder, run_summary.NAME)):
+    if any(os.path.exists(os.path.join(folder, name)) for name in _OF_A_RUN):
         raise UsageError(
             f"flag --output_dir={folder}: is the folder of a run; a "
             "comparison needs one of its own"
@@ -172,47 +174,6 @@ def _plan(flag_values: flags.FlagValues) -> tuple[str, list[PlannedRun]]:
         common,
     )
     return folder, runs
-
-
-class Report:
-    """Prints each run as it ends, and what it warned of.
-
-    Flags hold for every run, and so do many warnings: each sentence is
-    printed once, and of later runs that they warn as well.
-
-    Args:
-        console: Where to print.
-        logs: Folder of what the runs have printed.
-    """
-
-    def __init__(self, console: Console, logs: str) -> None:
-        self._console, self._logs = console, logs
-        self._said: set[str] = set()
-
-    def __call__(
-        self, run: PlannedRun, summary: dict | None, seconds: float | None
-    ) -> None:
-        # What nobody reads in a file of its own may be why it is what it is.
-        found = [] if seconds is None else run_log.warnings(self._logs, run)
-        new = [sentence for sentence in found if sentence not in self._said]
-        self._said.update(new)
-        again = ", with a warning as above" if len(new) < len(found) else ""
-        if summary is None:
-            what = "not started" if seconds is None else "failed"
-            style = "red"
-        else:
-            what = f"{summary['test_accuracy']:.2%}, {seconds:.0f} s"
-            style = None
-        self._console.print(
-            f"{run}: {what}{again}",
-            style=style,
-            highlight=False,
-            soft_wrap=True,
-        )
-        for sentence in new:
-            self._console.print(
-                f"  {sentence}", style="yellow", highlight=False, soft_wrap=True
-            )
 
 
 def _write(

@@ -147,24 +147,15 @@ def _print(report: Report, model: keras.Model, output: str) -> None:
     if not report.stores_zeros:
         others["active weights and their places"] = sizes.bound_bytes(model)
     for heading, other in others.items():
-        how = compared(bytes_written, other)
+        if not other:
+            continue  # Of a model without weights.
+        how = sizes.compared(bytes_written, other)
         table.add_row(heading, f"{other:,.0f} bytes; the export is {how}")
     table.add_row("outputs", _difference(output, model))
     table.add_row("what it gains", report.gain)
     for heading, note in report.notes:
         table.add_row(heading, Name(note))
     terminal.console().print(table)
-
-
-def compared(size: float, other: float) -> str:
-    """How large something is beside another, as "7.9 times smaller"."""
-    larger = size > other
-    times = size / other if larger else other / size
-    share = abs(size / other - 1)
-    if round(share, 2) == 0:
-        return "as large"
-    far = f"{times:.1f} times" if times >= 2 else f"{share:.0%}"
-    return f"{far} {'larger' if larger else 'smaller'}"
 
 
 def _difference(path: str, model: keras.Model) -> str:

@@ -21,7 +21,8 @@ def lost_rates(
     """
     if settings["schedule_scale"] == 1:
         return []
-    given = Schedule(settings["learning_rate"]).values.values()
+    schedule = Schedule(settings["learning_rate"])
+    given = dict.fromkeys(map(schedule, range(settings["epochs"])))
     left = {experiment.learning_rate(n) for n in range(experiment.epochs)}
     lost = [f"{rate:g}" for rate in given if rate not in left]
     if not lost:

@@ -55,6 +55,7 @@ COMPARE = [
             ("x/" * 3000, "--output_dir=x/x/"),
             ("a[/b]", "--output_dir=a[/b]"),
             ("run", "--output_dir=run: is the folder of a run"),
+            ("begun", "--output_dir=begun: is the folder of a run"),
         )
     ),
 ]
@@ -206,6 +207,7 @@ BENCHMARK = [
     ("--measured_period=-1", "--measured_period=-1: must be an integer"),
     ("--output_dir=new", "--output_dir: changes nothing that is measured"),
     ("--live", "--live: changes nothing that is measured"),
+    ("--noresume", "--noresume: changes nothing that is measured"),
     ("--strategy=mirrored", "--strategy=mirrored: one device is measured"),
     ("--rund=3", "Unknown command line flag 'rund'; did you mean --rounds?"),
     ("x", "unexpected argument 'x'"),

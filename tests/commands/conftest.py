@@ -54,6 +54,7 @@ def _files(root):
     (root / "full").mkdir()
     (root / "full" / "mine").write_text("mine")
     os.symlink("nowhere", root / "dangling")
+    (root / "begun" / "checkpoints").mkdir(parents=True)
     flags = root / "flags"
     flags.mkdir()
     for name, lines in {

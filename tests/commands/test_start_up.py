@@ -154,6 +154,21 @@ def test_files_that_leave_the_backend_as_it_is(content, tmp_path, monkeypatch):
     backend.check()
 
 
+def test_a_file_that_keras_cannot_read(tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    config = tmp_path / "keras.json"
+    for make, message in (
+        (lambda: config.write_text("[]"), "must hold a JSON object"),
+        (lambda: (config.unlink(), config.mkdir()), "cannot read it (Is a dir"),
+    ):
+        make()
+        with pytest.raises(SystemExit) as ending:
+            backend.check()
+        assert ending.value.code == 2
+        assert message in capsys.readouterr().err
+
+
 def test_the_file_of_keras_without_keras_home(tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("KERAS_BACKEND", raising=False)
     monkeypatch.delenv("KERAS_HOME", raising=False)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 from rich.console import Console
 
-from dsr_tf.commands import compare
+from dsr_tf.commands import compare_report
 from dsr_tf.comparison import run_log
 
 
@@ -36,7 +36,7 @@ def test_warnings_since_a_run_last_began(tmp_path):
 
 def test_a_comparison_prints_each_warning_once(tmp_path):
     console = Console(file=io.StringIO(), width=80)
-    report = compare.Report(console, str(tmp_path))
+    report = compare_report.RunReport(console, str(tmp_path))
     for name, said in (
         ("first", [b"few moves", b"own"]),
         ("second", [b"few moves"]),

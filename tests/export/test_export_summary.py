@@ -5,6 +5,7 @@ import pytest
 
 import dsr_tf
 from dsr_tf.commands import export
+from dsr_tf.export import sizes
 
 
 @pytest.fixture
@@ -34,11 +35,13 @@ def summary(tmp_path, capsys):
         (1001, 1000, "as large"),
         (21, 20, "5% larger"),
         (40, 20, "2.0 times larger"),
+        (1996, 1000, "2.0 times larger"),
         (2000, 7, "285.7 times larger"),
+        (1, 10**6, "1,000,000.0 times smaller"),
     ],
 )
 def test_sizes_in_words(size, other, expected):
-    assert export.compared(size, other) == expected
+    assert sizes.compared(size, other) == expected
 
 
 def test_sizes_of_a_file(summary, tmp_path):
@@ -47,7 +50,7 @@ def test_sizes_of_a_file(summary, tmp_path):
     printed = summary(keras.Sequential([keras.Input((8,)), layer]), "onnx")
     size = (tmp_path / "m.onnx").stat().st_size
     assert f"bytes {size:,} " in printed
-    than_all = export.compared(size, 576)
+    than_all = sizes.compared(size, 576)
     assert f"zeros too 576 bytes; the export is {than_all} " in printed
     # Of a format that stores all zeros no bound is told.
     assert "active weights" not in printed
@@ -56,6 +59,14 @@ def test_sizes_of_a_file(summary, tmp_path):
     assert (
         "active weights and their places 336 bytes; the export is " in printed
     )
+
+
+@pytest.mark.parametrize("format", ["saved_model", "packed"])
+def test_a_model_without_weights(format, summary):
+    printed = summary(
+        keras.Sequential([keras.Input((2, 3)), keras.layers.Flatten()]), format
+    )
+    assert "outputs equal" in printed and "the export is" not in printed
 
 
 @pytest.mark.parametrize("format", ["saved_model", "packed"])

@@ -65,8 +65,27 @@ def test_layers_whose_activation_mixes_are_named(layer):
 def test_an_activation_without_channels_to_fix_is_not_named():
     inputs = keras.Input((5, 4))
     x = layers.DepthwiseConv1D(2, activation="softmax")(inputs)
-    # The classes of a model stay anyway.
-    model = keras.Model(inputs, layers.Dense(2, "softmax")(x))
+    model = keras.Model(inputs, layers.Dense(2)(x))
+    assert structure.Structure(model).fixed == {}
+
+
+CLASSES = layers.Dense(2, "softmax", name="classes")
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        [CLASSES],
+        [CLASSES, layers.Activation("linear", dtype="float32")],
+        [CLASSES, layers.Dropout(0.5)],
+        [keras.Sequential([keras.Input((6,)), CLASSES])],
+    ],
+    ids=["themselves", "cast", "dropped", "of a model inside"],
+)
+def test_the_classes_of_a_model_stay_anyway(ends):
+    model = keras.Sequential(
+        [keras.Input((5,)), layers.Dense(6, name="first"), *ends]
+    )
     assert structure.Structure(model).fixed == {}
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from dsr_tf.command_line import UsageError
 from dsr_tf.conversion import stripped
+from dsr_tf.conversion.state import first_line
 from dsr_tf.export import signatures
 from dsr_tf.export import target
 from dsr_tf.export.format import ExportFormat
@@ -124,9 +125,9 @@ def _check_loads(path: str) -> None:
         onnxruntime.InferenceSession(path)
     except Exception as error:  # Of many kinds, all of the runtime's own.
         raise ValueError(
-            "it would compute in bfloat16, which onnxruntime does not load; "
-            "make the model with the dtype policy float32 or mixed_float16 "
-            "and load its weights into that"
+            "it would have tensors in bfloat16, and onnxruntime does not load "
+            f"it ({first_line(error)[:200]}): make the model with the dtype "
+            "policy float32 or mixed_float16 and load its weights into that"
         ) from error
 
 

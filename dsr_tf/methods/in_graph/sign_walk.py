@@ -110,9 +110,10 @@ class SignWalk(InStepHook):
     def _make_vectors(self, optimizer: keras.optimizers.Optimizer) -> None:
         if not optimizer_slots.build(optimizer, self._trained):
             raise ValueError(
-                "DeepR needs an optimizer that knows its variables: call "
-                "`optimizer.build(variables)`, with all that it trains, "
-                "before training. Received: "
+                "DeepR needs an optimizer that knows its variables, and only "
+                "a loop or a `train_step` of your own knows which it trains: "
+                "call `optimizer.build(variables)` with all of them, such as "
+                "`model.trainable_variables`, before training. Received: "
                 f"optimizer={type(optimizer).__name__}, not built"
             )
         # An optimizer that wraps several applies them one after another.

@@ -179,11 +179,10 @@ class Call:
             reason: What of the layer makes them stay; where all of them
                 stay anyway, as the model's outputs do, nobody is told.
         """
-        stay = not self._trace.labels.roots(labels).any()
-        if reason and not (stay or self._trace.is_last(self._node)):
-            path = self._trace.path_of(self._node.operation)
-            self._trace.fixed[path] = reason
-        self._trace.labels.fix(labels)
+        if reason:
+            self._trace.fix_last(self._node.operation, labels, reason)
+        else:
+            self._trace.labels.fix(labels)
 
     def weight(
         self,

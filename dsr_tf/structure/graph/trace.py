@@ -106,6 +106,8 @@ class Trace:
         self._channels: dict[int, Channels] = {}
         # Layers and variables that cannot be cut, whoever else has them.
         self._staying: set[int] = set()
+        # Paths of layers, labels, and the reasons why they stay.
+        self._last: list[tuple[str, np.ndarray, str]] = []
         self.paths = {id(x): path for x, path in layers_with_paths(model)}
         # (Which are made to be trained stays known when layers are frozen.)
         self.parameters = list(
@@ -116,10 +118,13 @@ class Trace:
             }.values()
         )
         graph = graph_of(model)
-        self._outputs = {id(tensor) for tensor in graph.outputs}
         outputs = self._walk(graph, [_fixed(x) for x in graph.inputs])
         for channels in outputs:
             self.labels.fix(channels.labels)
+        for path, labels, reason in self._last:
+            if self.labels.roots(labels).any():
+                self.fixed[path] = reason
+            self.labels.fix(labels)
 
     def channels_of(self, tensor: Any) -> Channels:
         """The channels of a tensor of the graph."""
@@ -130,9 +135,9 @@ class Trace:
         (found,) = (x for node, x in self.calls if id(node) == key)
         return found[0].labels
 
-    def is_last(self, node: Any) -> bool:
-        """Whether all that a node makes is what the model gives."""
-        return all(id(tensor) in self._outputs for tensor in node.outputs)
+    def fix_last(self, operation: Any, labels: np.ndarray, reason: str) -> None:
+        """Let channels stay, for a reason that counts if there is no other."""
+        self._last.append((self.path_of(operation), labels, reason))
 
     def path_of(self, operation: Any) -> str:
         """The names that lead to a layer; the name of an operation."""

@@ -95,6 +95,10 @@ def prelu(call: Call) -> list[Channels]:
     return [channels]
 
 
+# Of an activation that is not elementwise.
+MIXES = "its activation mixes channels"
+
+
 def refuse_constants(values: Any, axis: int) -> None:
     """Refuse operands that are arrays with a number for each channel.
 
@@ -116,7 +120,7 @@ def refuse_constants(values: Any, axis: int) -> None:
 def check_activation(call: Call, labels: Sequence[int] | np.ndarray) -> None:
     """Fix channels that an activation function mixes."""
     if not is_elementwise(getattr(call.layer, "activation", None)):
-        call.fix(np.asarray(labels), "its activation mixes channels")
+        call.fix(np.asarray(labels), MIXES)
 
 
 def is_elementwise(activation: Any) -> bool:

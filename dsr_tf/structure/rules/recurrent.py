@@ -7,6 +7,7 @@ from dsr_tf.structure.graph.call import Call
 from dsr_tf.structure.graph.call import CannotFollow
 from dsr_tf.structure.graph.call import Channels
 from dsr_tf.structure.rules.convolution import channel_axis
+from dsr_tf.structure.rules.elementwise import MIXES
 from dsr_tf.structure.rules.elementwise import is_elementwise
 from dsr_tf.structure.rules.registry import register
 
@@ -87,4 +88,4 @@ def _check(call: Call) -> None:
         raise CannotFollow("it keeps states between batches")
     activations = (cell.activation, getattr(cell, "recurrent_activation", None))
     if not all(is_elementwise(function) for function in activations):
-        raise CannotFollow("its activation mixes channels")
+        raise CannotFollow(MIXES)
