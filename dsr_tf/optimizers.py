@@ -229,43 +229,6 @@ Nadam = _with_sparse_slots(keras.optimizers.Nadam)
 RMSprop = _with_sparse_slots(keras.optimizers.RMSprop)
 
 
-# By the names they are registered with: those that only differ from Keras'
-# own in files, unless such arguments are given.
-_OF_KERAS = {
-    f"dsr_tf>{kind.__name__}": kind.__name__
-    for kind in (SGD, Adagrad, Adam, AdamW, Adamax, Lion, Nadam, RMSprop)
-}
-_ARGUMENTS_OF_ITS_OWN = ("l2", "proximal")
-
-
-def as_of_keras(config: Any) -> Any:
-    """A configuration with Keras' own optimizers for those of this module.
-
-    Args:
-        config: As `get_compile_config` of a model returns it.
-
-    Returns:
-        A copy in which each of them, wherever it stands, is the optimizer
-        that makes the same updates; one with `l2` or `proximal` stays.
-    """
-    if isinstance(config, (list, tuple)):
-        return type(config)(map(as_of_keras, config))
-    if not isinstance(config, dict):
-        return config
-    name = _OF_KERAS.get(config.get("registered_name") or "")
-    if name is None:
-        return {key: as_of_keras(value) for key, value in config.items()}
-    given = dict(config["config"])
-    if any(given.pop(argument, None) for argument in _ARGUMENTS_OF_ITS_OWN):
-        return config
-    return {
-        "module": "keras.optimizers",
-        "class_name": name,
-        "config": given,
-        "registered_name": None,
-    }
-
-
 @keras.saving.register_keras_serializable(package="dsr_tf")
 class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
     """A schedule that grows from 0 to another one in its first steps.

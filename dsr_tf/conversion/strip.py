@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from dsr_tf import optimizers
 from dsr_tf.conversion.graph import Converting
 from dsr_tf.conversion.graph import compile_like
 from dsr_tf.conversion.inplace import prepared
@@ -16,7 +17,6 @@ from dsr_tf.layers import Hashed
 from dsr_tf.layers import Masked
 from dsr_tf.layers.parts import unmask_parts
 from dsr_tf.layers.storages import MASKED
-from dsr_tf.optimizers import as_of_keras
 
 
 def strip(model: keras.Model, inplace: bool = False) -> keras.Model:
@@ -68,9 +68,39 @@ def strip(model: keras.Model, inplace: bool = False) -> keras.Model:
     return dense
 
 
+# The optimizers that differ from Keras' own in files only, unless they are
+# given arguments of their own; by the names they are registered with.
+_OF_KERAS = {
+    f"dsr_tf>{name}": name
+    for name, kind in vars(optimizers).items()
+    if optimizers.SparseSlots in getattr(kind, "__bases__", ())
+}
+_ARGUMENTS_OF_ITS_OWN = ("l2", "proximal")
+
+
 class _Stripping(Converting):
     def compiled(self, config: Any) -> Any:
-        return as_of_keras(config)
+        return _with_keras_optimizers(config)
+
+
+def _with_keras_optimizers(config: Any) -> Any:
+    """What a model is compiled with, wherever an optimizer stands in it."""
+    if isinstance(config, (list, tuple)):
+        return type(config)(map(_with_keras_optimizers, config))
+    if not isinstance(config, dict):
+        return config
+    name = _OF_KERAS.get(config.get("registered_name") or "")
+    if name is None:
+        return {k: _with_keras_optimizers(v) for k, v in config.items()}
+    given = dict(config["config"])
+    if any(given.pop(argument, None) for argument in _ARGUMENTS_OF_ITS_OWN):
+        return config  # Keras has none that makes such updates.
+    return {
+        "module": "keras.optimizers",
+        "class_name": name,
+        "config": given,
+        "registered_name": None,
+    }
 
 
 def written_out(layer: keras.layers.Layer) -> keras.layers.Layer:
