@@ -65,18 +65,18 @@ def with_storage(
     wanted = Predicate(filters)
     masked_weights(model)  # Raises where layers are not built.
     wanted.check_all_found([path for _, path in layers_with_paths(model)])
-    able = [
-        path
+    reasons = {
+        path: "" if storage == AUTO else storages.reason(layer, storage)
         for layer, path in layers_with_paths(model)
-        if isinstance(layer, Masked)
-        and (storage == AUTO or storage in storages.able(layer))
-        and wanted(layer, path)
-    ]
+        if isinstance(layer, Masked) and wanted(layer, path)
+    }
+    able = [path for path, why in reasons.items() if not why]
     if not able:
+        told = [f"{path} ({why})" for path, why in reasons.items()]
         raise ValueError(
-            f"No layer of model '{model.name}' can be stored so: it takes "
-            "masked layers of a kind that has the storage, such as "
-            f"`SparseDense`. Received: storage={storage!r}"
+            f"No layer of model '{model.name}' can be stored so: "
+            f"{'; '.join(first_few(told)) or 'none is masked'}. Received: "
+            f"storage={storage!r}"
         )
     changed = prepared(model, "with_storage", inplace)
     layers = {

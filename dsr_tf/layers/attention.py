@@ -1,5 +1,6 @@
 """Sparse versions of Keras' attention layers."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -53,6 +54,9 @@ class SparseAttention(_KerasLayer):
             or a dict with one for each projection to mask.
         num_slots: How many groups there is room for; None for the number that
             the storage takes; or such a dict.
+        lora: Dict from names of projections to the `rank` and `lora_alpha`
+            of their LoRA, as `enable_lora` takes them; Keras' own attention
+            leaves these out of its configuration.
     """
 
     # Those that became sparse when they were built already have none.
@@ -60,6 +64,7 @@ class SparseAttention(_KerasLayer):
     _granularity_given: str | Granularity | dict[str, str] = "element"
     _storage_given: str | dict[str, str] = MASKED
     _num_slots_given: int | dict[str, int | None] | None = None
+    _lora_given: Mapping[str, Mapping[str, Any]] = {}
 
     def __init__(
         self,
@@ -69,6 +74,7 @@ class SparseAttention(_KerasLayer):
         seed: int | None = None,
         storage: str | dict[str, str] = MASKED,
         num_slots: int | dict[str, int | None] | None = None,
+        lora: Mapping[str, Mapping[str, Any]] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, seed=seed, **kwargs)
@@ -78,6 +84,7 @@ class SparseAttention(_KerasLayer):
             _granularity_given=granularity,
             _storage_given=storage,
             _num_slots_given=num_slots,
+            _lora_given=lora or {},
         )
 
     def build(
@@ -112,6 +119,8 @@ class SparseAttention(_KerasLayer):
                 )
                 # It is this layer that has one.
                 part.seed = None
+            if part.name in self._lora_given:
+                part.enable_lora(**self._lora_given[part.name])
 
     @property
     def _projections(self) -> list[keras.layers.Layer]:
@@ -137,6 +146,13 @@ class SparseAttention(_KerasLayer):
             num_slots = {part.name: part.num_slots for part in masked}
         if not _is_all(MASKED, storage) or not _is_all(None, num_slots):
             config.update(storage=storage, num_slots=num_slots)
+        lora = {
+            part.name: {"rank": part.lora_rank, "lora_alpha": part.lora_alpha}
+            for part in self._projections
+            if part.lora_enabled
+        }
+        if lora:
+            config["lora"] = lora
         return config
 
 

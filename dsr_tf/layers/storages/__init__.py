@@ -102,6 +102,8 @@ def reason(layer: Any, storage: str) -> str:
         return f"there is no such storage of {type(layer).__name__}"
     if layer.quantization_mode is not None:
         return f"it is quantized to {layer.quantization_mode}"
+    if getattr(layer, "lora_enabled", False):
+        return "it has LoRA, which adds to the whole kernel"
     # Or what holds the layer has a reason.
     return vars(layer).get("why_masked") or layer.reason_to_stay_masked()
 
