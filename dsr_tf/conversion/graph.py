@@ -145,6 +145,9 @@ def rebuild(model: keras.Model, changes: Changes | None = None) -> keras.Model:
     for old, new in converted:
         changes.transfer.copy(old, new)
     changes.transfer.check_complete(model)
+    if type(copy).build is keras.Model.build:
+        # All of its layers are. (What else a class builds is its own.)
+        copy.built = model.built
     compile_like(model, copy, changes.compiled)
     return copy
 

@@ -136,7 +136,7 @@ def also_held_by(model: keras.Model) -> Callable[[keras.layers.Layer], str]:
 def refuse_nothing_to_do(
     model: keras.Model, verb: str, skipped: dict[str, str], filters: Filters
 ) -> NoReturn:
-    reasons = [f"{name}: {why}" for name, why in skipped.items()]
+    reasons = [f"{path or model.name}: {why}" for path, why in skipped.items()]
     raise ValueError(
         f"Model '{model.name}' has no layer to {verb}"
         + "".join(f"; {reason}" for reason in first_few(reasons))
@@ -148,7 +148,9 @@ def report(model: keras.Model, verb: str, skipped: dict[str, str]) -> None:
     """Keep and log which layers have stayed dense, and why."""
     model.skipped_layers = skipped
     if skipped:
-        reasons = [f"{name} ({why})" for name, why in skipped.items()]
+        reasons = [
+            f"{path or model.name} ({why})" for path, why in skipped.items()
+        ]
         logging.info(
             "%s left these layers dense: %s (all are in `skipped_layers`)",
             verb,

@@ -74,7 +74,16 @@ def for_export(model: keras.Model, batch_size: int | None = None) -> list[Any]:
     Args:
         model: A Sequential or functional Keras model.
         batch_size: Inputs of a batch; None for any number.
+
+    Raises:
+        ValueError: if it is another one.
     """
+    struct = _inputs_struct(model)
+    if struct is None:
+        raise ValueError(
+            "it does not know its inputs, as Sequential and functional models "
+            "do: wrap it in one, keras.Model(inputs, model(inputs))"
+        )
 
     def spec(tensor: Any) -> keras.InputSpec:
         return keras.InputSpec(
@@ -83,7 +92,7 @@ def for_export(model: keras.Model, batch_size: int | None = None) -> list[Any]:
             name=tensor.name,
         )
 
-    return [keras.tree.map_structure(spec, _inputs_struct(model))]
+    return [keras.tree.map_structure(spec, struct)]
 
 
 def _inputs_struct(model: keras.Model) -> Any:
