@@ -20,6 +20,7 @@ from dsr_tf.command_line import RunError
 from dsr_tf.command_line import UsageError
 from dsr_tf.command_line import terminal
 from dsr_tf.core.folding import Name
+from dsr_tf.core.printing import compared
 from dsr_tf.data.augmentation import standardise
 from dsr_tf.export import registry
 from dsr_tf.export import sizes
@@ -141,16 +142,19 @@ def _print(report: Report, model: keras.Model, output: str) -> None:
     table.add_column(overflow="fold")
     table.add_row("written", Name(output))
     table.add_row("bytes", f"{bytes_written:,}")
-    others: dict[str, float] = {
-        "all weights, zeros too": sizes.dense_bytes(model)
-    }
-    if not report.stores_zeros:
-        others["active weights and their places"] = sizes.bound_bytes(model)
-    for heading, other in others.items():
-        if not other:
-            continue  # Of a model without weights.
-        how = sizes.compared(bytes_written, other)
-        table.add_row(heading, f"{other:,.0f} bytes; the export is {how}")
+    dense = sizes.dense_bytes(model)
+    if dense:  # Some models have no weights.
+        how = compared(bytes_written, dense)
+        table.add_row(
+            "all weights, zeros too",
+            f"{dense:,} bytes; the export is {how} that",
+        )
+    if dense and not report.stores_zeros:
+        least = sizes.bound_bytes(model)
+        table.add_row(
+            "active weights and their places",
+            f"{least:,.0f} bytes, {least / bytes_written:.0%} of the export",
+        )
     table.add_row("outputs", _difference(output, model))
     table.add_row("what it gains", report.gain)
     for heading, note in report.notes:

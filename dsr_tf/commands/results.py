@@ -10,6 +10,7 @@ from rich.table import Table
 from dsr_tf.core.folding import Name
 from dsr_tf.core.named_numbers import NamedNumbers
 from dsr_tf.core.printing import NO_MACS
+from dsr_tf.core.printing import compared
 from dsr_tf.core.printing import short
 
 # Not all methods move weights, and a folder may have been tidied up.
@@ -84,7 +85,7 @@ def results_table(
         ("seconds per epoch", f"{summary['seconds_per_epoch']:.2f}"),
         (
             "SavedModel",
-            f"{stored / 1000:,.1f} kB ({_compared(stored, all_bytes)} "
+            f"{stored / 1000:,.1f} kB ({compared(stored, all_bytes)} "
             f"{all_of_them})",
         ),
     ):
@@ -154,13 +155,6 @@ def _training_macs(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     if "training_macs_ratio" not in summary:
         return []
     return [(name, f"{summary['training_macs_ratio']:.4f} of dense")]
-
-
-def _compared(size: float, other: float) -> str:
-    times = f"{max(size / other, other / size):.1f}"
-    if times == "1.0":
-        return "as large as"
-    return f"{times} times {'smaller' if size < other else 'larger'} than"
 
 
 def channels_table(summary: Mapping[str, Any]) -> Table:

@@ -42,3 +42,11 @@ def size(num_bytes: int) -> str:
     if num_bytes < 1000:
         return f"{num_bytes} bytes"
     return f"{short(num_bytes)}B"
+
+
+def compared(size: float, other: float) -> str:
+    """How large something is, such as "7.9 times smaller than" another."""
+    times = f"{max(size / other, other / size):,.1f}"
+    if times == "1.0":
+        return "as large as"
+    return f"{times} times {'smaller' if size < other else 'larger'} than"

@@ -78,13 +78,3 @@ def unread_of(weight: MaskedWeight) -> list[keras.Variable]:
 
 def _bytes(variable: keras.Variable) -> int:
     return ops.convert_to_numpy(variable).nbytes
-
-
-def compared(size: float, other: float) -> str:
-    """How large something is beside another, as "7.9 times smaller"."""
-    than = "larger" if size > other else "smaller"
-    times = max(size, other) / min(size, other)
-    percent = round(100 * abs(size / other - 1))
-    if times >= 2 or percent == 100:
-        return f"{times:,.1f} times {than}"
-    return f"{percent}% {than}" if percent else "as large"

@@ -191,6 +191,8 @@ class SparseMultiHeadAttention(
             or a dict with one for each projection to mask.
         num_slots: How many groups there is room for; None for the number that
             the storage takes; or such a dict.
+        lora: Dict from names of projections to the `rank` and `lora_alpha`
+            of their LoRA, as `enable_lora` takes them; None for none.
         **kwargs: Any other argument of `keras.layers.MultiHeadAttention`.
 
     Call arguments, input and output shape: Keras' own.
@@ -212,7 +214,7 @@ class SparseGroupedQueryAttention(
         num_query_heads: Positive integer, number of heads of the query.
         num_key_value_heads: Positive integer, number of heads of key and
             value, which divides `num_query_heads`.
-        sparsity, granularity, seed, storage, num_slots: As for
+        sparsity, granularity, seed, storage, num_slots, lora: As for
             `SparseMultiHeadAttention`.
         **kwargs: Any other argument of `keras.layers.GroupQueryAttention`.
 

@@ -103,7 +103,7 @@ def test_it_names_the_files_that_there_are(run, tmp_path):
     ],
 )
 def test_sizes_are_compared_in_words(size, other, expected):
-    assert results._compared(size, other) == expected
+    assert printing.compared(size, other) == expected
 
 
 def test_densities_are_those_of_the_run(run):

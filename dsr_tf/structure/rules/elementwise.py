@@ -13,6 +13,9 @@ from dsr_tf.structure.graph.labels import FIXED
 from dsr_tf.structure.rules.registry import register
 from dsr_tf.structure.rules.registry import rule_of
 
+# Of an activation that is not elementwise.
+MIXES = "its activation mixes channels"
+
 _LAYERS = (
     keras.layers.ActivityRegularization,
     keras.layers.ELU,
@@ -93,10 +96,6 @@ def prelu(call: Call) -> list[Channels]:
     if axis not in shared:
         call.weight("alpha", {channels.axis: ("scale", channels.labels)})
     return [channels]
-
-
-# Of an activation that is not elementwise.
-MIXES = "its activation mixes channels"
 
 
 def refuse_constants(values: Any, axis: int) -> None:
