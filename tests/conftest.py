@@ -12,6 +12,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # What XLA compiles here runs for milliseconds; making it fast takes as long
 # as compiling it. Processes that this one starts inherit it.
 os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0"
+# pytest runs a process on each core: with a thread on each core as well they
+# wait for each other. Processes that this one starts inherit it.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 if os.environ.get("KERAS_BACKEND") == "jax":
     # JAX's two devices, for DataParallel.
     os.environ["XLA_FLAGS"] += " --xla_force_host_platform_device_count=2"

@@ -31,8 +31,9 @@ class GradualPruning(Pruning):
     end at sparsity 1 - N/M.
 
     At the end of each epoch `logs` gains `mask_density`. Frozen layers are
-    not pruned. If nothing has been pruned when training ends, or another
-    callback has set the model back to a denser state, a warning says so.
+    not pruned. If nothing has been pruned when training ends, or it has not
+    come to the target, or another callback has set the model back to a denser
+    state, a warning says so.
 
     Args:
         hyperparameters: A `dsr_tf.pruning.PruningHyperparameters`, or a

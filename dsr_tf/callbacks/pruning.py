@@ -19,8 +19,8 @@ class Pruning(MaskCallback):
     """Base of the callbacks that prune by a rule.
 
     At the end of each epoch `logs` gains `mask_density`. If nothing has been
-    pruned when training ends, or another callback has set the model back to
-    a denser state, a warning says so.
+    pruned when training ends, if its schedule had more to prune, or another
+    callback has set the model back to a denser state, a warning says so.
 
     Args:
         rule: A `dsr_tf.pruning.Rule`.
@@ -82,6 +82,18 @@ class Pruning(MaskCallback):
             self._report(record)
         due = self.rule.next_due(step, last_step)
         return None if due is None else due - step
+
+    def _end_training(self) -> None:
+        super()._end_training()
+        if not self._num_changed:
+            return
+        missing = self.rule.unfinished(self._pruner.read_state().last_step)
+        if missing:
+            logging.warning(
+                "%s ended before its schedule did: %s.",
+                type(self).__name__,
+                missing,
+            )
 
     def _settle(self) -> None:
         self._pruner.clear(self._optimizer())

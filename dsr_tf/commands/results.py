@@ -78,8 +78,7 @@ def results_table(
         ("parameters", f"{summary['num_parameters']:,}"),
         ("active parameters", f"{summary['num_active_parameters']:,}"),
         *_largest(summary),
-        *_of_masks(summary),
-        ("density of all parameters", f"{summary['model_density']:.4f}"),
+        *_densities(summary),
         *_narrowed(summary),
         *_training_macs(summary),
         ("seconds per epoch", f"{summary['seconds_per_epoch']:.2f}"),
@@ -101,12 +100,14 @@ def _largest(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [("at most, while it trained", f"{largest:,}")]
 
 
-def _of_masks(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What there is of masks, and how often they changed, if any are there."""
+def _densities(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """That of masks too, and how often they changed, if any are there."""
+    of_all = "density of all parameters", f"{summary['model_density']:.4f}"
     if not summary["kernels"]:
-        return []
+        return [of_all]
     return [
         ("density of masked kernels", f"{summary['mask_density']:.4f}"),
+        of_all,
         ("reallocations", f"{summary['num_reallocations']:,}"),
     ]
 

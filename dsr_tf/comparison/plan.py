@@ -87,8 +87,9 @@ class PlannedRun:
             name, wanted, found = differing
             raise UsageError(
                 f"flag --output_dir: {self.folder} holds a run with --{name}="
-                f"{found}, where {wanted} is wanted; give another folder, or "
-                "remove that one"
+                f"{found}, where {wanted} is wanted; give an --output_dir "
+                f"outside {os.path.dirname(self.folder) or os.curdir}, or "
+                "remove that run"
             )
         return summary
 

@@ -16,6 +16,10 @@ from dsr_tf.pruning.rule import Candidate
 from dsr_tf.pruning.rule import Kept
 from dsr_tf.pruning.rule import Rule
 
+# Schedules are flat at their end: often the last pruning is a little before
+# it, with nothing left that shows in three digits.
+_NEARLY = 5e-4
+
 
 @dataclasses.dataclass(frozen=True)
 class Gradual(Rule):
@@ -80,6 +84,18 @@ class Gradual(Rule):
         return (
             f"from update {settings.begin_pruning_step} on, every "
             f"{settings.pruning_frequency} updates{until}"
+        )
+
+    def unfinished(self, last_step: int) -> str | None:
+        settings = self.settings
+        reached = settings.sparsity_at(last_step)
+        if settings.target_sparsity - reached < _NEARLY:
+            return None
+        return (
+            f"the last pruning, after update {last_step}, was to a sparsity "
+            f"of {reached:.3f}, and the schedule takes until update "
+            f"{settings.sparsity_function_end_step} to reach "
+            f"{settings.target_sparsity:g}"
         )
 
     def why_in_vain(self, step: int) -> str:

@@ -92,6 +92,14 @@ class LinearThreshold(Threshold):
         rise = theta * (ramp - start + 1) + phi * (step - ramp + 1)
         return rise / self.frequency
 
+    def unfinished(self, last_step: int) -> str | None:
+        if self.next_due(last_step, last_step) is None:
+            return None
+        return (
+            f"the last pruning was after update {last_step}, and the "
+            f"threshold grows until update {self.end}"
+        )
+
     def threshold(
         self, kernel: Candidate, number: float, step: int
     ) -> tuple[float, None]:

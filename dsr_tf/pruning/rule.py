@@ -90,6 +90,18 @@ class Rule:
         """When prunings are due, to say where none was."""
         raise NotImplementedError
 
+    def unfinished(self, last_step: int) -> str | None:
+        """What its schedule had ahead, where one has an aim.
+
+        Args:
+            last_step: The update after which was pruned last.
+
+        Returns:
+            When that was and when the schedule ends; None where nothing is
+            missing.
+        """
+        return None
+
     def why_in_vain(self, step: int) -> str:
         """Why prunings up to `step` may have found nothing to prune."""
         raise NotImplementedError

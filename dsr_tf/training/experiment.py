@@ -212,6 +212,21 @@ class Experiment(Settings):
                 f"{started_with}, which --resume must repeat"
             )
 
+    def check_reaches(self, num_batches: int, steps_per_epoch: int) -> None:
+        """Refuse to end a run before where it is already.
+
+        Args:
+            num_batches: Number of steps behind it.
+            steps_per_epoch: Number of steps in an epoch.
+        """
+        if num_batches > self.epochs * steps_per_epoch:
+            raise UsageError(
+                f"flag --epochs={self.epochs}: ends at step "
+                f"{self.epochs * steps_per_epoch}, and --resume goes on from "
+                f"step {num_batches} of the run in --output_dir="
+                f"{self.output_dir}"
+            )
+
 
 def differing(
     settings: Mapping[str, Any],

@@ -78,6 +78,7 @@ class Run:
             experiment.augmentation,
         )
         self.steps_per_epoch = build.steps_per_epoch(experiment, self.data)
+        experiment.check_reaches(self._batches_done, self.steps_per_epoch)
         if experiment.batch_size % self.cluster.num_replicas:
             raise UsageError(
                 f"flag --batch_size={experiment.batch_size}: must be divisible "
@@ -111,13 +112,11 @@ class Run:
 
     def _find_start(self, experiment: Experiment) -> int:
         """The step to start from: 0, or that of the last checkpoint."""
-        folder, resume = experiment.output_dir, experiment.resume
-        self._newest = None
+        resume = experiment.resume
         if self._folder is not None and not resume:
             self._folder.check_is_new()
-        if resume:
-            checkpoints = os.path.join(folder, "checkpoints")
-            self._newest = checkpoint.read_newest(checkpoints)
+        checkpoints = os.path.join(experiment.output_dir, "checkpoints")
+        self._newest = checkpoint.read_newest(checkpoints) if resume else None
         self.is_resumed = self._newest is not None
         if self._newest is not None:
             experiment.check_continues(self._newest.settings)

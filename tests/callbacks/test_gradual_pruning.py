@@ -5,6 +5,8 @@ import pytest
 import dsr_tf
 from dsr_tf import layers
 from dsr_tf.callbacks import GradualPruning
+from dsr_tf.pruning import PruningHyperparameters
+from dsr_tf.pruning.gradual import Gradual
 from tests.conftest import assert_same
 from tests.conftest import assert_zero_outside_masks
 from tests.conftest import make_model
@@ -36,6 +38,35 @@ def fit(model, data, callbacks, epochs=3, **arguments):
 def dense_start(**compile_arguments):
     momentum = keras.optimizers.SGD(0.1, momentum=0.9)
     return make_model(momentum, sparsity=0.0, **compile_arguments)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "said"),
+    [
+        (
+            1,
+            [
+                "GradualPruning ended before its schedule did: the last "
+                "pruning, after update 10, was to a sparsity of 0.463, and "
+                "the schedule takes until update 40 to reach 0.8"
+            ],
+        ),
+        # The last is after update 40, and there are 60.
+        (3, []),
+    ],
+)
+def test_an_end_before_the_target_is_told(data, caplog, epochs, said):
+    fit(dense_start(), data, [GradualPruning(**SCHEDULE)], epochs=epochs)
+    assert [r.message.rstrip(".") for r in caplog.records] == said
+
+
+def test_what_does_not_show_is_not_told():
+    """Of 0.8: 0.8 * (3/40)**3 is left after update 37, 0.0003."""
+    rule = Gradual(PruningHyperparameters(**SCHEDULE))
+    assert rule.unfinished(37) is None
+    assert "after update 36, was to a sparsity of 0.799," in (
+        rule.unfinished(36)
+    )
 
 
 @pytest.mark.parametrize("steps_per_execution", [1, 5])

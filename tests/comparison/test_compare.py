@@ -151,7 +151,9 @@ def test_runs_and_does_not_run_again(flagfiles, tmp_path, capsys):
         with pytest.raises(SystemExit) as error:
             compare.main([*again, flag])
         assert error.value.code == 2
-        assert f"holds a run with {message}" in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert f"holds a run with {message}" in said
+        assert f"give an --output_dir outside {moved}, or" in said
 
 
 @pytest.mark.slow

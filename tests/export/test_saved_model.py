@@ -8,6 +8,7 @@ import tensorflow as tf
 import dsr_tf
 from dsr_tf import layers
 from dsr_tf.export import products
+from dsr_tf.export import registry
 from dsr_tf.export import target
 from dsr_tf.models import lenet_300_100
 from tests.conftest import make_model
@@ -201,6 +202,33 @@ def test_a_subclassed_model_needs_its_inputs(tmp_path):
         model, tmp_path / "m", tf.TensorSpec((None, 4), name="x")
     )
     np.testing.assert_array_equal(serve(tmp_path / "m", x)[0], expected)
+
+
+@pytest.mark.parametrize(
+    ("export", "name"),
+    [(dsr_tf.export.litert, "m.tflite"), (dsr_tf.export.onnx, "m.onnx")],
+)
+def test_a_subclassed_model_is_told_how_it_gets_inputs(export, name, tmp_path):
+    class OfDense(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = keras.layers.Dense(3)
+
+        def call(self, x):
+            return self.dense(x)
+
+    x = np.ones((2, 4), "float32")
+    dense = OfDense()
+    dense(x)
+    model = dsr_tf.sparsify(dense, 0.5, seed=0)
+    model.compile("sgd", "mse")
+    model.fit(x, np.ones((2, 3)), verbose=0)
+    with pytest.raises(ValueError, match="does not know its inputs.*: wrap"):
+        export(model, tmp_path / name)
+    inputs = keras.Input((4,))
+    export(keras.Model(inputs, model(inputs)), tmp_path / name)
+    found = registry.load("model", str(tmp_path / name)).predict(x)
+    np.testing.assert_allclose(found, model(x), rtol=1e-6)
 
 
 def test_nothing_is_overwritten(tmp_path):

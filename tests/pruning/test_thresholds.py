@@ -282,3 +282,14 @@ def test_percentiles_of_what_is_not_there():
         dsr_tf.pruning.percentiles(model, 101)
     with pytest.raises(ValueError, match="is not built yet"):
         dsr_tf.pruning.percentiles(keras.Sequential([keras.layers.Dense(1)]))
+
+
+def test_what_a_linear_threshold_has_ahead():
+    """Due after updates 10, 20 and 30, not after 40."""
+    rule = LinearThreshold(0.3, start=2, ramp=18, end=40, frequency=10)
+    assert rule.unfinished(30) is None
+    assert rule.unfinished(20) == (
+        "the last pruning was after update 20, and the threshold grows until "
+        "update 40"
+    )
+    assert StdThreshold(0.8, 5, end=34).unfinished(5) is None

@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import shutil
 
 import keras
 import numpy as np
@@ -121,6 +122,20 @@ def test_the_same_seed_gives_the_same_run(whole, tmp_path):
     run(tmp_path / "other", "--seed=1", "--epochs=1")
     other = (tmp_path / "other" / "reallocations.csv").read_text()
     assert other.count("\n") == 4 and not text.startswith(other)
+
+
+def test_epochs_that_are_over(whole, tmp_path, capsys):
+    """Four: fewer would leave a summary of steps that were not all."""
+    shutil.copytree(whole[0], tmp_path / "r")
+    before = (tmp_path / "r" / "summary.json").read_bytes()
+    with pytest.raises(SystemExit) as error:
+        run(tmp_path / "r", "--epochs=3", "--resume")
+    assert error.value.code == 2
+    assert (
+        "flag --epochs=3: ends at step 42, and --resume goes on from step 56 "
+        f"of the run in --output_dir={tmp_path / 'r'}"
+    ) in capsys.readouterr().err
+    assert (tmp_path / "r" / "summary.json").read_bytes() == before
 
 
 @pytest.mark.parametrize(

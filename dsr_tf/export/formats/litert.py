@@ -76,10 +76,10 @@ def litert(
     dense = stripped(model)
     with target.written_whole(path, "model.tflite") as scratch:
         with target.conversion_errors(model, "LiteRT"):
+            # Asked for in any case, to say what a model lacks.
+            signature = signatures.for_export(dense, batch_size)
             if batch_size is not None:
-                settings["input_signature"] = signatures.for_export(
-                    dense, batch_size
-                )
+                settings["input_signature"] = signature
             dense.export(
                 scratch,
                 format="litert",

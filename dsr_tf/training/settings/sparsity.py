@@ -128,8 +128,9 @@ class SparsitySettings:
     )
     granularity: str = flag(
         "element",
-        "What one mask entry governs: element, kernel, shape, input, channel "
-        "or block:HxW; or N:M, N of every M consecutive weights, such as 2:4.",
+        "What one mask entry governs: element, kernel, shape, input, channel, "
+        "head or block:HxW; or N:M, N of every M consecutive weights, such as "
+        "2:4.",
         Named(granularity.get),
     )
     storage: str = flag(
