@@ -14,7 +14,8 @@ from tests.conftest import needs_tensorflow
 from tests.conftest import values
 
 
-@pytest.fixture(params=[1, 40, 2**18])
+# Property tests below have stripes of 1, which take a step for each weight.
+@pytest.fixture(params=[3, 40, 2**18])
 def size_of_a_stripe(request, monkeypatch):
     monkeypatch.setattr(stripes, "STRIPE", request.param)
 

@@ -56,7 +56,14 @@ FORMATS = {
     "litert": "m.tflite",
     "onnx": "m.onnx",
 }
-formats = pytest.mark.parametrize("format, name", FORMATS.items())
+formats = pytest.mark.parametrize(
+    "format, name",
+    [
+        # ONNX is written to a file as well, and sooner.
+        pytest.param(*item, marks=[pytest.mark.slow] * (item[0] == "litert"))
+        for item in FORMATS.items()
+    ],
+)
 
 
 @formats
