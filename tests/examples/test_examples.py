@@ -31,7 +31,7 @@ SPARSITY = dict.fromkeys(SCRIPTS, 0.8) | {
 }
 # The heaviest have layers that others have as well.
 SLOW = {"bidirectional_lstm", "keras_hub_bert", "transformer_classifier"}
-SLOW |= {"gan", "vision_transformer"}
+SLOW |= {"gan", "variational_autoencoder", "vision_transformer"}
 
 
 _fit = keras.Model.fit

@@ -195,9 +195,7 @@ def test_masked_and_stored_start_alike():
 @pytest.mark.parametrize(
     "growth",
     [
-        pytest.param(
-            name, marks=[] if name in ("alive", "half") else pytest.mark.slow
-        )
+        pytest.param(name, marks=[] if name == "alive" else pytest.mark.slow)
         for name in grow.SCORES
     ],
 )

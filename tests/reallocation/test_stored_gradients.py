@@ -166,7 +166,7 @@ def test_replicas():
 @pytest.mark.parametrize(
     "arguments",
     [
-        pytest.param({"run_eagerly": True}, marks=slow_on_jax),
+        pytest.param({"run_eagerly": True}, marks=pytest.mark.slow),
         pytest.param({"jit_compile": True}, marks=needs_tensorflow),
         pytest.param({"replicas": 2}, marks=needs_tensorflow),
     ],
@@ -239,7 +239,7 @@ def test_devices_of_jax():
 
 @pytest.mark.parametrize(
     "method",
-    [pytest.param(RIGL, marks=slow_on_jax), ALIVE],
+    [pytest.param(RIGL, marks=pytest.mark.slow), ALIVE],
     ids=["rigl", "alive"],
 )
 def test_goes_on_from_a_file(tmp_path, method):

@@ -16,6 +16,10 @@ from dsr_tf.structure.statistics import solvers
 from tests.conftest import values
 
 RULES = ["discard", "keep"]
+# The default in CI, that of the later code by hand.
+BY_RULE = pytest.mark.parametrize(
+    "rule", ["discard", pytest.param("keep", marks=pytest.mark.slow)]
+)
 
 
 def test_less_is_missed_than_by_small_filters_or_at_random(trained):
@@ -47,7 +51,7 @@ def test_less_is_missed_than_by_small_filters_or_at_random(trained):
             assert mended(keep) < mended(by_norm)
 
 
-@pytest.mark.parametrize("rule", RULES)
+@BY_RULE
 def test_the_network_still_knows_digits(trained, rule):
     whole = trained.accuracy(trained.model)
     narrow = thinet(trained.model, trained.x, 0.5, rule=rule, seed=0)
@@ -59,7 +63,7 @@ def test_the_network_still_knows_digits(trained, rule):
     assert trained.accuracy(trained.model) == whole
 
 
-@pytest.mark.parametrize("rule", RULES)
+@BY_RULE
 def test_each_layer_is_looked_at_in_what_is_left(trained, rule):
     solve = {
         "discard": lambda own, n: solvers.greedy_discard(own.gram, n),
