@@ -27,8 +27,8 @@ class ThresholdPruning(Pruning):
     execution, by the threshold of the update at which it was due.
 
     At the end of each epoch `logs` gains `mask_density`. If nothing has been
-    pruned when training ends, or another callback has set the model back to
-    a denser state, a warning says so.
+    pruned when training ends, if its schedule had more to prune, or another
+    callback has set the model back to a denser state, a warning says so.
 
     Args:
         rule: A `LinearThreshold` or `StdThreshold`, or a

@@ -6,7 +6,6 @@ import keras
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import settings
 from hypothesis import strategies as st
 from keras import ops
 
@@ -65,8 +64,6 @@ def gradient_of(loss, array):
     return values(tf.convert_to_tensor(found)), values(other)
 
 
-# JAX compiles it for each shape.
-@settings(max_examples=15 if keras.backend.backend() == "jax" else 100)
 @given(
     st.sampled_from([1, 5]),
     st.sampled_from([(), (3,), (2, 2)]),

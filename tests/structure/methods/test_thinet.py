@@ -17,7 +17,7 @@ from tests.conftest import values
 
 RULES = ["discard", "keep"]
 # The default in CI, that of the later code by hand.
-BY_RULE = pytest.mark.parametrize(
+by_rule = pytest.mark.parametrize(
     "rule", ["discard", pytest.param("keep", marks=pytest.mark.slow)]
 )
 
@@ -51,7 +51,7 @@ def test_less_is_missed_than_by_small_filters_or_at_random(trained):
             assert mended(keep) < mended(by_norm)
 
 
-@BY_RULE
+@by_rule
 def test_the_network_still_knows_digits(trained, rule):
     whole = trained.accuracy(trained.model)
     narrow = thinet(trained.model, trained.x, 0.5, rule=rule, seed=0)
@@ -63,7 +63,7 @@ def test_the_network_still_knows_digits(trained, rule):
     assert trained.accuracy(trained.model) == whole
 
 
-@BY_RULE
+@by_rule
 def test_each_layer_is_looked_at_in_what_is_left(trained, rule):
     solve = {
         "discard": lambda own, n: solvers.greedy_discard(own.gram, n),
